@@ -1,0 +1,86 @@
+#include "alloc.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+static atomic_ulong asked;
+static atomic_long remaining = -1;
+static atomic_int fail_once;
+
+/* One relaxed add and one load on the way of every allocation; the countdown runs in tests alone. */
+static int refused(void)
+{
+    atomic_fetch_add_explicit(&asked, 1, memory_order_relaxed);
+    long left = atomic_load_explicit(&remaining, memory_order_relaxed);
+    if (left < 0)
+        return 0;
+    if (left > 0) {
+        atomic_fetch_sub(&remaining, 1);
+        return 0;
+    }
+    if (atomic_load(&fail_once))
+        atomic_store(&remaining, -1);
+    return 1;
+}
+
+void *sv_malloc(size_t size)
+{
+    return refused() ? NULL : malloc(size ? size : 1);
+}
+
+void *sv_calloc(size_t count, size_t size)
+{
+    return refused() ? NULL : calloc(count ? count : 1, size ? size : 1);
+}
+
+void *sv_realloc(void *block, size_t size)
+{
+    return refused() ? NULL : realloc(block, size ? size : 1);
+}
+
+void *sv_aligned(size_t alignment, size_t size)
+{
+    void *block = NULL;
+    if (refused() || posix_memalign(&block, alignment, size ? size : 1))
+        return NULL;
+    return block;
+}
+
+void *sv_array(size_t count, size_t size)
+{
+    size_t total;
+    return __builtin_mul_overflow(count, size, &total) ? NULL : sv_malloc(total);
+}
+
+char *sv_strndup(const char *text, size_t length)
+{
+    char *copy = length == SIZE_MAX ? NULL : sv_malloc(length + 1);
+    if (!copy)
+        return NULL;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    return copy;
+}
+
+char *sv_strdup(const char *text)
+{
+    return text ? sv_strndup(text, strlen(text)) : NULL;
+}
+
+void sv_free(void *block)
+{
+    free(block);
+}
+
+void sv_alloc_fail_after(long after, int one)
+{
+    atomic_store(&fail_once, one);
+    atomic_store(&remaining, after);
+}
+
+unsigned long sv_alloc_count(void)
+{
+    return atomic_load_explicit(&asked, memory_order_relaxed);
+}

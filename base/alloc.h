@@ -1,0 +1,24 @@
+/* alloc.h: every allocation of the project goes through here, so that a test can make the k-th one fail. */
+#ifndef SV_ALLOC_H
+#define SV_ALLOC_H
+
+#include <stddef.h>
+
+void *sv_malloc(size_t size);
+void *sv_calloc(size_t count, size_t size);    /* NULL also when count * size overflows */
+void *sv_realloc(void *block, size_t size);    /* on failure the old block stays */
+void *sv_aligned(size_t alignment, size_t size); /* alignment a power of two; freed by sv_free */
+char *sv_strdup(const char *text);             /* NULL in, NULL out */
+char *sv_strndup(const char *text, size_t length);
+void sv_free(void *block);                     /* accepts NULL */
+
+/* count * size, or NULL when that overflows; not zeroed. */
+void *sv_array(size_t count, size_t size);
+
+/* Lets `after` allocations through and fails every later one (one: only the next) until called with -1. For tests; all threads. */
+void sv_alloc_fail_after(long after, int one);
+
+/* Allocations asked for since the program began; a test uses it to show that a hot path asks for none. */
+unsigned long sv_alloc_count(void);
+
+#endif

@@ -1,0 +1,1 @@
+int sv_tp(void); int sv_tp(void){return 0;}
