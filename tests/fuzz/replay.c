@@ -12,17 +12,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAX_INPUT = 1 << 20, MAX_PREFIXES = 512 };
+enum { INPUT_LIMIT = 1 << 20, PREFIX_LIMIT = 512 };
 static uint8_t *page_end;
 
 static void make_guarded_memory(void)
 {
-    uint8_t *block = mmap(NULL, MAX_INPUT + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (block == MAP_FAILED || mprotect(block + MAX_INPUT, 4096, PROT_NONE)) {
+    uint8_t *block = mmap(NULL, INPUT_LIMIT + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED || mprotect(block + INPUT_LIMIT, 4096, PROT_NONE)) {
         perror("guarded memory");
         exit(1);
     }
-    page_end = block + MAX_INPUT;
+    page_end = block + INPUT_LIMIT;
 }
 
 static void run(const uint8_t *bytes, size_t size)
@@ -33,14 +33,14 @@ static void run(const uint8_t *bytes, size_t size)
 
 static int replay(const char *path)
 {
-    static uint8_t bytes[MAX_INPUT];
+    static uint8_t bytes[INPUT_LIMIT];
     FILE *file = fopen(path, "rb");
     if (!file)
         return -1;
     size_t size = fread(bytes, 1, sizeof bytes, file);
     fclose(file);
     run(bytes, size);
-    size_t step = size / MAX_PREFIXES + 1;
+    size_t step = size / PREFIX_LIMIT + 1;
     for (size_t prefix = 0; prefix < size; prefix += step)
         run(bytes, prefix);
     return 0;
