@@ -1,0 +1,9 @@
+/* commands.h: what each command runs; main.c's table gives them names, options and help. */
+#ifndef SV_COMMANDS_H
+#define SV_COMMANDS_H
+
+#include "command.h"
+
+int sv_run_generate(const sv_arguments *arguments, sv_error *error); /* generate_command.c */
+
+#endif

@@ -1,0 +1,85 @@
+#include "output.h"
+#include "alloc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int sv_output_open(sv_output *output, const char *path, sv_error *error)
+{
+    *output = (sv_output)SV_OUTPUT_INIT;
+    if (!strcmp(path, "-")) {
+        output->descriptor = STDOUT_FILENO;
+        return 0;
+    }
+    size_t length = strlen(path);
+    output->path = sv_strdup(path);
+    output->temporary = sv_malloc(length + 12);
+    if (!output->path || !output->temporary) {
+        sv_output_discard(output);
+        return sv_error_set(error, SV_E_MEMORY, "%s: out of memory", path);
+    }
+    snprintf(output->temporary, length + 12, "%s.tmpXXXXXX", path);
+    output->descriptor = mkstemp(output->temporary);
+    if (output->descriptor < 0) {
+        int why = errno;
+        output->temporary[0] = '\0';
+        sv_output_discard(output);
+        return sv_error_set(error, SV_E_IO, "%s: cannot be written: %s", path, strerror(why));
+    }
+    mode_t mask = umask(0);
+    umask(mask);
+    if (fchmod(output->descriptor, 0666 & ~mask)) {
+        sv_output_discard(output);
+        return sv_error_set(error, SV_E_IO, "%s: cannot be written: %s", path, strerror(errno));
+    }
+    return 0;
+}
+
+int sv_output_write(sv_output *output, const void *bytes, size_t length, sv_error *error)
+{
+    const char *at = bytes;
+    while (length) {
+        ssize_t wrote = write(output->descriptor, at, length);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote < 0)
+            return sv_error_set(error, SV_E_IO, "%s: cannot be written: %s", output->path ? output->path : "standard output", strerror(errno));
+        at += wrote;
+        length -= (size_t)wrote;
+    }
+    return 0;
+}
+
+int sv_output_commit(sv_output *output, sv_error *error)
+{
+    int code = 0;
+    if (!output->path)
+        return 0;
+    if (fsync(output->descriptor) && errno != EINVAL)
+        code = sv_error_set(error, SV_E_IO, "%s: cannot be written: %s", output->path, strerror(errno));
+    if (close(output->descriptor) && !code)
+        code = sv_error_set(error, SV_E_IO, "%s: cannot be written: %s", output->path, strerror(errno));
+    output->descriptor = -1;
+    if (!code && rename(output->temporary, output->path))
+        code = sv_error_set(error, SV_E_IO, "%s: cannot be written: %s", output->path, strerror(errno));
+    if (!code)
+        output->temporary[0] = '\0';
+    sv_output_discard(output);
+    return code;
+}
+
+void sv_output_discard(sv_output *output)
+{
+    if (output->descriptor >= 0 && output->path)
+        close(output->descriptor);
+    if (output->temporary && output->temporary[0])
+        unlink(output->temporary);
+    sv_free(output->path);
+    sv_free(output->temporary);
+    *output = (sv_output)SV_OUTPUT_INIT;
+}
