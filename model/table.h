@@ -26,8 +26,13 @@ typedef enum sv_store {
     SV_STORE_CODE32
 } sv_store;
 
+size_t sv_store_size(sv_store store); /* bytes of one value */
+
 /* The distinct texts of a column; a code is a position in it. Byte for byte; "" is the missing text and an ordinary level. */
 typedef struct sv_levels sv_levels;
+#define SV_LEVELS_MAX 0x3fffffff        /* codes */
+#define SV_LEVEL_LENGTH_MAX (16u << 20) /* bytes of one text */
+int sv_levels_copy(sv_levels **out, const sv_levels *levels); /* same texts, same codes; 0 or SV_E_MEMORY */
 int sv_levels_new(sv_levels **out);
 void sv_levels_free(sv_levels *levels); /* accepts NULL */
 size_t sv_levels_count(const sv_levels *levels);
