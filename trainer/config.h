@@ -25,15 +25,15 @@ typedef enum sv_penalty { SV_PENALTY_NONE, SV_PENALTY_L2, SV_PENALTY_L1, SV_PENA
 typedef enum sv_class_weight { SV_CLASS_WEIGHT_NONE, SV_CLASS_WEIGHT_BALANCED } sv_class_weight;
 typedef enum sv_step { SV_STEP_BACKTRACKING, SV_STEP_FIXED } sv_step;
 typedef enum sv_schedule { SV_SCHEDULE_CONSTANT, SV_SCHEDULE_INVERSE, SV_SCHEDULE_COSINE } sv_schedule;
-typedef enum sv_encode_strings { SV_STRINGS_ONE_HOT, SV_STRINGS_ORDINAL, SV_STRINGS_HASH } sv_encode_strings;
-typedef enum sv_encode_unknown { SV_UNKNOWN_ZEROS, SV_UNKNOWN_ERROR } sv_encode_unknown;
-typedef enum sv_encode_numbers { SV_NUMBERS_STANDARDIZE, SV_NUMBERS_MIN_MAX, SV_NUMBERS_ROBUST, SV_NUMBERS_NONE } sv_encode_numbers;
+typedef enum sv_encode_strings { SV_ENCODE_STRINGS_ONE_HOT, SV_ENCODE_STRINGS_ORDINAL, SV_ENCODE_STRINGS_HASH } sv_encode_strings;
+typedef enum sv_encode_unknown { SV_ENCODE_UNKNOWN_ZEROS, SV_ENCODE_UNKNOWN_ERROR } sv_encode_unknown;
+typedef enum sv_encode_numbers { SV_ENCODE_NUMBERS_STANDARDIZE, SV_ENCODE_NUMBERS_MIN_MAX, SV_ENCODE_NUMBERS_ROBUST, SV_ENCODE_NUMBERS_NONE } sv_encode_numbers;
 typedef enum sv_encode_missing {
-    SV_MISSING_MEDIAN,
-    SV_MISSING_MEAN,
-    SV_MISSING_MOST_FREQUENT,
-    SV_MISSING_CONSTANT,
-    SV_MISSING_ERROR
+    SV_ENCODE_MISSING_MEDIAN,
+    SV_ENCODE_MISSING_MEAN,
+    SV_ENCODE_MISSING_MOST_FREQUENT,
+    SV_ENCODE_MISSING_CONSTANT,
+    SV_ENCODE_MISSING_ERROR
 } sv_encode_missing;
 typedef enum sv_split_method { SV_SPLIT_RANDOM, SV_SPLIT_TIME, SV_SPLIT_GROUP, SV_SPLIT_HASH } sv_split_method;
 typedef enum sv_bad_row { SV_BAD_ROW_FAIL, SV_BAD_ROW_SKIP } sv_bad_row;
@@ -82,7 +82,7 @@ typedef struct sv_config {
         sv_entries aggregates;     /* name: function(expression) [where condition] */
         sv_entries carry_forward;  /* aggregates that keep their last value in periods without rows; others become 0 */
         const char *from, *to;     /* first and last complete period, YYYY-MM-DD; NULL: as in the data */
-        int min_history;           /* periods that an entity must have behind it */
+        int64_t min_history;           /* periods that an entity must have behind it */
     } panel; /* absent when entity is NULL */
 
     struct {

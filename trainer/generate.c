@@ -127,7 +127,7 @@ static char *live_month(customer *c, char *at)
     int shocked = sv_prng_uniform(&c->prng) < 0.08;
     int64_t shock = cents(shocked ? lognormal(&c->prng, 0.5 * c->level, 0.7) : 0);
     double earned = (double)income / 100, cushion = (double)(c->balance + 200000) / 100;
-    double z = -2.5 + 1.8 * log((double)income / (double)(c->rent + spending)) + 0.25 * log(cushion > 1 ? cushion : 1) - 0.9 * ((double)shock / 100) / earned -
+    double z = -1.9 + 1.8 * log((double)income / (double)(c->rent + spending)) + 0.25 * log(cushion > 1 ? cushion : 1) - 0.9 * ((double)shock / 100) / earned -
                0.3 * c->late_payments - 0.5 * c->loan + employments[c->employment].weight + seasons[season].weight;
     double probability = 1 / (1 + exp(-z));
     int surplus = sv_prng_uniform(&c->prng) < probability;

@@ -5,7 +5,7 @@
    shock, an unexpected cost, comes; a month that closes below zero adds a late payment (at most 6 are remembered, one is forgiven each quarter).
    Whether the *next* month closes higher is drawn with a probability that is logistic in what stands in the row:
 
-       z = -2.5 + 1.8·log(income / (rent + spending)) + 0.25·log(max(balance + 2000, 1)) - 0.9·shock / income
+       z = -1.9 + 1.8·log(income / (rent + spending)) + 0.25·log(max(balance + 2000, 1)) - 0.9·shock / income
            - 0.3·late_payments - 0.5·(loan = "yes") + employment + season            (the two tables of generate.c)
 
    and then the balance moves up or down by a log-normal amount. What enters z is rounded to what is written before z is computed, so a logistic model on these

@@ -29,7 +29,7 @@ static int distance(const char *a, size_t n, const char *b, size_t m)
     return above[m];
 }
 
-const char *sv_nearest(const char *text, size_t length, sv_nearest_name name, void *context, size_t count)
+const char *sv_nearest(const char *text, size_t length, sv_nearest_lookup name, void *context, size_t count)
 {
     const char *best = NULL;
     int best_distance = LONGEST;
