@@ -1,0 +1,60 @@
+/* folder.h: one journal on disk, `<journal dir>/<key>/`:
+
+       data.jrn      what was logged (stream.h, record.h)
+       position      how much of it the server has (position.h)
+       ids.json      what the server called the things made: {"<client key>": "<server id>", …}
+       refused.jsonl what the server refused for good, one JSON object a line, with its reason
+       files/        copies of artifacts that wait
+       lock          held by whoever writes or sends; says which host and process
+
+   The key is the run's: 12 hex digits of milliseconds, then 20 random ones, so that names sort by age. A folder that cannot be made is a journal in memory alone. */
+#ifndef MLF_FOLDER_H
+#define MLF_FOLDER_H
+
+#include "mlflow_client.h"
+#include "position.h"
+#include "stream.h"
+
+#include <jansson.h>
+#include <pthread.h>
+
+enum { MLF_JOURNAL_KEY = 32 }; /* hex digits */
+
+typedef struct mlf_folder {
+    char key[MLF_JOURNAL_KEY + 1];
+    char *path; /* NULL: in memory alone */
+    int lock_fd, position_fd;
+    mlf_stream stream;
+    mlf_position position; /* written by whoever sends */
+    pthread_mutex_t lock;  /* over ids, and over the writing of position and refused.jsonl */
+    json_t *ids;
+    int open;
+} mlf_folder;
+
+int mlf_journal_key(char key[MLF_JOURNAL_KEY + 1], mlf_error *error);
+int mlf_is_journal_key(const char *text); /* 1: 32 lower-case hex digits */
+
+/* A new journal. A folder that cannot be made is warned of once a process and leaves a journal in memory: then still 0. MLF_E_MEMORY alone fails. */
+int mlf_folder_create(mlf_folder *folder, const char *dir, const char *key, mlf_error *error);
+
+/* One that is there, to be sent. Cuts a torn tail. MLF_E_STATE: somebody else holds it (retriable); MLF_E_NOT_FOUND: no journal; MLF_E_INTEGRITY: not readable as one. */
+int mlf_folder_open(mlf_folder *folder, const char *dir, const char *key, mlf_error *error);
+void mlf_folder_close(mlf_folder *folder); /* what is in it stays for the next */
+
+/* Closes it and removes it from the disk, in one step for anybody who looks. */
+int mlf_folder_remove(mlf_folder *folder, mlf_error *error);
+
+/* Writes position down; an error is only warned of (something is sent twice, which harms nothing). */
+void mlf_folder_note_position(mlf_folder *folder, uint64_t offset, uint64_t points, uint64_t ops);
+
+/* One line more in refused.jsonl. */
+void mlf_folder_note_refused(mlf_folder *folder, const char *what, const char *json, size_t length, const char *reason);
+
+/* The server's id for a thing that this journal made under a client key: copied, 1; 0 when it has none yet. Setting writes ids.json before it returns. */
+int mlf_folder_id(mlf_folder *folder, const char *key, char *id, size_t size);
+int mlf_folder_set_id(mlf_folder *folder, const char *key, const char *id, mlf_error *error);
+
+/* The keys of the journals in dir, oldest first, each (MLF_JOURNAL_KEY + 1) bytes: *keys (sv_free) and how many. A missing dir holds none. */
+int mlf_folder_list(char (**keys)[MLF_JOURNAL_KEY + 1], size_t *n_keys, const char *dir, mlf_error *error);
+
+#endif

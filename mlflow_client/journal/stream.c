@@ -1,0 +1,236 @@
+#include "stream.h"
+
+#include "alloc.h"
+#include "clock.h"
+#include "log.h"
+#include "record.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+int mlf_stream_open(mlf_stream *stream, int fd, const char *path, uint64_t file_end, sv_error *error)
+{
+    *stream = (mlf_stream){.fd = fd, .file_end = file_end, .tail = SV_BUFFER_INIT(MLF_STREAM_MEMORY), .taken = file_end};
+    stream->refusing = stream->warned = fd < 0;
+    pthread_mutex_init(&stream->lock, NULL);
+    stream->path = sv_strdup(path);
+    return stream->path ? SV_OK : sv_error_set(error, SV_E_MEMORY, "%s: out of memory", path);
+}
+
+void mlf_stream_close(mlf_stream *stream)
+{
+    if (!stream->path)
+        return;
+    if (stream->fd >= 0)
+        close(stream->fd);
+    pthread_mutex_destroy(&stream->lock);
+    sv_buffer_free(&stream->tail);
+    sv_free(stream->path);
+    *stream = (mlf_stream){.fd = -1};
+}
+
+static int write_at(int fd, const char *bytes, size_t length, uint64_t offset)
+{
+    while (length) {
+        ssize_t put = pwrite(fd, bytes, length, (off_t)offset);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return -1;
+        bytes += put;
+        offset += (uint64_t)put;
+        length -= (size_t)put;
+    }
+    return 0;
+}
+
+/* The file keeps whole frames only: what a failed write left behind is cut off again. */
+static int write_file(mlf_stream *stream, const char *bytes, size_t length)
+{
+    if (!write_at(stream->fd, bytes, length, stream->file_end))
+        return 0;
+    int saved = errno;
+    if (ftruncate(stream->fd, (off_t)stream->file_end))
+        sv_log(SV_LOG_DEBUG, "%s: cannot be cut: %s", stream->path, strerror(errno));
+    if (!stream->warned)
+        sv_log(SV_LOG_WARN, "%s: cannot be written: %s; what is logged waits in memory (at most %d MiB) until the disk takes it again", stream->path, strerror(saved), MLF_STREAM_MEMORY >> 20);
+    stream->warned = 1;
+    return -1;
+}
+
+static int keep_in_memory(mlf_stream *stream, const void *bytes, size_t length)
+{
+    pthread_mutex_lock(&stream->lock);
+    int code = sv_buffer_append(&stream->tail, bytes, length);
+    if (!code && !stream->refusing) {
+        stream->refusing = 1;
+        stream->retry_ns = sv_monotonic_ns() + MLF_STREAM_RETRY_MS * INT64_C(1000000);
+    }
+    pthread_mutex_unlock(&stream->lock);
+    return code ? SV_E_LIMIT : SV_OK;
+}
+
+int mlf_stream_append(mlf_stream *stream, const void *bytes, size_t length)
+{
+    if (stream->refusing || write_file(stream, bytes, length))
+        return keep_in_memory(stream, bytes, length);
+    pthread_mutex_lock(&stream->lock);
+    stream->file_end += length;
+    pthread_mutex_unlock(&stream->lock);
+    return SV_OK;
+}
+
+/* Drops the part of the tail that was taken; the file will never hold it, so later offsets lie further from the file's bytes. */
+static void drop_taken(mlf_stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    uint64_t begin = stream->file_end + stream->gap;
+    if (stream->taken > begin && stream->tail.size) {
+        size_t drop = stream->taken - begin < stream->tail.size ? (size_t)(stream->taken - begin) : stream->tail.size;
+        memmove(stream->tail.data, stream->tail.data + drop, stream->tail.size - drop);
+        stream->tail.size -= drop;
+        stream->gap += drop;
+    }
+    pthread_mutex_unlock(&stream->lock);
+}
+
+void mlf_stream_settle(mlf_stream *stream)
+{
+    if (!stream->refusing)
+        return;
+    drop_taken(stream);
+    if (stream->fd < 0 || sv_monotonic_ns() < stream->retry_ns)
+        return;
+    stream->retry_ns = sv_monotonic_ns() + MLF_STREAM_RETRY_MS * INT64_C(1000000);
+    if (stream->tail.size && write_file(stream, stream->tail.data, stream->tail.size))
+        return;
+    pthread_mutex_lock(&stream->lock);
+    stream->file_end += stream->tail.size;
+    sv_buffer_free(&stream->tail);
+    stream->refusing = 0;
+    pthread_mutex_unlock(&stream->lock);
+    sv_log(SV_LOG_INFO, "%s: the disk takes data again", stream->path);
+}
+
+int mlf_stream_commit(mlf_stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    uint64_t end = stream->file_end;
+    int needed = stream->fd >= 0 && stream->synced < end && stream->taken < end + stream->gap;
+    pthread_mutex_unlock(&stream->lock);
+    if (!needed)
+        return SV_OK;
+    if (fdatasync(stream->fd)) {
+        if (!stream->warned)
+            sv_log(SV_LOG_WARN, "%s: cannot be synced: %s", stream->path, strerror(errno));
+        stream->warned = 1;
+        return SV_E_IO;
+    }
+    stream->synced = end;
+    return SV_OK;
+}
+
+uint64_t mlf_stream_end(mlf_stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    uint64_t end = stream->file_end + stream->gap + stream->tail.size;
+    pthread_mutex_unlock(&stream->lock);
+    return end;
+}
+
+int mlf_stream_is_refusing(mlf_stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    int refusing = stream->refusing;
+    pthread_mutex_unlock(&stream->lock);
+    return refusing;
+}
+
+void mlf_stream_take(mlf_stream *stream, uint64_t offset)
+{
+    pthread_mutex_lock(&stream->lock);
+    if (offset > stream->taken)
+        stream->taken = offset;
+    pthread_mutex_unlock(&stream->lock);
+}
+
+uint64_t mlf_stream_file_offset(mlf_stream *stream, uint64_t offset)
+{
+    pthread_mutex_lock(&stream->lock);
+    uint64_t byte = offset > stream->gap ? offset - stream->gap : 0;
+    /* An offset that was only ever in memory: all of the file before it is done with. */
+    if (byte > stream->file_end)
+        byte = stream->file_end;
+    pthread_mutex_unlock(&stream->lock);
+    return byte;
+}
+
+/* Up to `size` bytes at offset from memory: how many, or -1 when the offset is in the file (whose byte goes to *byte, its readable rest to *rest). */
+static ssize_t copy_from_tail(mlf_stream *stream, uint64_t offset, sv_buffer *out, size_t size, uint64_t *byte, uint64_t *rest)
+{
+    pthread_mutex_lock(&stream->lock);
+    uint64_t begin = stream->file_end + stream->gap;
+    ssize_t got = -1;
+    if (offset >= begin) {
+        uint64_t skip = offset - begin;
+        got = skip >= stream->tail.size ? 0 : (ssize_t)(stream->tail.size - skip < size ? stream->tail.size - skip : size);
+        if (got > 0 && sv_buffer_append(out, stream->tail.data + skip, (size_t)got))
+            got = -2;
+    } else {
+        *byte = offset - stream->gap;
+        *rest = stream->file_end - *byte;
+    }
+    pthread_mutex_unlock(&stream->lock);
+    return got;
+}
+
+static ssize_t read_file(mlf_stream *stream, sv_buffer *out, size_t size, uint64_t byte, uint64_t rest)
+{
+    if (size > rest)
+        size = (size_t)rest;
+    if (sv_buffer_reserve(out, size))
+        return -2;
+    size_t had = out->size;
+    while (out->size - had < size) {
+        ssize_t got = pread(stream->fd, out->data + out->size, size - (out->size - had), (off_t)(byte + (out->size - had)));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -3;
+        if (got == 0)
+            break;
+        out->size += (size_t)got;
+    }
+    return (ssize_t)(out->size - had);
+}
+
+/* Appends up to size bytes at offset: how many came; -2 memory, -3 the file. */
+static ssize_t fetch(mlf_stream *stream, uint64_t offset, sv_buffer *out, size_t size)
+{
+    uint64_t byte = 0, rest = 0;
+    ssize_t got = copy_from_tail(stream, offset, out, size, &byte, &rest);
+    return got == -1 ? read_file(stream, out, size, byte, rest) : got;
+}
+
+int mlf_stream_read(mlf_stream *stream, uint64_t offset, sv_buffer *frame, sv_error *error)
+{
+    const unsigned char *payload;
+    size_t length = 0, want = MLF_FRAME_HEAD;
+    sv_buffer_clear(frame);
+    for (;;) {
+        ssize_t got = fetch(stream, offset + frame->size, frame, want);
+        if (got == -2)
+            return sv_error_set(error, SV_E_MEMORY, "%s: out of memory", stream->path);
+        if (got < 0)
+            return sv_error_set(error, SV_E_IO, "%s: cannot be read: %s", stream->path, strerror(errno));
+        if (got == 0 && frame->size == 0)
+            return 0;
+        int whole = frame->size < MLF_FRAME_HEAD ? 0 : mlf_frame_parse(frame->data, frame->size, &payload, &length);
+        if (whole > 0)
+            return 1;
+        if (whole < 0 || got == 0)
+            return sv_error_set(error, SV_E_INPUT, "%s: damaged at byte %llu", stream->path, (unsigned long long)offset);
+        want = frame->size < MLF_FRAME_HEAD ? MLF_FRAME_HEAD - frame->size : MLF_FRAME_HEAD + length - frame->size;
+    }
+}
