@@ -1,0 +1,54 @@
+/* objective.h: what is minimised, over a design:
+
+       f(w) = l2/2 |w without intercepts|^2 + c * sum over rows of weight * loss(target, score),   score = offset + intercept + encoded features . w
+
+   with its gradient and Hessian. X is read once a pass, a block of rows at a time while it is in cache. Rows are cut into chunks whose number
+   depends on the data alone; each chunk's sums are kept apart and added up by a fixed tree, so any number of threads gives the same bits.
+   Leaves out: how it is minimised (solver.h). */
+#ifndef SV_OBJECTIVE_H
+#define SV_OBJECTIVE_H
+
+#include "design.h"
+#include "team.h"
+
+typedef enum sv_loss {
+    SV_LOSS_LOGISTIC, /* log(1 + e^s) - y s, y 0 or 1 */
+    SV_LOSS_SOFTMAX,  /* log sum_k e^s_k - s_y, one score for each class */
+    SV_LOSS_SQUARED,  /* (y - s)^2 / 2 */
+    SV_LOSS_POISSON   /* e^s - y s */
+} sv_loss;
+
+/* Chunks are shared among processes: each computes its own, then all exchange theirs, so that everyone adds up the same numbers. */
+typedef struct sv_share {
+    size_t rank, n_ranks;
+    /* Fills partials (n_chunks, stride) with the chunks of the others; rank q computed [q * n_chunks / n_ranks, (q + 1) * n_chunks / n_ranks). */
+    int (*exchange)(void *context, double *partials, size_t n_chunks, size_t stride, sv_error *error);
+    void *context;
+} sv_share;
+
+typedef struct sv_objective sv_objective;
+
+/* design and team are borrowed. share: NULL for one process. */
+int sv_objective_new(sv_objective **out, const sv_design *design, sv_loss loss, double c, double l2, sv_team *team, const sv_share *share, sv_error *error);
+void sv_objective_free(sv_objective *objective); /* accepts NULL */
+
+size_t sv_objective_scores(const sv_objective *objective);  /* scores a row: the classes for softmax, else 1 */
+size_t sv_objective_size(const sv_objective *objective);    /* n_scores * n_weights */
+size_t sv_objective_weights(const sv_objective *objective); /* n_weights: of one score, intercept last */
+double sv_objective_total(const sv_objective *objective);   /* c * sum of weights */
+size_t sv_objective_passes(const sv_objective *objective);  /* how often the rows have been read */
+
+/* f at w (n_scores, n_weights). gradient (the same shape) may be NULL. hessian (n_scores, n_weights, n_weights), each score's own block, symmetric,
+   penalty included, may be NULL. SV_E_NUMERIC when the value is not finite, SV_E_MEMORY. */
+int sv_objective_value(sv_objective *objective, const double *w, double *value, double *gradient, double *hessian, sv_error *error);
+
+/* f's second derivatives on the diagonal alone, (n_scores, n_weights). */
+int sv_objective_diagonal(sv_objective *objective, const double *w, double *diagonal, sv_error *error);
+
+/* The score of every row, whatever its part: (n_scores, n_rows). */
+int sv_objective_predict(sv_objective *objective, const double *w, double *scores, sv_error *error);
+
+/* The penalty's share alone may change between fits: the rows' scratch memory is kept. */
+void sv_objective_set_l2(sv_objective *objective, double l2);
+
+#endif
