@@ -8,13 +8,6 @@
 
 enum { MAX_JOIN = 2048 }; /* codes of a join: its table of sums stays in a first-level cache */
 
-size_t sv_store_size(sv_store store)
-{
-    static const uint8_t size[] = {[SV_STORE_I8] = 1, [SV_STORE_I16] = 2, [SV_STORE_I32] = 4, [SV_STORE_I64] = 8, [SV_STORE_F64] = 8,
-                                   [SV_STORE_CODE8] = 1, [SV_STORE_CODE16] = 2, [SV_STORE_CODE32] = 4};
-    return size[store];
-}
-
 #define WIDEN(type)                                                                                                                          \
     {                                                                                                                                        \
         const type *restrict in = (const type *)data + first;                                                                               \

@@ -73,7 +73,6 @@ int sv_design_sample(sv_design **out, const sv_design *design, size_t stride, sv
 /* Sum of the weights of the rows that count, and how many have a weight above 0. */
 double sv_design_total_weight(const sv_design *design, size_t *n_counted);
 
-size_t sv_store_size(sv_store store); /* bytes of one value */
 
 /* Widens n rows from `first` into out as doubles. Any store. */
 void sv_design_widen(double *out, const void *data, sv_store store, size_t first, size_t n);

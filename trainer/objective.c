@@ -24,11 +24,11 @@ typedef struct code_map {
 } code_map;
 
 /* Factors read as one code for the Hessian; smaller than a join, since every pair of groups needs a table. */
-typedef struct group {
+typedef struct factor_group {
     size_t n_factors, n_codes, factors[8], strides[8];
     code_map map;
     size_t sums_first; /* this group's rows of sums in scratch.group_sums, in doubles */
-} group;
+} factor_group;
 
 /* One worker's memory. */
 typedef struct scratch {
@@ -60,7 +60,7 @@ struct sv_objective {
     double *tables;            // (n_scores, n_join_codes): the summed weights of each code
     double *u, *centre;        // (n_scores, n_numbers), (n_numbers)
     size_t n_groups, row_width, n_group_sums, n_pair_sums;
-    group *groups;             // (n_groups), once a Hessian was asked for
+    factor_group *groups;             // (n_groups), once a Hessian was asked for
     scratch *scratch;          // (team size)
     int has_hessian_memory;
     double *partials;          // (n_chunks, stride)
@@ -310,7 +310,7 @@ static void block_gradient(const sv_objective *o, scratch *s, double *g, size_t 
 static void group_codes(const sv_objective *o, scratch *s, size_t first, size_t n)
 {
     for (size_t g = 0; g < o->n_groups; g++) {
-        const group *group = &o->groups[g];
+        const factor_group *group = &o->groups[g];
         uint32_t *restrict codes = s->codes + g * SV_PASS_ROWS;
         memset(codes, 0, n * sizeof *codes);
         for (size_t m = 0; m < group->n_factors; m++) {
@@ -584,8 +584,8 @@ static void plan_groups(sv_objective *o)
         for (size_t g = 0; g < o->n_groups; g++)
             if (o->groups[g].n_factors < 8 && o->groups[g].n_codes * codes <= MAX_GROUP_CODES && (best == o->n_groups || o->groups[g].n_codes > o->groups[best].n_codes))
                 best = g;
-        if (best == o->n_groups) o->groups[o->n_groups++] = (group){.n_codes = 1};
-        group *group = &o->groups[best];
+        if (best == o->n_groups) o->groups[o->n_groups++] = (factor_group){.n_codes = 1};
+        factor_group *group = &o->groups[best];
         group->factors[group->n_factors] = f;
         group->strides[group->n_factors++] = group->n_codes;
         group->n_codes *= codes;
@@ -601,7 +601,7 @@ static int hessian_memory(sv_objective *o)
     plan_groups(o);
     o->row_width = (d + 1 + 3) & ~(size_t)3;
     for (size_t g = 0; g < o->n_groups; g++) {
-        group *group = &o->groups[g];
+        factor_group *group = &o->groups[g];
         if (build_map(&group->map, o->design, group->factors, group->strides, group->n_factors, group->n_codes)) return SV_E_MEMORY;
         group->sums_first = o->n_group_sums;
         o->n_group_sums += group->n_codes * o->row_width;
