@@ -88,7 +88,6 @@ typedef struct sv_config {
     struct {
         const char *name;     /* outputs are NAME_probability and NAME_prediction */
         const char *when;     /* a condition: 1 where it holds */
-        int when_line, when_column; /* where the expression stands, for its errors; also value's */
         const char *value;    /* or a number to predict */
         const char *column;   /* or a column as it is */
         const char *positive; /* column's text that counts as 1 (logistic) */
@@ -184,7 +183,7 @@ typedef struct sv_config {
 
     const char *output; /* folder for the package and the report; NULL: none is kept */
 
-    struct sv_config_memory *memory; /* whatever the strings and arrays live in */
+    struct sv_config_memory *memory; /* what the strings and arrays live in; places; what to hide */
 } sv_config;
 
 /* One `a.b=v` of --set; v is YAML, so that lists and mappings can be given. */
@@ -201,7 +200,21 @@ int sv_config_parse(sv_config **out, const char *name, const char *text, size_t 
 
 void sv_config_free(sv_config *config); /* accepts NULL */
 
-/* Called for every key that has a value, in the order of the table: "train.c", "1". Secrets come as "***". Lists and mappings come as one line of JSON. */
+/* Sets error (SV_E_CONFIG) to "configs/x.yaml:12:9: in 'train.c': …", with the place where the key's value stands; returns SV_E_CONFIG. */
+int sv_config_fail(sv_error *error, const sv_config *config, const char *key, const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* The same for one item of a list or mapping: "configs/x.yaml:14:7: in 'features.balance_log': …". */
+int sv_config_fail_at(sv_error *error, const sv_config *config, const char *key, const sv_entry *entry, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* 1 when the file or --set gave the key a value. */
+int sv_config_given(const sv_config *config, const char *key);
+
+/* A value as it may be shown: without passwords in URIs, without what came from an environment variable that sounds like a secret. */
+const char *sv_config_shown(const sv_config *config, const char *value);
+
+/* Called for every setting that has a value, in the order of the table: "train.c" and "1", "features.risk_flag" and "balance < 0"; a list is one line of JSON.
+   Secrets come as "***". Stops at the first non-zero answer and returns it. */
 typedef int (*sv_config_visit)(void *context, const char *key, const char *value);
 int sv_config_each(const sv_config *config, sv_config_visit visit, void *context);
 

@@ -2,7 +2,9 @@
 #include "commands.h"
 
 static const sv_command commands[] = {
+    {"check", "CONFIG", "validates everything that needs no data; prints the resolved configuration", SV_OPTION_SET | SV_OPTION_QUIET, 0, sv_run_check},
     {"generate", NULL, "the built-in cashflow world as CSV", SV_OPTION_ROWS | SV_OPTION_SEED | SV_OPTION_OUTPUT, SV_OPTION_OUTPUT, sv_run_generate},
+    {"reference", NULL, "every configuration key, as configs/REFERENCE.md", 0, 0, sv_run_reference},
 };
 
 int main(int argc, char **argv)
