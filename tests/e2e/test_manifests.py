@@ -1,0 +1,124 @@
+"""Every manifest under docker/ against the schema or the tool that its reader has."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import kubernetes_validate
+import pytest
+import yaml
+
+DOCKER = pathlib.Path(os.environ["SOURCE_ROOT"]) / "docker"
+OWN_KINDS = {"Deployment", "Service", "ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget", "CronJob", "Secret"}
+KUBERNETES_FILES = sorted((DOCKER / "kubernetes").glob("*.yaml"))
+
+
+def documents(path):
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def pod_specs(node):
+    """Every mapping that has `containers`, wherever it stands."""
+    if isinstance(node, dict):
+        if "containers" in node:
+            yield node
+        for value in node.values():
+            yield from pod_specs(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from pod_specs(value)
+
+
+@pytest.mark.parametrize("path", KUBERNETES_FILES, ids=lambda path: path.name)
+def test_kubernetes_schema(path):
+    for document in documents(path):
+        if document["apiVersion"].split("/")[0] in ("v1", "apps", "batch", "autoscaling", "policy"):
+            kubernetes_validate.validate(document, "1.31", strict=True)
+            assert document["kind"] in OWN_KINDS
+
+
+def test_the_schema_check_finds_a_wrong_field():
+    deployment = documents(DOCKER / "kubernetes" / "serve.yaml")[1]
+    deployment["spec"]["replica"] = 2
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(deployment, "1.31", strict=True)
+
+
+@pytest.mark.parametrize("path", KUBERNETES_FILES, ids=lambda path: path.name)
+def test_custom_resources_hold_valid_pods(path):
+    """KServe's and Kubeflow's own schemas are not at hand: the pods inside are checked as plain Pods."""
+    for document in documents(path):
+        for spec in pod_specs(document):
+            bare = {key: value for key, value in spec.items() if key in ("containers", "restartPolicy", "securityContext", "volumes")}
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": bare}
+            kubernetes_validate.validate(pod, "1.31", strict=True)
+
+
+def test_a_pdb_and_the_service_select_the_deployments_pods():
+    by_kind = {document["kind"]: document for document in documents(DOCKER / "kubernetes" / "serve.yaml")}
+    labels = by_kind["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    for kind, selector in (
+        ("Service", by_kind["Service"]["spec"]["selector"]),
+        ("PodDisruptionBudget", by_kind["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"]),
+        ("Deployment", by_kind["Deployment"]["spec"]["selector"]["matchLabels"]),
+    ):
+        assert selector.items() <= labels.items(), kind
+    assert by_kind["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == by_kind["Deployment"]["metadata"]["name"]
+
+
+def test_cloud_run_dry_run_fills_in_every_name():
+    env = {"PATH": os.environ["PATH"], "PROJECT": "p-1", "REGION": "europe-west4", "MLFLOW_TRACKING_URI": "https://mlflow.example", "MODEL_URI": "models:/cashflow@champion"}
+    done = subprocess.run([DOCKER / "cloudrun" / "deploy", "--dry-run"], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    commands = [line for line in done.stdout.splitlines() if line.startswith("+ ")]
+    assert [command.split()[1:3] for command in commands] == [["docker", "build"], ["docker", "push"], ["gcloud", "run"], ["gcloud", "run"]]
+    service = yaml.safe_load(done.stdout.split(commands[-1])[1])
+    container = service["spec"]["template"]["spec"]["containers"][0]
+    assert "$" not in yaml.safe_dump(service)
+    assert container["args"] == ["--model", "models:/cashflow@champion"]
+    assert container["image"].startswith("europe-west4-docker.pkg.dev/p-1/solvent/solvent-serve:")
+    kubernetes_validate.validate({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", **container}]}}, "1.31")
+
+
+def test_cloud_run_deploy_says_what_is_missing():
+    done = subprocess.run([DOCKER / "cloudrun" / "deploy", "--dry-run"], env={"PATH": os.environ["PATH"], "PROJECT": "p"}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (2, "deploy: REGION is not set")
+
+
+def test_compose_has_no_password_of_its_own():
+    """Each secret of the compose file comes from the environment and has no default."""
+    text = (DOCKER / "docker-compose.yml").read_text()
+    for name in ("POSTGRES_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY", "GRAFANA_PASSWORD"):
+        assert f"${{{name}:?" in text and f"${{{name}:-" not in text
+    services = yaml.safe_load(text)["services"]
+    for name, service in services.items():
+        for port in service.get("ports", []):
+            assert port.startswith("${BIND_ADDRESS:-127.0.0.1}:"), name
+        if "build" in service:
+            assert (DOCKER.parent / service["build"]["dockerfile"]).is_file(), name
+
+
+def test_make_env_writes_random_passwords_for_one_reader(tmp_path):
+    shutil.copy(DOCKER / "make-env", tmp_path / "make-env")
+    subprocess.run([tmp_path / "make-env"], check=True, capture_output=True)
+    first = (tmp_path / ".env").read_text()
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+    subprocess.run([tmp_path / "make-env"], check=True, capture_output=True)
+    assert (tmp_path / ".env").read_text() == first
+    values = dict(line.split("=") for line in first.split())
+    assert len(values["POSTGRES_PASSWORD"]) == 40 and values["POSTGRES_PASSWORD"] != values["S3_SECRET_KEY"]
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
+@pytest.mark.parametrize("unit", ["solvent-serve.service", "solvent-train.service", "solvent-train.timer"])
+def test_systemd_units(unit, tmp_path):
+    for source in (DOCKER / "systemd").iterdir():
+        (tmp_path / source.name).write_text(source.read_text().replace("/usr/bin/solvent-serve", "/bin/true").replace("/usr/bin/solvent", "/bin/true"))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", tmp_path / unit], capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("script", ["slurm/train.sbatch", "cloudrun/deploy"])
+def test_shell_scripts_parse(script):
+    subprocess.run(["bash", "-n", DOCKER / script], check=True)
