@@ -203,8 +203,53 @@ typedef struct mlf_model_info {
 MLF_API int mlf_model_resolve(mlf_model_info **out, mlf_client *client, const char *uri, mlf_error *error);
 MLF_API void mlf_model_info_free(mlf_model_info *info); /* accepts NULL */
 
-/* Fetches everything below the URI's artifacts into folder (made when missing). Nothing is ever written outside it. */
+/* ---- artifacts, by any URI above; client may be NULL where the URI needs no tracking server ---- */
+
+/* Fetches everything below the URI's artifacts into folder (made when missing). Nothing is ever written outside it; all or nothing becomes visible. */
 MLF_API int mlf_artifacts_download(mlf_client *client, const char *uri, const char *folder, mlf_error *error);
+
+typedef struct mlf_transfer_options {
+    int version;  /* MLF_ABI_VERSION */
+    int threads;  /* files on their way at once, at most 16; 0: 4 */
+    void (*progress)(void *context, int64_t bytes); /* further bytes have gone or come; called from any thread; NULL: nobody asks */
+    void *context;
+    void *reserved[8];
+} mlf_transfer_options;
+
+#define MLF_TRANSFER_OPTIONS_INIT {.version = MLF_ABI_VERSION}
+
+/* As mlf_artifacts_download(), with options (may be NULL). */
+MLF_API int mlf_artifacts_fetch(mlf_client *client, const char *uri, const char *folder, const mlf_transfer_options *options, mlf_error *error);
+/* A file (which keeps its name), or everything in a folder, below the URI. */
+MLF_API int mlf_artifacts_upload(mlf_client *client, const char *local_path, const char *uri, const mlf_transfer_options *options, mlf_error *error);
+/* What the URI stands for: a file, or all below a folder. Already gone is fine. */
+MLF_API int mlf_artifacts_delete(mlf_client *client, const char *uri, mlf_error *error);
+
+typedef struct mlf_artifact {
+    char *path;         /* the name in the listed folder */
+    int is_dir;
+    int64_t size_bytes; /* -1: a folder, or not said */
+} mlf_artifact;
+
+/* What stands directly below the URI, sorted by name. *items (count): mlf_artifacts_free(). */
+MLF_API int mlf_artifacts_list(mlf_artifact **items, size_t *count, mlf_client *client, const char *uri, mlf_error *error);
+MLF_API void mlf_artifacts_free(mlf_artifact *items, size_t count); /* accepts NULL */
+
+/* A stream of bytes from a URI (a file, http(s)://, s3://, gs://, mlflow-artifacts:, runs:/…, models:/…), gone on with after a cut connection and
+   checked at its end against the store's size and digest. One thread at a time. */
+typedef struct mlf_source mlf_source;
+MLF_API int mlf_source_open(mlf_source **out, mlf_client *client, const char *uri, mlf_error *error);
+/* *got: 1 … size bytes, or 0 at the end. A file that is cut short or has another digest fails at the last read, not silently. */
+MLF_API int mlf_source_read(mlf_source *source, void *bytes, size_t size, size_t *got, mlf_error *error);
+MLF_API int64_t mlf_source_size(const mlf_source *source); /* bytes, -1 when the store does not say; known after the first read */
+MLF_API void mlf_source_close(mlf_source *source);         /* accepts NULL */
+
+/* A stream of bytes to a URI. Nothing is visible there before commit; abort leaves nothing behind. One thread at a time. */
+typedef struct mlf_sink mlf_sink;
+MLF_API int mlf_sink_open(mlf_sink **out, mlf_client *client, const char *uri, mlf_error *error);
+MLF_API int mlf_sink_write(mlf_sink *sink, const void *bytes, size_t length, mlf_error *error);
+MLF_API int mlf_sink_commit(mlf_sink *sink, mlf_error *error); /* frees the sink, also on failure (then nothing is visible) */
+MLF_API void mlf_sink_abort(mlf_sink *sink);                   /* frees it; accepts NULL */
 
 #ifdef __cplusplus
 }

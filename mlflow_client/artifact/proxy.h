@@ -1,0 +1,22 @@
+/* proxy.h: what store_proxy.c and its multipart half share. */
+#ifndef MLF_PROXY_H
+#define MLF_PROXY_H
+
+#include "store.h"
+#include "transport.h"
+
+#define MLF_PROXY_API "/api/2.0/mlflow-artifacts/"
+
+typedef struct mlf_proxy {
+    char *base;     /* what comes before the verb's path: the API's, below the tracking server or another host; or scheme and host of an http(s): URI */
+    char *root;     /* mlflow-artifacts: the tree's raw path without its leading slash; http(s): the path as written */
+    char *query;    /* of an http(s): URI, as written */
+    int is_proxied; /* mlflow-artifacts: */
+    mlf_http_flags flags;
+} mlf_proxy;
+
+void mlf_proxy_free(mlf_proxy *proxy);
+int mlf_proxy_check_name(const char *path, mlf_error *error);
+char *mlf_proxy_url(const mlf_proxy *proxy, const char *what, const char *path, mlf_error *error);
+
+#endif

@@ -1,0 +1,264 @@
+#include "tree.h"
+
+#include "alloc.h"
+#include "client_error.h"
+#include "file.h"
+#include "inside.h"
+#include "parallel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void mlf_leaves_free(mlf_leaves *leaves)
+{
+    for (size_t i = 0; i < leaves->count; i++)
+        sv_free(leaves->items[i].path);
+    sv_free(leaves->items);
+    *leaves = (mlf_leaves){NULL, 0, 0};
+}
+
+/* Steals path, also on failure. */
+static int add_leaf(mlf_leaves *leaves, char *path, int64_t size_bytes, mlf_error *error)
+{
+    if (leaves->count == leaves->capacity) {
+        size_t capacity = leaves->capacity ? 2 * leaves->capacity : 64;
+        mlf_leaf *grown = sv_realloc(leaves->items, capacity * sizeof *grown);
+        if (!grown) {
+            sv_free(path);
+            return mlf_error_memory(error);
+        }
+        leaves->items = grown;
+        leaves->capacity = capacity;
+    }
+    leaves->items[leaves->count++] = (mlf_leaf){path, size_bytes};
+    return 0;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const mlf_leaf *)a)->path, ((const mlf_leaf *)b)->path);
+}
+
+/* ---- walking ---- */
+
+typedef struct walk {
+    mlf_leaves *files, folders; /* folders still to be listed */
+    const char *at;             /* the folder being listed */
+    size_t seen;
+} walk;
+
+/* A name that a store sent: one segment, inside, short enough. */
+static int check_name(const char *at, const char *name, mlf_error *error)
+{
+    if (!sv_path_is_inside(name) || strchr(name, '/') || strlen(name) > 255 || strlen(at) + strlen(name) + 2 > MLF_PATH_MAX_BYTES)
+        return mlf_error_set(error, MLF_E_REPLY, "the listing of '%.200s' holds '%.200s', which is no name of a file in it; nothing was written", at, name);
+    size_t depth = 1;
+    for (const char *p = at; (p = strchr(p, '/')); p++)
+        depth++;
+    if (depth > MLF_TREE_MAX_DEPTH)
+        return mlf_error_set(error, MLF_E_REPLY, "'%.200s': folders nested deeper than %d", at, MLF_TREE_MAX_DEPTH);
+    return 0;
+}
+
+static int visit(void *context, const mlf_entry *entry, mlf_error *error)
+{
+    walk *walk = context;
+    int code = check_name(walk->at, entry->name, error);
+    if (code)
+        return code;
+    if (++walk->seen > MLF_TREE_MAX_FILES)
+        return mlf_error_set(error, MLF_E_REPLY, "more than %d files and folders", MLF_TREE_MAX_FILES);
+    char *path = mlf_uri_join(walk->at, entry->name);
+    if (!path)
+        return mlf_error_memory(error);
+    return add_leaf(entry->is_dir ? &walk->folders : walk->files, path, entry->size_bytes, error);
+}
+
+int mlf_tree_walk(mlf_leaves *out, mlf_store *store, const char *path, mlf_error *error)
+{
+    *out = (mlf_leaves){NULL, 0, 0};
+    walk walk = {out, {NULL, 0, 0}, path, 0};
+    int code = store->ops->list(store, path, visit, &walk, error);
+    for (size_t i = 0; !code && i < walk.folders.count; i++) {
+        walk.at = walk.folders.items[i].path;
+        code = store->ops->list(store, walk.at, visit, &walk, error);
+    }
+    mlf_leaves_free(&walk.folders);
+    if (out->count)
+        qsort(out->items, out->count, sizeof *out->items, by_path);
+    if (code)
+        mlf_leaves_free(out);
+    return code;
+}
+
+/* ---- downloading ---- */
+
+typedef struct download {
+    mlf_store *store;
+    const mlf_leaves *leaves;
+    const char *only; /* the name under which the store's root, a single file, is kept; else NULL */
+    int stage_fd, folder_fd;
+} download;
+
+static int keep(void *context, const void *bytes, size_t length, mlf_error *error)
+{
+    return mlf_inside_write(context, bytes, length, error);
+}
+
+static const char *target_of(const download *download, size_t index)
+{
+    return download->only ? download->only : download->leaves->items[index].path;
+}
+
+static int fetch_one(void *context, size_t index, mlf_error *error)
+{
+    download *download = context;
+    mlf_incoming incoming;
+    int code = mlf_inside_create(&incoming, download->stage_fd, target_of(download, index), error);
+    if (!code)
+        code = mlf_store_fetch(download->store, download->only ? "" : download->leaves->items[index].path, NULL, keep, &incoming, error);
+    if (!code)
+        code = mlf_inside_commit(&incoming, error);
+    mlf_inside_abort(&incoming);
+    return code;
+}
+
+/* Everything is fetched into a folder of its own inside the target and moved out only when all is there. */
+static int fetch_all(download *download, const char *folder, size_t count, unsigned threads, mlf_error *error)
+{
+    char *stage = mlf_uri_join(folder, ".mlf-download-XXXXXX");
+    if (!stage)
+        return mlf_error_memory(error);
+    int code = mkdtemp(stage) ? 0 : mlf_error_set(error, MLF_E_IO, "%.600s: cannot be written: %s", folder, strerror(errno));
+    if (!code && (download->stage_fd = open(stage, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+        code = mlf_error_set(error, MLF_E_IO, "%.600s: cannot be opened: %s", stage, strerror(errno));
+    if (!code)
+        code = mlf_parallel(count, threads, fetch_one, download, error);
+    for (size_t i = 0; !code && i < count; i++)
+        code = mlf_inside_move(download->stage_fd, download->folder_fd, target_of(download, i), error);
+    if (download->stage_fd >= 0) {
+        close(download->stage_fd);
+        sv_folder_remove(stage, NULL);
+    }
+    sv_free(stage);
+    return code;
+}
+
+/* The last segment of the store's URI: the name of the file that it stands for. The caller's. */
+static char *last_name(const mlf_store *store)
+{
+    size_t end = strcspn(store->uri, "?#"), begin;
+    while (end && store->uri[end - 1] == '/')
+        end--;
+    for (begin = end; begin && store->uri[begin - 1] != '/'; begin--)
+        ;
+    return sv_strndup(store->uri + begin, end - begin);
+}
+
+int mlf_tree_download(mlf_store *store, const char *folder, unsigned threads, mlf_error *error)
+{
+    mlf_leaves leaves = {NULL, 0, 0};
+    download download = {store, &leaves, NULL, -1, -1};
+    char *name = last_name(store);
+    int code = name ? mlf_tree_walk(&leaves, store, "", error) : mlf_error_memory(error), made = access(folder, F_OK) != 0;
+    if (!code && !leaves.count)
+        download.only = sv_path_is_inside(name) ? name : "artifact";
+    if (!code)
+        code = mlf_inside_root(&download.folder_fd, folder, error);
+    if (!code)
+        code = fetch_all(&download, folder, download.only ? 1 : leaves.count, threads, error);
+    if (download.folder_fd >= 0)
+        close(download.folder_fd);
+    if (code && made)
+        rmdir(folder); /* only when it is empty */
+    mlf_leaves_free(&leaves);
+    sv_free(name);
+    return code;
+}
+
+/* ---- uploading ---- */
+
+typedef struct upload {
+    mlf_store *store;
+    const mlf_leaves *leaves;
+    const char *local, *path;
+    int is_file; /* local is a file: the leaf's path is its name, not below local */
+} upload;
+
+static int send_one(void *context, size_t index, mlf_error *error)
+{
+    upload *upload = context;
+    const char *relative = upload->leaves->items[index].path;
+    char *from = upload->is_file ? sv_strdup(upload->local) : mlf_uri_join(upload->local, relative);
+    char *to = mlf_uri_join(upload->path, relative);
+    int fd = -1, code = from && to ? 0 : mlf_error_memory(error);
+    struct stat about;
+    if (!code && ((fd = open(from, O_RDONLY | O_CLOEXEC)) < 0 || fstat(fd, &about)))
+        code = mlf_error_set(error, MLF_E_IO, "%.600s: cannot be read: %s", from, strerror(errno));
+    if (!code)
+        code = upload->store->ops->put(upload->store, to, fd, (int64_t)about.st_size, error);
+    if (fd >= 0)
+        close(fd);
+    sv_free(from);
+    sv_free(to);
+    return code;
+}
+
+static int local_leaves(mlf_leaves *leaves, const char *local_path, mlf_error *error)
+{
+    mlf_store *local = NULL;
+    int code = mlf_store_open_folder(&local, local_path, error);
+    if (!code)
+        code = mlf_tree_walk(leaves, local, "", error);
+    mlf_store_close(local);
+    return code;
+}
+
+/* Moves MLmodel to the end: who finds it finds the others. */
+static int put_model_last(mlf_leaves *leaves)
+{
+    for (size_t i = 0; i < leaves->count; i++)
+        if (!strcmp(leaves->items[i].path, "MLmodel")) {
+            mlf_leaf model = leaves->items[i];
+            memmove(leaves->items + i, leaves->items + i + 1, (leaves->count - i - 1) * sizeof model);
+            leaves->items[leaves->count - 1] = model;
+            return 1;
+        }
+    return 0;
+}
+
+static int find_leaves(upload *upload, mlf_leaves *leaves, mlf_error *error)
+{
+    struct stat about;
+    if (stat(upload->local, &about))
+        return mlf_error_set(error, MLF_E_IO, "%.600s: cannot be read: %s", upload->local, strerror(errno));
+    if (S_ISDIR(about.st_mode))
+        return local_leaves(leaves, upload->local, error);
+    upload->is_file = 1;
+    const char *slash = strrchr(upload->local, '/');
+    char *name = sv_strdup(slash ? slash + 1 : upload->local);
+    return name ? add_leaf(leaves, name, (int64_t)about.st_size, error) : mlf_error_memory(error);
+}
+
+int mlf_tree_upload(mlf_store *store, const char *local_path, const char *path, unsigned threads, mlf_error *error)
+{
+    mlf_leaves leaves = {NULL, 0, 0};
+    upload upload = {store, &leaves, local_path, path, 0};
+    int code = *path && !sv_path_is_inside(path)
+                   ? mlf_error_set(error, MLF_E_ARGUMENT, "'%.300s': an artifact path that does not stay inside the run's", path)
+                   : find_leaves(&upload, &leaves, error);
+    size_t first = leaves.count;
+    if (!code && !upload.is_file && put_model_last(&leaves))
+        first--;
+    if (!code)
+        code = mlf_parallel(first, threads, send_one, &upload, error);
+    if (!code && first < leaves.count)
+        code = send_one(&upload, first, error);
+    mlf_leaves_free(&leaves);
+    return code;
+}
