@@ -4,6 +4,7 @@
 #include "client_error.h"
 #include "tree.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { DEFAULT_THREADS = 4 };
@@ -49,7 +50,7 @@ int mlf_artifacts_upload(mlf_client *client, const char *local_path, const char 
     mlf_store *store = NULL;
     int code = open_store(&store, client, uri, options, error);
     if (!code)
-        code = mlf_tree_upload(store, local_path, "", threads_of(options), error);
+        code = mlf_tree_upload(store, local_path, "", NULL, threads_of(options), error);
     mlf_store_close(store);
     return code;
 }
@@ -69,14 +70,14 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const mlf_artifact *)a)->path, ((const mlf_artifact *)b)->path);
 }
 
-typedef struct listing {
+struct listing {
     mlf_artifact *items; /* (count) */
     size_t count, capacity;
-} listing;
+};
 
 static int collect(void *context, const mlf_entry *entry, mlf_error *error)
 {
-    listing *listing = context;
+    struct listing *listing = context;
     if (listing->count == MLF_TREE_MAX_FILES)
         return mlf_error_set(error, MLF_E_REPLY, "a listing of more than %d entries", MLF_TREE_MAX_FILES);
     if (listing->count == listing->capacity) {
@@ -97,7 +98,7 @@ static int collect(void *context, const mlf_entry *entry, mlf_error *error)
 
 int mlf_artifacts_list(mlf_artifact **items, size_t *count, mlf_client *client, const char *uri, mlf_error *error)
 {
-    listing listing = {NULL, 0, 0};
+    struct listing listing = {NULL, 0, 0};
     mlf_store *store = NULL;
     int code = open_store(&store, client, uri, NULL, error);
     if (!code)

@@ -4,16 +4,16 @@
 
 #define MAX_THREADS 16u
 
-typedef struct gang {
+struct gang {
     pthread_mutex_t lock;
     size_t next, count;
     mlf_job_fn *job;
     void *context;
     int code; /* of the first failure */
     mlf_error error;
-} gang;
+};
 
-static int take(gang *gang, size_t *index)
+static int take(struct gang *gang, size_t *index)
 {
     pthread_mutex_lock(&gang->lock);
     int any = !gang->code && gang->next < gang->count;
@@ -25,7 +25,7 @@ static int take(gang *gang, size_t *index)
 
 static void *work(void *argument)
 {
-    gang *gang = argument;
+    struct gang *gang = argument;
     size_t index;
     while (take(gang, &index)) {
         mlf_error error = MLF_ERROR_INIT;
@@ -44,7 +44,7 @@ static void *work(void *argument)
 
 int mlf_parallel(size_t count, unsigned threads, mlf_job_fn *job, void *context, mlf_error *error)
 {
-    gang gang = {.lock = PTHREAD_MUTEX_INITIALIZER, .count = count, .job = job, .context = context};
+    struct gang gang = {.lock = PTHREAD_MUTEX_INITIALIZER, .count = count, .job = job, .context = context};
     pthread_t helpers[MAX_THREADS];
     unsigned started = 0, wanted = threads > MAX_THREADS ? MAX_THREADS : threads;
     if (wanted > count)

@@ -7,7 +7,7 @@
 
 enum { MAX_HEADERS = 16 };
 
-typedef struct ranged {
+struct ranged {
     mlf_store *store;
     const mlf_http_reply *reply;
     mlf_object *object;
@@ -18,9 +18,9 @@ typedef struct ranged {
     int64_t at, wanted; /* offset in the file of the next byte to come; of the next byte to hand on */
     int code;           /* why it was stopped from our side */
     int begun, restart; /* restart: the transport would have begun again from the first byte */
-} ranged;
+};
 
-static int stop(ranged *ranged, int code)
+static int stop(struct ranged *ranged, int code)
 {
     ranged->code = code;
     return 1;
@@ -29,7 +29,7 @@ static int stop(ranged *ranged, int code)
 /* What the answer's headers say, and whether it is still the same file. */
 static int begin(void *context, int64_t offset, int64_t total_bytes)
 {
-    ranged *ranged = context;
+    struct ranged *ranged = context;
     mlf_object fresh = {.size_bytes = total_bytes};
     if (ranged->begun) {
         ranged->restart = 1;
@@ -52,7 +52,7 @@ static int begin(void *context, int64_t offset, int64_t total_bytes)
 
 static int pass_on(void *context, const void *bytes, size_t length)
 {
-    ranged *ranged = context;
+    struct ranged *ranged = context;
     size_t skip = 0;
     if (ranged->at < ranged->wanted) {
         int64_t before = ranged->wanted - ranged->at;
@@ -70,7 +70,7 @@ static int pass_on(void *context, const void *bytes, size_t length)
 int mlf_ranged_get(mlf_store *store, mlf_http_call *call, mlf_http_reply *reply, int64_t offset, mlf_object *object, mlf_object_fn *describe,
                    mlf_bytes_fn *each, void *context, mlf_error *error)
 {
-    ranged ranged = {.store = store, .reply = reply, .object = object, .describe = describe, .each = each, .context = context, .error = error, .at = offset, .wanted = offset};
+    struct ranged ranged = {.store = store, .reply = reply, .object = object, .describe = describe, .each = each, .context = context, .error = error, .at = offset, .wanted = offset};
     const char *headers[MAX_HEADERS];
     char range[48];
     size_t n = call->n_headers < MAX_HEADERS - 1 ? call->n_headers : MAX_HEADERS - 1;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-static const mlf_store_ops *const STORES[] = {&MLF_STORE_LOCAL, &MLF_STORE_PROXY, &MLF_STORE_S3, &MLF_STORE_GS};
+static const mlf_store_ops *const STORES[] = {&MLF_STORE_LOCAL, &MLF_STORE_PROXY};
 
 /* 1 when scheme is one of the words. */
 static int has_word(const char *words, const char *scheme)
@@ -112,18 +112,18 @@ void mlf_store_progress(mlf_store *store, int64_t bytes)
 
 enum { MAX_RESUMES = 8 }; /* in a row without a single new byte */
 
-typedef struct fetch {
+struct fetch {
     mlf_digest digest;
     mlf_bytes_fn *each;
     void *context;
     int consumer_failed;
     const mlf_object *object;
     int64_t *size_bytes; /* where the caller wants to know the size, or NULL */
-} fetch;
+};
 
 static int pass_on(void *context, const void *bytes, size_t length, mlf_error *error)
 {
-    fetch *fetch = context;
+    struct fetch *fetch = context;
     if (fetch->size_bytes && !fetch->digest.bytes)
         *fetch->size_bytes = fetch->object->size_bytes;
     mlf_digest_add(&fetch->digest, bytes, length);
@@ -132,7 +132,7 @@ static int pass_on(void *context, const void *bytes, size_t length, mlf_error *e
     return code;
 }
 
-static int check_bytes(fetch *fetch, const mlf_object *object, const char *uri, const char *path, mlf_error *error)
+static int check_bytes(struct fetch *fetch, const mlf_object *object, const char *uri, const char *path, mlf_error *error)
 {
     unsigned char md5[16];
     if (object->size_bytes >= 0 && fetch->digest.bytes != object->size_bytes)
@@ -160,7 +160,7 @@ static void wait_before(int resume)
 int mlf_store_fetch(mlf_store *store, const char *path, int64_t *size_bytes, mlf_bytes_fn *each, void *context, mlf_error *error)
 {
     mlf_object object = {.size_bytes = -1};
-    fetch fetch = {.each = each, .context = context, .object = &object, .size_bytes = size_bytes};
+    struct fetch fetch = {.each = each, .context = context, .object = &object, .size_bytes = size_bytes};
     int code = mlf_digest_begin(&fetch.digest, store->ops->digests, error);
     for (int resume = 0; !code; resume++) {
         mlf_error attempt = MLF_ERROR_INIT;

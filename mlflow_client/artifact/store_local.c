@@ -154,21 +154,21 @@ static void local_abort(mlf_upload *upload)
     sv_free(upload);
 }
 
-typedef struct copying {
+struct copying {
     mlf_upload *upload;
     int64_t bytes;
-} copying;
+};
 
 static int copy_in(void *context, const void *bytes, size_t length, mlf_error *error)
 {
-    copying *copying = context;
+    struct copying *copying = context;
     copying->bytes += (int64_t)length;
     return local_write(copying->upload, bytes, length, error);
 }
 
 static int local_put(mlf_store *store, const char *path, int fd, int64_t size, mlf_error *error)
 {
-    copying copying = {NULL, 0};
+    struct copying copying = {NULL, 0};
     int code = local_begin(&copying.upload, store, path, error);
     if (!code)
         code = copy_out(store, fd, 0, path, copy_in, &copying, error);

@@ -46,11 +46,11 @@ static int by_path(const void *a, const void *b)
 
 /* ---- walking ---- */
 
-typedef struct walk {
+struct walk {
     mlf_leaves *files, folders; /* folders still to be listed */
     const char *at;             /* the folder being listed */
     size_t seen;
-} walk;
+};
 
 /* A name that a store sent: one segment, inside, short enough. */
 static int check_name(const char *at, const char *name, mlf_error *error)
@@ -67,7 +67,7 @@ static int check_name(const char *at, const char *name, mlf_error *error)
 
 static int visit(void *context, const mlf_entry *entry, mlf_error *error)
 {
-    walk *walk = context;
+    struct walk *walk = context;
     int code = check_name(walk->at, entry->name, error);
     if (code)
         return code;
@@ -82,7 +82,7 @@ static int visit(void *context, const mlf_entry *entry, mlf_error *error)
 int mlf_tree_walk(mlf_leaves *out, mlf_store *store, const char *path, mlf_error *error)
 {
     *out = (mlf_leaves){NULL, 0, 0};
-    walk walk = {out, {NULL, 0, 0}, path, 0};
+    struct walk walk = {out, {NULL, 0, 0}, path, 0};
     int code = store->ops->list(store, path, visit, &walk, error);
     for (size_t i = 0; !code && i < walk.folders.count; i++) {
         walk.at = walk.folders.items[i].path;
@@ -98,26 +98,26 @@ int mlf_tree_walk(mlf_leaves *out, mlf_store *store, const char *path, mlf_error
 
 /* ---- downloading ---- */
 
-typedef struct download {
+struct download {
     mlf_store *store;
     const mlf_leaves *leaves;
     const char *only; /* the name under which the store's root, a single file, is kept; else NULL */
     int stage_fd, folder_fd;
-} download;
+};
 
 static int keep(void *context, const void *bytes, size_t length, mlf_error *error)
 {
     return mlf_inside_write(context, bytes, length, error);
 }
 
-static const char *target_of(const download *download, size_t index)
+static const char *target_of(const struct download *download, size_t index)
 {
     return download->only ? download->only : download->leaves->items[index].path;
 }
 
 static int fetch_one(void *context, size_t index, mlf_error *error)
 {
-    download *download = context;
+    struct download *download = context;
     mlf_incoming incoming;
     int code = mlf_inside_create(&incoming, download->stage_fd, target_of(download, index), error);
     if (!code)
@@ -129,7 +129,7 @@ static int fetch_one(void *context, size_t index, mlf_error *error)
 }
 
 /* Everything is fetched into a folder of its own inside the target and moved out only when all is there. */
-static int fetch_all(download *download, const char *folder, size_t count, unsigned threads, mlf_error *error)
+static int fetch_all(struct download *download, const char *folder, size_t count, unsigned threads, mlf_error *error)
 {
     char *stage = mlf_uri_join(folder, ".mlf-download-XXXXXX");
     if (!stage)
@@ -163,7 +163,7 @@ static char *last_name(const mlf_store *store)
 int mlf_tree_download(mlf_store *store, const char *folder, unsigned threads, mlf_error *error)
 {
     mlf_leaves leaves = {NULL, 0, 0};
-    download download = {store, &leaves, NULL, -1, -1};
+    struct download download = {store, &leaves, NULL, -1, -1};
     char *name = last_name(store);
     int code = name ? mlf_tree_walk(&leaves, store, "", error) : mlf_error_memory(error), made = access(folder, F_OK) != 0;
     if (!code && !leaves.count)
@@ -183,17 +183,20 @@ int mlf_tree_download(mlf_store *store, const char *folder, unsigned threads, ml
 
 /* ---- uploading ---- */
 
-typedef struct upload {
+struct upload {
     mlf_store *store;
     const mlf_leaves *leaves;
     const char *local, *path;
+    const char *except; /* a relative path that stays here, or NULL */
     int is_file; /* local is a file: the leaf's path is its name, not below local */
-} upload;
+};
 
 static int send_one(void *context, size_t index, mlf_error *error)
 {
-    upload *upload = context;
+    struct upload *upload = context;
     const char *relative = upload->leaves->items[index].path;
+    if (upload->except && !strcmp(relative, upload->except))
+        return 0;
     char *from = upload->is_file ? sv_strdup(upload->local) : mlf_uri_join(upload->local, relative);
     char *to = mlf_uri_join(upload->path, relative);
     int fd = -1, code = from && to ? 0 : mlf_error_memory(error);
@@ -219,20 +222,7 @@ static int local_leaves(mlf_leaves *leaves, const char *local_path, mlf_error *e
     return code;
 }
 
-/* Moves MLmodel to the end: who finds it finds the others. */
-static int put_model_last(mlf_leaves *leaves)
-{
-    for (size_t i = 0; i < leaves->count; i++)
-        if (!strcmp(leaves->items[i].path, "MLmodel")) {
-            mlf_leaf model = leaves->items[i];
-            memmove(leaves->items + i, leaves->items + i + 1, (leaves->count - i - 1) * sizeof model);
-            leaves->items[leaves->count - 1] = model;
-            return 1;
-        }
-    return 0;
-}
-
-static int find_leaves(upload *upload, mlf_leaves *leaves, mlf_error *error)
+static int find_leaves(struct upload *upload, mlf_leaves *leaves, mlf_error *error)
 {
     struct stat about;
     if (stat(upload->local, &about))
@@ -245,20 +235,15 @@ static int find_leaves(upload *upload, mlf_leaves *leaves, mlf_error *error)
     return name ? add_leaf(leaves, name, (int64_t)about.st_size, error) : mlf_error_memory(error);
 }
 
-int mlf_tree_upload(mlf_store *store, const char *local_path, const char *path, unsigned threads, mlf_error *error)
+int mlf_tree_upload(mlf_store *store, const char *local_path, const char *path, const char *except, unsigned threads, mlf_error *error)
 {
     mlf_leaves leaves = {NULL, 0, 0};
-    upload upload = {store, &leaves, local_path, path, 0};
+    struct upload upload = {store, &leaves, local_path, path, except, 0};
     int code = *path && !sv_path_is_inside(path)
                    ? mlf_error_set(error, MLF_E_ARGUMENT, "'%.300s': an artifact path that does not stay inside the run's", path)
                    : find_leaves(&upload, &leaves, error);
-    size_t first = leaves.count;
-    if (!code && !upload.is_file && put_model_last(&leaves))
-        first--;
     if (!code)
-        code = mlf_parallel(first, threads, send_one, &upload, error);
-    if (!code && first < leaves.count)
-        code = send_one(&upload, first, error);
+        code = mlf_parallel(leaves.count, threads, send_one, &upload, error);
     mlf_leaves_free(&leaves);
     return code;
 }

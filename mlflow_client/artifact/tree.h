@@ -26,7 +26,7 @@ int mlf_tree_walk(mlf_leaves *out, mlf_store *store, const char *path, mlf_error
 /* Everything below the store's root (or the one file that it is) into folder, made when missing. All or nothing becomes visible. */
 int mlf_tree_download(mlf_store *store, const char *folder, unsigned threads, mlf_error *error);
 
-/* A file, or everything below a folder, to path of the store ("" is its root; a file keeps its name). A file called MLmodel at the top goes last. */
-int mlf_tree_upload(mlf_store *store, const char *local_path, const char *path, unsigned threads, mlf_error *error);
+/* A file, or everything below a folder, to path of the store ("" is its root; a file keeps its name); all but the relative path `except` (may be NULL). */
+int mlf_tree_upload(mlf_store *store, const char *local_path, const char *path, const char *except, unsigned threads, mlf_error *error);
 
 #endif

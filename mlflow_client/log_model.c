@@ -1,0 +1,330 @@
+/* log_model.c: a folder with an MLmodel becomes a LoggedModel (MLflow 3) or a folder below the run (2.x). The order of calls: PROTOCOL 6. */
+#include "alloc.h"
+#include "client.h"
+#include "client_error.h"
+#include "clock.h"
+#include "file.h"
+#include "memory_file.h"
+#include "mlmodel.h"
+#include "registry.h"
+#include "tree.h"
+#include "validate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define API "/api/2.0/mlflow/"
+
+enum { MAX_CREATES = 4, PARAMS_A_CALL = 100, UPLOAD_THREADS = 4 };
+
+/* What is known of the model while it is being logged. */
+struct logging {
+    mlf_client *client;
+    const mlf_model_home *home;
+    const mlf_model_options *options;
+    const char *folder, *name;
+    char *model_id, *artifact_uri; /* model_id NULL: a 2.x server */
+};
+
+static json_t *pairs_to_json(const mlf_pair *pairs, size_t first, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = first; i < n; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s}", "key", pairs[i].key, "value", pairs[i].value ? pairs[i].value : ""));
+    return list;
+}
+
+/* Takes id and address out of {"model": {"info": …}}. */
+static int keep_model(struct logging *l, const json_t *model, mlf_error *error)
+{
+    const json_t *info = json_object_get(model, "info");
+    const char *id = json_string_value(json_object_get(info, "model_id")), *uri = json_string_value(json_object_get(info, "artifact_uri"));
+    if (!id || !uri || mlf_check_model_id(id, NULL))
+        return mlf_error_set(error, MLF_E_REPLY, "logged-models: the answer names no model_id or artifact_uri");
+    l->model_id = sv_strdup(id);
+    l->artifact_uri = sv_strdup(uri);
+    return l->model_id && l->artifact_uri ? 0 : mlf_error_memory(error);
+}
+
+/* The model that carries our key: an earlier attempt may have made it though its answer never came. */
+static int find_by_key(struct logging *l, mlf_error *error)
+{
+    char filter[200];
+    snprintf(filter, sizeof filter, "tags.`" MLF_KEY_TAG "` = '%s'", l->home->key);
+    json_t *arguments = json_pack("{s:[s], s:s, s:i}", "experiment_ids", l->home->experiment_id, "filter", filter, "max_results", 1), *reply = NULL;
+    int code = arguments ? mlf_json_call(&reply, l->client, "POST", API "logged-models/search", arguments, 0, error) : mlf_error_memory(error);
+    const json_t *model = json_array_get(json_object_get(reply, "models"), 0);
+    if (!code && model)
+        code = keep_model(l, model, error);
+    json_decref(arguments);
+    json_decref(reply);
+    return code;
+}
+
+static int create_once(struct logging *l, mlf_error *error)
+{
+    const mlf_model_options *options = l->options;
+    size_t n_params = options->n_params < PARAMS_A_CALL ? options->n_params : PARAMS_A_CALL;
+    json_t *tags = pairs_to_json(options->tags, 0, options->n_tags), *params = pairs_to_json(options->params, 0, n_params), *reply = NULL;
+    json_array_append_new(tags, json_pack("{s:s, s:s}", "key", MLF_KEY_TAG, "value", l->home->key));
+    json_t *arguments = json_pack("{s:s, s:s, s:s*, s:s, s:o, s:o}", "experiment_id", l->home->experiment_id, "name", l->name, "model_type",
+                                  options->model_type, "source_run_id", l->home->run_id, "params", params, "tags", tags);
+    int code = arguments ? mlf_json_call(&reply, l->client, "POST", API "logged-models", arguments, MLF_HTTP_ONCE, error) : mlf_error_memory(error);
+    if (!code)
+        code = keep_model(l, json_object_get(reply, "model"), error);
+    json_decref(arguments);
+    json_decref(reply);
+    return code;
+}
+
+/* 1 when the call may have done its work although it failed. */
+static int is_ambiguous(int code, const mlf_error *error)
+{
+    return code == MLF_E_CONNECT || code == MLF_E_TIMEOUT || code == MLF_E_REPLY || (code == MLF_E_SERVER && error->http_status >= 500);
+}
+
+/* Makes the model once, whatever the network does. MLF_E_UNSUPPORTED on a 2.x server. */
+static int create_model(struct logging *l, mlf_error *error)
+{
+    mlf_error last = MLF_ERROR_INIT;
+    int code = l->home->may_exist ? find_by_key(l, &last) : 0;
+    for (int attempt = 0; !code && !l->model_id; attempt++) {
+        code = create_once(l, &last);
+        if (!code || !is_ambiguous(code, &last) || attempt >= MAX_CREATES)
+            break;
+        last = (mlf_error)MLF_ERROR_INIT;
+        code = find_by_key(l, &last);
+    }
+    if (code && error && !error->code)
+        *error = last;
+    return code;
+}
+
+/* Parameters beyond the first hundred. */
+static int send_more_params(struct logging *l, mlf_error *error)
+{
+    int code = 0;
+    for (size_t at = PARAMS_A_CALL; !code && at < l->options->n_params; at += PARAMS_A_CALL) {
+        size_t end = at + PARAMS_A_CALL < l->options->n_params ? at + PARAMS_A_CALL : l->options->n_params;
+        char path[400];
+        snprintf(path, sizeof path, API "logged-models/%s/params", l->model_id);
+        json_t *arguments = json_pack("{s:s, s:o}", "model_id", l->model_id, "params", pairs_to_json(l->options->params, at, end));
+        code = arguments ? mlf_json_call(NULL, l->client, "POST", path, arguments, 0, error) : mlf_error_memory(error);
+        json_decref(arguments);
+    }
+    return code;
+}
+
+/* ---- files ---- */
+
+static int read_mlmodel(sv_buffer *text, const char *folder, mlf_error *error)
+{
+    sv_error read = SV_ERROR_INIT;
+    char *path = mlf_uri_join(folder, "MLmodel");
+    int code = path ? 0 : mlf_error_memory(error);
+    if (!code && sv_file_read(text, path, MLF_MLMODEL_MAX_BYTES, &read))
+        code = mlf_error_set(error, MLF_E_ARGUMENT, "a model's folder needs an MLmodel file: %s", read.message);
+    if (!code && memchr(text->data ? text->data : "", '\0', text->size))
+        code = mlf_error_set(error, MLF_E_ARGUMENT, "%s: holds a NUL byte", path);
+    sv_free(path);
+    return code;
+}
+
+/* Everything but MLmodel, then MLmodel with the lines that say where it now is: who finds it finds the others. */
+static int upload_files(struct logging *l, mlf_error *error)
+{
+    sv_buffer text = SV_BUFFER_INIT(MLF_MLMODEL_MAX_BYTES), stamped = SV_BUFFER_INIT(2 * MLF_MLMODEL_MAX_BYTES);
+    const mlf_mlmodel_place place = {l->model_id ? l->artifact_uri : l->name, l->home->run_id, l->model_id};
+    mlf_store *store = NULL;
+    int fd = -1, code = read_mlmodel(&text, l->folder, error);
+    if (!code && mlf_mlmodel_stamp(&stamped, text.data ? text.data : "", &place))
+        code = mlf_error_memory(error);
+    if (!code)
+        code = mlf_store_open(&store, l->client, l->artifact_uri, error);
+    if (!code)
+        code = mlf_tree_upload(store, l->folder, "", "MLmodel", UPLOAD_THREADS, error);
+    if (!code)
+        code = mlf_memory_file(&fd, stamped.data, stamped.size, error);
+    if (!code)
+        code = store->ops->put(store, "MLmodel", fd, (int64_t)stamped.size, error);
+    if (fd >= 0)
+        close(fd);
+    mlf_store_close(store);
+    sv_buffer_free(&text);
+    sv_buffer_free(&stamped);
+    return code;
+}
+
+static int prepare(struct logging *l, mlf_error *error)
+{
+    const mlf_model_options *options = l->options;
+    if (options->prepare && options->prepare(options->context, l->folder, l->model_id, l->artifact_uri, l->home->run_id))
+        return mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: the caller's prepare() refused", l->folder);
+    return 0;
+}
+
+/* ---- MLflow 3 ---- */
+
+static int finalize(struct logging *l, const char *status, mlf_error *error)
+{
+    char path[400];
+    snprintf(path, sizeof path, API "logged-models/%s", l->model_id);
+    json_t *arguments = json_pack("{s:s, s:s}", "model_id", l->model_id, "status", status);
+    int code = arguments ? mlf_json_call(NULL, l->client, "PATCH", path, arguments, 0, error) : mlf_error_memory(error);
+    json_decref(arguments);
+    return code;
+}
+
+/* 1 when the run already names the model as an output, 0 when not, or a negative code. */
+static int is_linked(struct logging *l, mlf_error *error)
+{
+    json_t *arguments = json_pack("{s:s}", "run_id", l->home->run_id), *reply = NULL;
+    int code = arguments ? mlf_json_call(&reply, l->client, "GET", API "runs/get", arguments, 0, error) : mlf_error_memory(error), found = 0;
+    const json_t *outputs = json_object_get(json_object_get(json_object_get(reply, "run"), "outputs"), "model_outputs");
+    for (size_t i = 0; i < json_array_size(outputs) && !found; i++) {
+        const char *id = json_string_value(json_object_get(json_array_get(outputs, i), "model_id"));
+        found = id && !strcmp(id, l->model_id);
+    }
+    json_decref(arguments);
+    json_decref(reply);
+    return code ? code : found;
+}
+
+/* Repeating it for the same model is refused by the server, so after any failure the run is looked at. */
+static int link_to_run(struct logging *l, mlf_error *error)
+{
+    int code = 0, linked = l->home->may_exist ? is_linked(l, error) : 0;
+    mlf_error last = MLF_ERROR_INIT;
+    for (int attempt = 0; !linked && attempt < MAX_CREATES; attempt++) {
+        json_t *arguments = json_pack("{s:s, s:[{s:s, s:i}]}", "run_id", l->home->run_id, "models", "model_id", l->model_id, "step", 0);
+        last = (mlf_error)MLF_ERROR_INIT;
+        code = arguments ? mlf_json_call(NULL, l->client, "POST", API "runs/outputs", arguments, MLF_HTTP_ONCE, &last) : mlf_error_memory(&last);
+        json_decref(arguments);
+        if (!code)
+            return 0;
+        linked = is_linked(l, error);
+        if (!linked && !is_ambiguous(code, &last))
+            break;
+    }
+    if (linked < 0)
+        return linked;
+    if (!linked && error && !error->code)
+        *error = last;
+    return linked ? 0 : code;
+}
+
+/* The final figures, once more under the model's id: that puts them on its page too. */
+static int send_metrics(struct logging *l, mlf_error *error)
+{
+    int code = 0;
+    for (size_t at = 0; !code && at < l->options->n_metrics; at += MLF_MAX_BATCH_METRICS) {
+        json_t *metrics = json_array();
+        for (size_t i = at; i < l->options->n_metrics && i < at + MLF_MAX_BATCH_METRICS; i++)
+            json_array_append_new(metrics, json_pack("{s:s, s:o, s:I, s:i, s:s}", "key", l->options->metric_keys[i], "value",
+                                                     mlf_json_double(l->options->metric_values[i]), "timestamp", (json_int_t)sv_epoch_ms(), "step", 0, "model_id", l->model_id));
+        json_t *arguments = json_pack("{s:s, s:o}", "run_id", l->home->run_id, "metrics", metrics);
+        code = arguments ? mlf_json_call(NULL, l->client, "POST", API "runs/log-batch", arguments, 0, error) : mlf_error_memory(error);
+        json_decref(arguments);
+    }
+    return code;
+}
+
+static int log_to_3(struct logging *l, mlf_error *error)
+{
+    int code = send_more_params(l, error);
+    if (!code)
+        code = prepare(l, error);
+    if (!code)
+        code = upload_files(l, error);
+    if (code) {
+        finalize(l, "LOGGED_MODEL_UPLOAD_FAILED", NULL);
+        return code;
+    }
+    code = finalize(l, "LOGGED_MODEL_READY", error);
+    if (!code)
+        code = link_to_run(l, error);
+    return code ? code : send_metrics(l, error);
+}
+
+/* ---- MLflow 2 ---- */
+
+/* What the 2.x pages show of the model: the run's history of logged models. Loading works without it. */
+static int tell_history(struct logging *l, mlf_error *error)
+{
+    sv_buffer text = SV_BUFFER_INIT(MLF_MLMODEL_MAX_BYTES);
+    char when[40], *model_json = NULL;
+    time_t now = time(NULL);
+    struct tm utc;
+    strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S.000000", gmtime_r(&now, &utc));
+    int code = read_mlmodel(&text, l->folder, error);
+    json_t *model = code ? NULL : json_pack("{s:s, s:s, s:s, s:s, s:o}", "run_id", l->home->run_id, "artifact_path", l->name, "utc_time_created", when, "model_uuid",
+                                            l->home->key, "flavors", mlf_mlmodel_flavors(text.data ? text.data : ""));
+    if (model)
+        model_json = json_dumps(model, JSON_COMPACT);
+    json_t *arguments = model_json ? json_pack("{s:s, s:s}", "run_id", l->home->run_id, "model_json", model_json) : NULL;
+    if (!code)
+        code = arguments ? mlf_json_call(NULL, l->client, "POST", API "runs/log-model", arguments, 0, error) : mlf_error_memory(error);
+    json_decref(model);
+    json_decref(arguments);
+    free(model_json);
+    sv_buffer_free(&text);
+    return code;
+}
+
+static int log_to_2(struct logging *l, mlf_error *error)
+{
+    json_t *arguments = json_pack("{s:s}", "run_id", l->home->run_id), *reply = NULL;
+    int code = arguments ? mlf_json_call(&reply, l->client, "GET", API "runs/get", arguments, 0, error) : mlf_error_memory(error);
+    const char *root = json_string_value(json_object_get(json_object_get(json_object_get(reply, "run"), "info"), "artifact_uri"));
+    if (!code && !root)
+        code = mlf_error_set(error, MLF_E_REPLY, "GET " API "runs/get: the answer names no artifact_uri");
+    if (!code && !(l->artifact_uri = mlf_uri_join(root, l->name)))
+        code = mlf_error_memory(error);
+    if (!code)
+        code = prepare(l, error);
+    if (!code)
+        code = upload_files(l, error);
+    if (!code)
+        code = tell_history(l, error);
+    json_decref(arguments);
+    json_decref(reply);
+    return code;
+}
+
+/* ---- either ---- */
+
+static int model_uri_of(char **model_uri, const struct logging *l, mlf_error *error)
+{
+    sv_buffer uri = SV_BUFFER_INIT(2048);
+    int bad = l->model_id ? sv_buffer_format(&uri, "models:/%s", l->model_id) : sv_buffer_format(&uri, "runs:/%s/%s", l->home->run_id, l->name);
+    *model_uri = bad ? NULL : sv_buffer_take(&uri);
+    sv_buffer_free(&uri);
+    return *model_uri ? 0 : mlf_error_memory(error);
+}
+
+int mlf_log_model_now(char **model_uri, mlf_client *client, const mlf_model_home *home, const char *folder, const mlf_model_options *options, mlf_error *error)
+{
+    const mlf_model_options nothing = MLF_MODEL_OPTIONS_INIT;
+    struct logging l = {client, home, options ? options : &nothing, folder, NULL, NULL, NULL};
+    l.name = l.options->name ? l.options->name : "model";
+    *model_uri = NULL;
+    int code = mlf_check_logged_model_name(l.name, error);
+    if (code)
+        return code;
+    mlf_error made = MLF_ERROR_INIT;
+    code = create_model(&l, &made);
+    if (code == MLF_E_UNSUPPORTED)
+        code = log_to_2(&l, error);
+    else if (!code)
+        code = log_to_3(&l, error);
+    else if (error && !error->code)
+        *error = made;
+    if (!code)
+        code = model_uri_of(model_uri, &l, error);
+    sv_free(l.model_id);
+    sv_free(l.artifact_uri);
+    return code;
+}

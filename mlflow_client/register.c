@@ -1,0 +1,158 @@
+/* register.c: a model gets a name, a version, tags and an alias in the registry (PROTOCOL 7). */
+#include "alloc.h"
+#include "client.h"
+#include "client_error.h"
+#include "registry.h"
+#include "validate.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define API "/api/2.0/mlflow/"
+
+enum { MAX_CREATES = 4 };
+
+static int ensure_name(mlf_client *client, const char *name, mlf_error *error)
+{
+    json_t *arguments = json_pack("{s:s}", "name", name);
+    mlf_error made = MLF_ERROR_INIT;
+    int code = arguments ? mlf_json_call(NULL, client, "POST", API "registered-models/create", arguments, MLF_HTTP_REGISTRY, &made) : mlf_error_memory(&made);
+    json_decref(arguments);
+    if (code == MLF_E_EXISTS)
+        return 0;
+    if (code && error && !error->code)
+        *error = made;
+    return code;
+}
+
+/* Copies {"version": "3"} out; a number is read too. */
+static int keep_version(char **version, const json_t *model_version, mlf_error *error)
+{
+    const json_t *value = json_object_get(model_version, "version");
+    char text[24];
+    if (json_is_integer(value))
+        snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
+    const char *found = json_is_integer(value) ? text : json_string_value(value);
+    if (!found || mlf_check_version(found, NULL))
+        return mlf_error_set(error, MLF_E_REPLY, "model-versions: the answer names no version");
+    *version = sv_strdup(found);
+    return *version ? 0 : mlf_error_memory(error);
+}
+
+/* The version that carries our key, if an earlier attempt made it. */
+static int find_by_key(char **version, mlf_client *client, const char *name, const char *key, mlf_error *error)
+{
+    sv_buffer filter = SV_BUFFER_INIT(4096);
+    if (strchr(name, '\'') || sv_buffer_format(&filter, "name = '%s' AND tags.`" MLF_KEY_TAG "` = '%s'", name, key)) {
+        sv_buffer_clear(&filter);
+        if (sv_buffer_format(&filter, "tags.`" MLF_KEY_TAG "` = '%s'", key))
+            return mlf_error_memory(error);
+    }
+    json_t *arguments = json_pack("{s:s, s:i}", "filter", filter.data, "max_results", 1), *reply = NULL;
+    int code = arguments ? mlf_json_call(&reply, client, "GET", API "model-versions/search", arguments, MLF_HTTP_REGISTRY, error) : mlf_error_memory(error);
+    const json_t *found = json_array_get(json_object_get(reply, "model_versions"), 0);
+    if (!code && found)
+        code = keep_version(version, found, error);
+    json_decref(arguments);
+    json_decref(reply);
+    sv_buffer_free(&filter);
+    return code;
+}
+
+/* What a version is made from: the model's id where it has one, else the files' address in the run. */
+static json_t *version_arguments(const mlf_model_info *model, const char *name, const char *run_id, const char *key, const mlf_register_options *options)
+{
+    char by_id[300];
+    snprintf(by_id, sizeof by_id, "models:/%.280s", model->model_id ? model->model_id : "");
+    json_t *tags = json_array();
+    for (size_t i = 0; i < options->n_tags; i++)
+        json_array_append_new(tags, json_pack("{s:s, s:s}", "key", options->tags[i].key, "value", options->tags[i].value ? options->tags[i].value : ""));
+    json_array_append_new(tags, json_pack("{s:s, s:s}", "key", MLF_KEY_TAG, "value", key));
+    return json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:o}", "name", name, "source", model->model_id ? by_id : model->artifact_uri, "run_id",
+                     model->run_id ? model->run_id : run_id, "model_id", model->model_id, "description", options->description, "tags", tags);
+}
+
+static int is_ambiguous(int code, const mlf_error *error)
+{
+    return code == MLF_E_CONNECT || code == MLF_E_TIMEOUT || code == MLF_E_REPLY || (code == MLF_E_SERVER && error->http_status >= 500);
+}
+
+/* Makes one version, whatever the network does. */
+static int make_version(char **version, mlf_client *client, const mlf_model_home *home, const mlf_model_info *model, const char *name, const mlf_register_options *options, mlf_error *error)
+{
+    mlf_error last = MLF_ERROR_INIT;
+    json_t *arguments = version_arguments(model, name, home->run_id, home->key, options), *reply = NULL;
+    int code = arguments ? 0 : mlf_error_memory(&last);
+    if (!code && home->may_exist)
+        code = find_by_key(version, client, name, home->key, &last);
+    for (int attempt = 0; !code && !*version; attempt++) {
+        code = mlf_json_call(&reply, client, "POST", API "model-versions/create", arguments, MLF_HTTP_REGISTRY | MLF_HTTP_ONCE, &last);
+        if (!code)
+            code = keep_version(version, json_object_get(reply, "model_version"), &last);
+        json_decref(reply);
+        reply = NULL;
+        if (!code || !is_ambiguous(code, &last) || attempt >= MAX_CREATES)
+            break;
+        last = (mlf_error)MLF_ERROR_INIT;
+        code = find_by_key(version, client, name, home->key, &last);
+    }
+    json_decref(arguments);
+    if (code && error && !error->code)
+        *error = last;
+    return code;
+}
+
+int mlf_alias_set(mlf_client *client, const char *name, const char *alias, const char *version, mlf_error *error)
+{
+    int code = mlf_check_registered_name(name, error);
+    if (!code)
+        code = mlf_check_alias(alias, error);
+    if (!code)
+        code = mlf_check_version(version, error);
+    json_t *arguments = code ? NULL : json_pack("{s:s, s:s, s:s}", "name", name, "alias", alias, "version", version);
+    if (!code)
+        code = arguments ? mlf_json_call(NULL, client, "POST", API "registered-models/alias", arguments, MLF_HTTP_REGISTRY, error) : mlf_error_memory(error);
+    json_decref(arguments);
+    return code;
+}
+
+static int check_options(const char *name, const mlf_register_options *options, mlf_error *error)
+{
+    int code = mlf_check_registered_name(name, error);
+    if (!code && options->alias)
+        code = mlf_check_alias(options->alias, error);
+    if (!code && options->description)
+        code = mlf_check_text("description", options->description, MLF_MAX_REGISTRY_TAG_VALUE, error);
+    for (size_t i = 0; !code && i < options->n_tags; i++) {
+        code = mlf_check_key("tag", options->tags[i].key, error);
+        if (!code && options->tags[i].value)
+            code = mlf_check_text("tag", options->tags[i].value, MLF_MAX_REGISTRY_TAG_VALUE, error);
+    }
+    return code;
+}
+
+int mlf_register_now(char **version, mlf_client *client, const mlf_model_home *home, const char *model_uri, const char *name, const mlf_register_options *options, mlf_error *error)
+{
+    const mlf_register_options nothing = MLF_REGISTER_OPTIONS_INIT;
+    mlf_model_info *model = NULL;
+    *version = NULL;
+    if (!options)
+        options = &nothing;
+    int code = check_options(name, options, error);
+    if (!code)
+        code = mlf_model_resolve(&model, client, model_uri, error);
+    if (!code)
+        code = ensure_name(client, name, error);
+    if (!code)
+        code = make_version(version, client, home, model, name, options, error);
+    if (!code && options->alias)
+        code = mlf_alias_set(client, name, options->alias, *version, error);
+    if (code)
+        mlf_error_prefix(error, "registering %.200s: ", name);
+    if (code) {
+        sv_free(*version);
+        *version = NULL;
+    }
+    mlf_model_info_free(model);
+    return code;
+}

@@ -1,0 +1,111 @@
+/* artifact_tool.c: the artifact functions as a command, for the Python tests beside it. Prints one line a result; an error goes to standard error as
+   "MLF_E_…: message" with exit 1. Peak resident memory goes to standard error as "peak_kb N" when ARTIFACT_TOOL_PEAK is set. */
+#include "mlflow_client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { CHUNK_BYTES = 128 << 10 };
+
+static int list(mlf_client *client, char **argv, mlf_error *error)
+{
+    mlf_artifact *items = NULL;
+    size_t count = 0;
+    int code = mlf_artifacts_list(&items, &count, client, argv[0], error);
+    for (size_t i = 0; i < count; i++)
+        printf("%s%s %lld\n", items[i].path, items[i].is_dir ? "/" : "", (long long)items[i].size_bytes);
+    mlf_artifacts_free(items, count);
+    return code;
+}
+
+static int resolve(mlf_client *client, char **argv, mlf_error *error)
+{
+    mlf_model_info *info = NULL;
+    int code = mlf_model_resolve(&info, client, argv[0], error);
+    if (!code)
+        printf("name=%s version=%s alias=%s run=%s model=%s uri=%s\n", info->name ? info->name : "", info->version ? info->version : "",
+               info->alias ? info->alias : "", info->run_id ? info->run_id : "", info->model_id ? info->model_id : "", info->artifact_uri);
+    mlf_model_info_free(info);
+    return code;
+}
+
+static int download(mlf_client *client, char **argv, mlf_error *error)
+{
+    return mlf_artifacts_download(client, argv[0], argv[1], error);
+}
+
+static int upload(mlf_client *client, char **argv, mlf_error *error)
+{
+    return mlf_artifacts_upload(client, argv[0], argv[1], NULL, error);
+}
+
+static int delete (mlf_client *client, char **argv, mlf_error *error)
+{
+    return mlf_artifacts_delete(client, argv[0], error);
+}
+
+/* Copies a URI to standard output. */
+static int cat(mlf_client *client, char **argv, mlf_error *error)
+{
+    static char chunk[CHUNK_BYTES];
+    mlf_source *source = NULL;
+    size_t got = 1;
+    int code = mlf_source_open(&source, client, argv[0], error);
+    while (!code && got) {
+        code = mlf_source_read(source, chunk, sizeof chunk, &got, error);
+        fwrite(chunk, 1, got, stdout);
+    }
+    mlf_source_close(source);
+    return code;
+}
+
+/* Standard input to a URI; with a second argument, aborts after that many bytes. */
+static int put(mlf_client *client, char **argv, mlf_error *error)
+{
+    static char chunk[CHUNK_BYTES];
+    mlf_sink *sink = NULL;
+    long long limit = argv[1] ? atoll(argv[1]) : -1, sent = 0;
+    int code = mlf_sink_open(&sink, client, argv[0], error);
+    for (size_t got; !code && (got = fread(chunk, 1, sizeof chunk, stdin)) && (limit < 0 || sent < limit); sent += (long long)got)
+        code = mlf_sink_write(sink, chunk, got, error);
+    if (!code && limit < 0)
+        return mlf_sink_commit(sink, error);
+    mlf_sink_abort(sink);
+    return code;
+}
+
+static const struct {
+    const char *name;
+    int arguments;
+    int (*run)(mlf_client *client, char **argv, mlf_error *error);
+} COMMANDS[] = {
+    {"list", 1, list},
+    {"resolve", 1, resolve},
+    {"download", 2, download},
+    {"upload", 2, upload},
+    {"delete", 1, delete},
+    {"cat", 1, cat},
+    {"put", 1, put},
+};
+
+int main(int argc, char **argv)
+{
+    mlf_error error = MLF_ERROR_INIT;
+    mlf_client_options options = MLF_CLIENT_OPTIONS_INIT;
+    mlf_client *client = NULL;
+    int code = getenv("MLFLOW_TRACKING_URI") ? mlf_client_new(&client, &options, &error) : 0, known = 0;
+    for (size_t i = 0; !code && argc > 1 && i < sizeof COMMANDS / sizeof *COMMANDS; i++)
+        if (!strcmp(argv[1], COMMANDS[i].name) && argc >= COMMANDS[i].arguments + 2) {
+            known = 1;
+            code = COMMANDS[i].run(client, argv + 2, &error);
+        }
+    mlf_client_free(client);
+    if (code || !known)
+        fprintf(stderr, "%s: %s\n", known || code ? mlf_code_name(code) : "usage", error.message);
+    struct rusage usage;
+    if (getenv("ARTIFACT_TOOL_PEAK") && !getrusage(RUSAGE_SELF, &usage))
+        fprintf(stderr, "peak_kb %ld\n", usage.ru_maxrss);
+    return code || !known;
+}
