@@ -8,6 +8,7 @@
 #ifndef SV_EXPR_H
 #define SV_EXPR_H
 
+#include "buffer.h"
 #include "error.h"
 
 #include <stddef.h>
@@ -15,7 +16,7 @@
 
 #define SV_EXPR_LENGTH_MAX 8192 /* bytes of one expression */
 #define SV_EXPR_NODES_MAX 2048
-#define SV_EXPR_DEPTH_MAX 100 /* of the tree: parentheses, and terms of one sum */
+#define SV_EXPR_DEPTH_MAX 200 /* of the tree: parentheses, and terms of one sum */
 
 /* What a node's value is. A truth value is the number 1 or 0; a date is the number of days since 1970, but is not mixed with numbers. */
 typedef enum sv_kind { SV_KIND_NUMBER, SV_KIND_TEXT, SV_KIND_DATE } sv_kind;
@@ -50,6 +51,7 @@ struct sv_node {
     double number;
     const char *text; /* NUL-terminated, holds no NUL */
     int value;        /* SV_OP_NAME: id once resolved, else -1 */
+    int step;   /* the features\' own: what it was compiled to, else -1 */
 };
 
 typedef struct sv_expr sv_expr;
@@ -73,6 +75,9 @@ sv_node *sv_expr_panel_call(sv_expr *expr);
 
 /* Makes node a name. Copies name; 0 or SV_E_MEMORY. */
 int sv_expr_replace(sv_expr *expr, sv_node *node, const char *name);
+
+/* Appends the tree as text that parses to the same tree. 0, SV_E_MEMORY or SV_E_LIMIT. */
+int sv_expr_print(sv_buffer *text, const sv_node *node);
 
 /* Calls visit for every node, children first. Stops at the first non-zero answer and returns it. */
 int sv_expr_walk(const sv_node *node, int (*visit)(void *context, const sv_node *node), void *context);
