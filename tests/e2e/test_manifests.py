@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import kubernetes_validate
 import pytest
@@ -122,3 +123,9 @@ def test_systemd_units(unit, tmp_path):
 @pytest.mark.parametrize("script", ["slurm/train.sbatch", "cloudrun/deploy"])
 def test_shell_scripts_parse(script):
     subprocess.run(["bash", "-n", DOCKER / script], check=True)
+
+
+@pytest.mark.parametrize("path", sorted((DOCKER.parent / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name)
+def test_github_workflows(path):
+    done = subprocess.run([sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
