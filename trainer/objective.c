@@ -184,7 +184,8 @@ size_t sv_objective_size(const sv_objective *o) { return o->n_scores * o->n_weig
 size_t sv_objective_weights(const sv_objective *o) { return o->n_weights; }
 double sv_objective_total(const sv_objective *o) { return o->total; }
 size_t sv_objective_passes(const sv_objective *o) { return o->n_passes; }
-void sv_objective_set_l2(sv_objective *o, double l2) { o->l2 = l2; }
+const sv_design *sv_objective_design(const sv_objective *o) { return o->design; }
+sv_loss sv_objective_loss(const sv_objective *o) { return o->loss; }
 
 /* ---- one block ---- */
 
@@ -456,12 +457,10 @@ static void clear_hessian(const sv_objective *o, scratch *s)
     memset(s->pair_sums, 0, o->n_pair_sums * sizeof(double));
 }
 
-/* The sums of one chunk for one pass: loss, gradient, and the Hessian block of one score (others are gathered by further calls). */
-static void chunk_pass(const sv_objective *o, scratch *s, size_t chunk, double *out)
+/* The sums of rows [begin, end) for one pass: loss, gradient, and each score's Hessian block. */
+static void range_pass(const sv_objective *o, scratch *s, size_t begin, size_t end, double *out)
 {
-    const sv_design *design = o->design;
     size_t size = o->n_scores * o->n_weights, p = o->n_weights, hessian_scores = o->kind == PASS_HESSIAN ? o->n_scores : 1;
-    size_t begin = chunk * o->chunk_rows, end = begin + o->chunk_rows < design->n_rows ? begin + o->chunk_rows : design->n_rows;
     memset(out, 0, o->stride * sizeof *out);
     for (size_t k = 0; k < hessian_scores; k++) {
         if (k == 0) memset(s->join_sums, 0, o->n_scores * o->n_join_codes * sizeof(double));
@@ -483,9 +482,9 @@ static void chunk_pass(const sv_objective *o, scratch *s, size_t chunk, double *
     }
 }
 
-static void chunk_scores(const sv_objective *o, scratch *s, size_t chunk)
+static void range_scores(const sv_objective *o, scratch *s, size_t begin, size_t end)
 {
-    size_t n_rows = o->design->n_rows, begin = chunk * o->chunk_rows, end = begin + o->chunk_rows < n_rows ? begin + o->chunk_rows : n_rows;
+    size_t n_rows = o->design->n_rows;
     for (size_t first = begin; first < end; first += SV_PASS_ROWS) {
         size_t n = end - first < SV_PASS_ROWS ? end - first : SV_PASS_ROWS;
         load_numbers(o, s, first, n);
@@ -498,9 +497,10 @@ static void chunk_scores(const sv_objective *o, scratch *s, size_t chunk)
 static void chunk_task(void *context, size_t task, size_t worker)
 {
     sv_objective *o = context;
-    size_t chunk = o->first_chunk + task;
-    if (o->kind == PASS_SCORES) chunk_scores(o, &o->scratch[worker], chunk);
-    else chunk_pass(o, &o->scratch[worker], chunk, o->partials + chunk * o->stride);
+    size_t chunk = o->first_chunk + task, n_rows = o->design->n_rows;
+    size_t begin = chunk * o->chunk_rows, end = begin + o->chunk_rows < n_rows ? begin + o->chunk_rows : n_rows;
+    if (o->kind == PASS_SCORES) range_scores(o, &o->scratch[worker], begin, end);
+    else range_pass(o, &o->scratch[worker], begin, end, o->partials + chunk * o->stride);
 }
 
 /* ---- passes ---- */
@@ -550,16 +550,19 @@ static void add_up(double *partials, size_t n_chunks, size_t stride)
         }
 }
 
+static int reserve_partials(sv_objective *o, size_t count, sv_error *error)
+{
+    if (o->partials_capacity >= count) return 0;
+    sv_free(o->partials);
+    o->partials = sv_array(count, sizeof(double));
+    o->partials_capacity = o->partials ? count : 0;
+    return o->partials ? 0 : out_of_memory(error);
+}
+
 static int run_pass(sv_objective *o, const double *w, pass_kind kind, size_t stride, sv_error *error)
 {
     set_grid(o, stride);
-    if (o->partials_capacity < o->n_chunks * stride) {
-        sv_free(o->partials);
-        o->partials_capacity = 0;
-        o->partials = sv_array(o->n_chunks * stride, sizeof(double));
-        if (!o->partials) return out_of_memory(error);
-        o->partials_capacity = o->n_chunks * stride;
-    }
+    if (reserve_partials(o, o->n_chunks * stride, error)) return SV_E_MEMORY;
     set_weights(o, w);
     o->kind = kind;
     o->n_passes++;
@@ -681,6 +684,29 @@ int sv_objective_diagonal(sv_objective *o, const double *w, double *diagonal, sv
             if (j < d) sum /= o->design->numbers[j].scale * o->design->numbers[j].scale;
             diagonal[k * p + j] = o->c * sum + (j + 1 < p ? o->l2 : 0);
         }
+    return 0;
+}
+
+int sv_objective_batch(sv_objective *o, const double *w, size_t first, size_t n, double *gradient, sv_error *error)
+{
+    size_t n_rows = o->design->n_rows, end = n < n_rows - first ? first + n : n_rows, p = o->n_weights;
+    double weight = 0, weights[SV_PASS_ROWS];
+    for (size_t at = first; at < end; at += SV_PASS_ROWS) {
+        size_t some = end - at < SV_PASS_ROWS ? end - at : SV_PASS_ROWS;
+        sv_design_row_weights(weights, o->design, at, some);
+        for (size_t i = 0; i < some; i++)
+            weight += weights[i];
+    }
+    if (!(weight > 0)) return 1;
+    o->stride = 1 + o->n_scores * p;
+    if (reserve_partials(o, o->stride, error)) return SV_E_MEMORY;
+    set_weights(o, w);
+    o->kind = PASS_GRADIENT;
+    range_pass(o, &o->scratch[0], first, end, o->partials);
+    for (size_t i = 0; i < o->n_scores * p; i++) {
+        double sum = o->partials[1 + i] / (i % p < o->design->n_numbers ? o->design->numbers[i % p].scale : 1);
+        gradient[i] = sum / weight + (i % p + 1 < p ? o->l2 * w[i] / o->total : 0);
+    }
     return 0;
 }
 

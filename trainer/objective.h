@@ -48,7 +48,11 @@ int sv_objective_diagonal(sv_objective *objective, const double *w, double *diag
 /* The score of every row, whatever its part: (n_scores, n_rows). */
 int sv_objective_predict(sv_objective *objective, const double *w, double *scores, sv_error *error);
 
-/* The penalty's share alone may change between fits: the rows' scratch memory is kept. */
-void sv_objective_set_l2(sv_objective *objective, double l2);
+/* The gradient of the mean objective f / (c * sum of weights), estimated from rows [first, first + n), on the calling thread.
+   Returns 1, and leaves gradient alone, when no row there has a weight. */
+int sv_objective_batch(sv_objective *objective, const double *w, size_t first, size_t n, double *gradient, sv_error *error);
+
+const sv_design *sv_objective_design(const sv_objective *objective);
+sv_loss sv_objective_loss(const sv_objective *objective);
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef SV_REPORT_H
 #define SV_REPORT_H
 
+#include "buffer.h"
 #include "evaluate.h"
 #include "fit.h"
 

@@ -23,7 +23,7 @@ struct sv_team {
     _Alignas(64) _Atomic uint64_t ticket;
     _Alignas(64) _Atomic size_t done;
     size_t n_tasks;
-    sv_task task;
+    sv_team_task task;
     void *context;
     _Alignas(64) atomic_int sleepers, stop;
     pthread_mutex_t mutex;
@@ -142,7 +142,7 @@ size_t sv_team_size(const sv_team *team)
     return team->n_threads;
 }
 
-void sv_team_run(sv_team *team, size_t n_tasks, sv_task task, void *context)
+void sv_team_run(sv_team *team, size_t n_tasks, sv_team_task task, void *context)
 {
     assert(n_tasks < UINT32_MAX);
     if (team->n_threads == 1 || n_tasks <= 1) {

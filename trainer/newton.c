@@ -1,0 +1,88 @@
+/* newton.c: Newton's method, for generalised linear models iteratively reweighted least squares (McCullagh, Nelder 1989, 2.5).
+
+       w <- w - s H^-1 g,   H by one pass over the rows, factored by Cholesky; s = 1, halved until f falls (Armijo 1966)
+
+   Stopping rule: solver.h's certificate. sv_sample_start does the same on a growing sample of the rows (Bollapragada, Byrd, Nocedal 2019): far from the
+   optimum a few thousand rows tell the direction as well as a few million. */
+#include "search.h"
+
+#include "alloc.h"
+#include "cholesky.h"
+
+#include <math.h>
+#include <string.h>
+
+static int refactor(sv_search *search, const double *hessian, sv_error *error)
+{
+    size_t p = search->n_weights;
+    for (size_t k = 0; k < search->n_scores; k++)
+        if (isnan(sv_cholesky_ridged(search->factor + k * p * p, hessian + k * p * p, p)))
+            return sv_error_set(error, SV_E_NUMERIC, "training: the Hessian is not positive definite");
+    return 0;
+}
+
+int sv_newton(sv_search *search, sv_error *error)
+{
+    size_t n = search->n, p = search->n_weights, squares = search->n_scores * p * p;
+    double *block = sv_search_array(3 * n + squares), *direction = block, *trial = block + n, *trial_gradient = trial + n, *hessian = trial_gradient + n;
+    if (!search->factor) search->factor = sv_search_array(squares);
+    int rc = block && search->factor ? 0 : sv_error_set(error, SV_E_MEMORY, "training: out of memory for a Hessian of %zu weights", p);
+    if (!rc) rc = sv_objective_value(search->objective, search->w, &search->value, search->gradient, hessian, error);
+    while (!rc && search->iteration < search->options->max_iter) {
+        double step = 1;
+        rc = refactor(search, hessian, error);
+        if (rc || sv_search_converged(search)) break;
+        for (size_t i = 0; i < n; i++)
+            direction[i] = -search->gradient[i];
+        sv_search_precondition(search, direction);
+        rc = sv_search_line(search, direction, &step, trial, trial_gradient, hessian, error);
+        if (rc || step == 0) break;
+        search->iteration++;
+        rc = sv_search_report(search, step, error);
+    }
+    sv_free(block);
+    return rc < 0 ? rc : 0;
+}
+
+enum { SAMPLE_ROWS = 4096, SAMPLE_GROWTH = 8, SAMPLE_LEAST = 24, MAX_FACTORED = 2048 };
+
+/* Newton on a sample, from search->w; a few iterations, only as near as the sample's own error is worth. */
+static int sample_round(sv_search *search, const sv_design *design, sv_loss loss, size_t stride, int64_t rounds, double tolerance, sv_error *error)
+{
+    const sv_solver_options *given = search->options;
+    sv_solver_options options = {.c = given->c, .l2 = given->l2, .tolerance = tolerance, .max_iter = rounds};
+    sv_design *sample = NULL;
+    sv_objective *objective = NULL;
+    int rc = sv_design_sample(&sample, design, stride, error);
+    if (!rc) {
+        double weight = sv_design_total_weight(sample, NULL);
+        options.c = weight > 0 ? search->total / weight : 0;
+    }
+    if (!rc && options.c > 0) rc = sv_objective_new(&objective, sample, loss, options.c, given->l2, search->team, NULL, error);
+    if (!rc && objective) {
+        sv_search inner = *search;
+        inner.objective = objective;
+        inner.options = &options;
+        inner.validation = NULL;
+        inner.iteration = 0;
+        inner.n_state = 0;
+        rc = sv_newton(&inner, error);
+        search->factor = inner.factor;
+    }
+    sv_objective_free(objective);
+    sv_design_free(sample);
+    return rc;
+}
+
+int sv_sample_start(sv_search *search, const sv_design *design, sv_loss loss, sv_error *error)
+{
+    size_t least = SAMPLE_LEAST * search->n_weights * search->n_scores;
+    size_t rows = SAMPLE_ROWS > least ? SAMPLE_ROWS : least;
+    if (search->n_weights > MAX_FACTORED || design->n_rows < 2 * rows) return 0;
+    int rc = 0;
+    for (int round = 0; !rc && design->n_rows >= 2 * rows; round++, rows *= SAMPLE_GROWTH) {
+        rc = sample_round(search, design, loss, (design->n_rows / rows) | 1, round ? 2 : 8, 0.1 / sqrt((double)rows), error);
+        if (rows > 1u << 17) break;
+    }
+    return rc;
+}
