@@ -1,0 +1,355 @@
+#include "folder.h"
+
+#include "alloc.h"
+#include "client_error.h"
+#include "clock.h"
+#include "file.h"
+#include "json_text.h"
+#include "log.h"
+#include "record.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char head[MLF_STREAM_HEAD] = "MLFJRN1\n";
+
+int mlf_journal_key(char key[MLF_JOURNAL_KEY + 1], mlf_error *error)
+{
+    unsigned char random[10];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        return mlf_error_set(error, MLF_E_IO, "getrandom: %s", strerror(errno));
+    snprintf(key, 13, "%012" PRIx64, (uint64_t)sv_epoch_ms() & 0xffffffffffff);
+    for (int i = 0; i < 10; i++)
+        snprintf(key + 12 + 2 * i, 3, "%02x", random[i]);
+    return MLF_OK;
+}
+
+int mlf_is_journal_key(const char *text)
+{
+    size_t n = strspn(text, "0123456789abcdef");
+    return n == MLF_JOURNAL_KEY && !text[n];
+}
+
+static void begin(mlf_folder *folder, const char *key)
+{
+    *folder = (mlf_folder){.lock_fd = -1, .position_fd = -1, .open = 1};
+    snprintf(folder->key, sizeof folder->key, "%s", key);
+    pthread_mutex_init(&folder->lock, NULL);
+}
+
+void mlf_folder_close(mlf_folder *folder)
+{
+    if (!folder->open)
+        return;
+    mlf_stream_close(&folder->stream);
+    if (folder->position_fd >= 0)
+        close(folder->position_fd);
+    if (folder->lock_fd >= 0)
+        close(folder->lock_fd);
+    json_decref(folder->ids);
+    sv_free(folder->path);
+    pthread_mutex_destroy(&folder->lock);
+    *folder = (mlf_folder){.lock_fd = -1, .position_fd = -1, .stream = {.fd = -1}};
+}
+
+static int open_in(const mlf_folder *folder, const char *name, int flags)
+{
+    char *path = sv_path_join(folder->path, name);
+    int fd = path ? open(path, flags | O_CLOEXEC, 0666) : -1;
+    sv_free(path);
+    return fd;
+}
+
+/* Open-file locks: they end with the process however it ends, and hold between hosts where the file system's do. */
+static int take_lock(mlf_folder *folder)
+{
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    folder->lock_fd = open_in(folder, "lock", O_RDWR | O_CREAT);
+    if (folder->lock_fd < 0)
+        return -1;
+    if (fcntl(folder->lock_fd, F_OFD_SETLK, &range) && (errno == EAGAIN || errno == EACCES)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    char host[65] = "", line[96];
+    gethostname(host, sizeof host - 1);
+    int length = snprintf(line, sizeof line, "%s %ld\n", host, (long)getpid());
+    if (ftruncate(folder->lock_fd, 0) || pwrite(folder->lock_fd, line, (size_t)length, 0) < 0)
+        sv_log(SV_LOG_DEBUG, "%s: the lock cannot name its holder: %s", folder->path, strerror(errno));
+    return 0;
+}
+
+static void read_holder(mlf_folder *folder, char *holder, size_t size)
+{
+    ssize_t got = pread(folder->lock_fd, holder, size - 1, 0);
+    holder[got > 0 ? got : 0] = '\0';
+    holder[strcspn(holder, "\n")] = '\0';
+}
+
+/* Folder, lock, head and position file of a new journal: the data file's descriptor, or -1 with errno. */
+static int make_files(mlf_folder *folder)
+{
+    sv_error base = SV_ERROR_INIT;
+    if (sv_folder_make(folder->path, &base) || take_lock(folder))
+        return -1;
+    folder->position_fd = open_in(folder, "position", O_RDWR | O_CREAT);
+    int fd = folder->position_fd < 0 ? -1 : open_in(folder, "data.jrn", O_RDWR | O_CREAT | O_EXCL);
+    if (fd >= 0 && pwrite(fd, head, sizeof head, 0) != (ssize_t)sizeof head) {
+        int saved = errno;
+        close(fd);
+        fd = -1;
+        errno = saved ? saved : ENOSPC;
+    }
+    return fd;
+}
+
+static void forget_files(mlf_folder *folder)
+{
+    if (folder->lock_fd >= 0)
+        close(folder->lock_fd);
+    if (folder->position_fd >= 0)
+        close(folder->position_fd);
+    folder->lock_fd = folder->position_fd = -1;
+    sv_folder_remove(folder->path, NULL);
+    sv_free(folder->path);
+    folder->path = NULL;
+}
+
+int mlf_folder_create(mlf_folder *folder, const char *dir, const char *key, mlf_error *error)
+{
+    static atomic_int warned;
+    sv_error base = SV_ERROR_INIT;
+    begin(folder, key);
+    folder->path = sv_path_join(dir, key);
+    folder->ids = json_object();
+    if (!folder->path || !folder->ids) {
+        mlf_folder_close(folder);
+        return mlf_error_memory(error);
+    }
+    int fd = make_files(folder);
+    if (fd < 0) {
+        if (!atomic_exchange(&warned, 1))
+            sv_log(SV_LOG_WARN, "%s: no journal can be kept here (%s): what is logged waits in memory (at most %d MiB a run) and is lost if the process dies first", folder->path,
+                   strerror(errno), MLF_STREAM_MEMORY >> 20);
+        forget_files(folder);
+    }
+    if (mlf_stream_open(&folder->stream, fd, folder->path ? folder->path : key, MLF_STREAM_HEAD, &base)) {
+        mlf_folder_close(folder);
+        return mlf_error_from_base(error, &base);
+    }
+    folder->position.offset = MLF_STREAM_HEAD;
+    return MLF_OK;
+}
+
+/* Where the last whole frame ends, seen from `offset` on. */
+static int find_end(mlf_stream *stream, uint64_t offset, uint64_t *end, mlf_error *error)
+{
+    sv_buffer frame = SV_BUFFER_INIT(0);
+    sv_error base = SV_ERROR_INIT;
+    int got;
+    while ((got = mlf_stream_read(stream, offset, &frame, &base)) > 0)
+        offset += frame.size;
+    sv_buffer_free(&frame);
+    *end = offset;
+    return got == 0 || got == SV_E_INPUT ? MLF_OK : mlf_error_from_base(error, &base);
+}
+
+static int open_stream(mlf_folder *folder, mlf_error *error)
+{
+    char found[MLF_STREAM_HEAD];
+    struct stat about;
+    sv_error base = SV_ERROR_INIT;
+    int fd = open_in(folder, "data.jrn", O_RDWR);
+    if (fd < 0)
+        return mlf_error_set(error, errno == ENOENT ? MLF_E_NOT_FOUND : MLF_E_IO, "%s/data.jrn: cannot be opened: %s", folder->path, strerror(errno));
+    if (pread(fd, found, sizeof found, 0) != (ssize_t)sizeof found || memcmp(found, head, sizeof head) || fstat(fd, &about)) {
+        close(fd);
+        return mlf_error_set(error, MLF_E_INTEGRITY, "%s/data.jrn: expected a journal that begins with MLFJRN1, got something else", folder->path);
+    }
+    if (mlf_stream_open(&folder->stream, fd, folder->path, (uint64_t)about.st_size, &base))
+        return mlf_error_from_base(error, &base);
+    mlf_position *position = &folder->position;
+    if (position->offset < MLF_STREAM_HEAD || position->offset > (uint64_t)about.st_size)
+        position->offset = MLF_STREAM_HEAD;
+    uint64_t end = position->offset;
+    int code = find_end(&folder->stream, position->offset, &end, error);
+    if (code)
+        return code;
+    if (end < (uint64_t)about.st_size) {
+        sv_log(SV_LOG_INFO, "%s: cut %llu bytes of a torn write", folder->path, (unsigned long long)((uint64_t)about.st_size - end));
+        if (ftruncate(fd, (off_t)end))
+            return mlf_error_set(error, MLF_E_IO, "%s/data.jrn: cannot be cut: %s", folder->path, strerror(errno));
+    }
+    folder->stream.file_end = end;
+    folder->stream.taken = position->offset;
+    return MLF_OK;
+}
+
+static int read_ids(mlf_folder *folder, mlf_error *error)
+{
+    char *path = sv_path_join(folder->path, "ids.json");
+    sv_buffer text = SV_BUFFER_INIT(16 << 20);
+    if (!path)
+        return mlf_error_memory(error);
+    folder->ids = sv_file_read(&text, path, 0, NULL) ? NULL : json_loadb(text.data ? text.data : "", text.size, 0, NULL);
+    if (!json_is_object(folder->ids)) {
+        json_decref(folder->ids);
+        folder->ids = json_object();
+    }
+    sv_buffer_free(&text);
+    sv_free(path);
+    return folder->ids ? MLF_OK : mlf_error_memory(error);
+}
+
+static int open_files(mlf_folder *folder, mlf_error *error)
+{
+    sv_error base = SV_ERROR_INIT;
+    if (take_lock(folder)) {
+        if (errno != EAGAIN)
+            return mlf_error_set(error, errno == ENOENT ? MLF_E_NOT_FOUND : MLF_E_IO, "%s: no lock: %s", folder->path, strerror(errno));
+        char holder[96];
+        read_holder(folder, holder, sizeof holder);
+        return mlf_error_set_retriable(error, MLF_E_STATE, "%s: in use by %s (host, process)", folder->path, holder);
+    }
+    folder->position_fd = open_in(folder, "position", O_RDWR | O_CREAT);
+    if (folder->position_fd < 0)
+        return mlf_error_set(error, MLF_E_IO, "%s/position: cannot be opened: %s", folder->path, strerror(errno));
+    if (mlf_position_read(&folder->position, folder->position_fd, &base))
+        return mlf_error_from_base(error, &base);
+    int code = open_stream(folder, error);
+    return code ? code : read_ids(folder, error);
+}
+
+int mlf_folder_open(mlf_folder *folder, const char *dir, const char *key, mlf_error *error)
+{
+    begin(folder, key);
+    folder->path = sv_path_join(dir, key);
+    int code = folder->path ? open_files(folder, error) : mlf_error_memory(error);
+    if (code)
+        mlf_folder_close(folder);
+    return code;
+}
+
+int mlf_folder_remove(mlf_folder *folder, mlf_error *error)
+{
+    if (!folder->path) {
+        mlf_folder_close(folder);
+        return MLF_OK;
+    }
+    sv_buffer gone = SV_BUFFER_INIT(0);
+    sv_error base = SV_ERROR_INIT;
+    int code = sv_buffer_format(&gone, "%s.done", folder->path);
+    if (!code && rename(folder->path, gone.data))
+        code = sv_error_set(&base, SV_E_IO, "%s: cannot be removed: %s", folder->path, strerror(errno));
+    if (!code)
+        code = sv_folder_remove(gone.data, &base);
+    sv_buffer_free(&gone);
+    mlf_folder_close(folder);
+    return code ? mlf_error_from_base(error, &base) : MLF_OK;
+}
+
+void mlf_folder_note_position(mlf_folder *folder, uint64_t offset, uint64_t points, uint64_t ops)
+{
+    sv_error base = SV_ERROR_INIT;
+    pthread_mutex_lock(&folder->lock);
+    folder->position.offset = mlf_stream_file_offset(&folder->stream, offset);
+    folder->position.points += points;
+    folder->position.ops += ops;
+    if (folder->position_fd >= 0 && mlf_position_write(&folder->position, folder->position_fd, &base))
+        sv_log(SV_LOG_DEBUG, "%s: %s", folder->path, base.message);
+    pthread_mutex_unlock(&folder->lock);
+    mlf_stream_take(&folder->stream, offset);
+}
+
+void mlf_folder_note_refused(mlf_folder *folder, const char *what, const char *json, size_t length, const char *reason)
+{
+    json_error_t where;
+    json_t *record = json_loadb(json, length, JSON_ALLOW_NUL, &where);
+    json_t *line = json_pack("{s:s, s:o?, s:s}", "what", what, "record", record, "reason", reason);
+    sv_buffer text = SV_BUFFER_INIT(0);
+    int known = !mlf_json_text(&text, line) && !sv_buffer_byte(&text, '\n');
+    pthread_mutex_lock(&folder->lock);
+    folder->position.refused++;
+    int fd = known && folder->path ? open_in(folder, "refused.jsonl", O_WRONLY | O_CREAT | O_APPEND) : -1;
+    if (fd < 0 || write(fd, text.data, text.size) < 0)
+        sv_log(SV_LOG_WARN, "%s: %s refused by the server: %s", folder->key, what, reason);
+    if (fd >= 0)
+        close(fd);
+    pthread_mutex_unlock(&folder->lock);
+    sv_buffer_free(&text);
+    json_decref(line);
+}
+
+int mlf_folder_id(mlf_folder *folder, const char *key, char *id, size_t size)
+{
+    pthread_mutex_lock(&folder->lock);
+    const char *found = json_string_value(json_object_get(folder->ids, key));
+    if (found)
+        snprintf(id, size, "%s", found);
+    pthread_mutex_unlock(&folder->lock);
+    return found != NULL;
+}
+
+static int write_ids(mlf_folder *folder, mlf_error *error)
+{
+    sv_error base = SV_ERROR_INIT;
+    sv_buffer text = SV_BUFFER_INIT(0);
+    char *path = sv_path_join(folder->path, "ids.json");
+    int code = path && !mlf_json_text(&text, folder->ids) ? sv_file_write(path, text.data, text.size, &base) : SV_E_MEMORY;
+    sv_buffer_free(&text);
+    sv_free(path);
+    return code == SV_E_MEMORY ? mlf_error_memory(error) : code ? mlf_error_from_base(error, &base) : MLF_OK;
+}
+
+int mlf_folder_set_id(mlf_folder *folder, const char *key, const char *id, mlf_error *error)
+{
+    pthread_mutex_lock(&folder->lock);
+    int code = json_object_set_new(folder->ids, key, json_string(id)) ? mlf_error_memory(error) : MLF_OK;
+    if (!code && folder->path)
+        code = write_ids(folder, error);
+    pthread_mutex_unlock(&folder->lock);
+    return code;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+int mlf_folder_list(char (**keys)[MLF_JOURNAL_KEY + 1], size_t *n_keys, const char *dir, mlf_error *error)
+{
+    *keys = NULL;
+    *n_keys = 0;
+    DIR *listing = opendir(dir);
+    if (!listing)
+        return errno == ENOENT ? MLF_OK : mlf_error_set(error, MLF_E_IO, "%s: cannot be listed: %s", dir, strerror(errno));
+    int code = MLF_OK;
+    size_t capacity = 0;
+    for (struct dirent *entry; !code && (entry = readdir(listing));) {
+        if (!mlf_is_journal_key(entry->d_name))
+            continue;
+        if (*n_keys == capacity) {
+            capacity = capacity ? 2 * capacity : 64;
+            void *grown = sv_realloc(*keys, capacity * sizeof **keys);
+            if (!grown) {
+                code = mlf_error_memory(error);
+                break;
+            }
+            *keys = grown;
+        }
+        memcpy((*keys)[(*n_keys)++], entry->d_name, MLF_JOURNAL_KEY + 1);
+    }
+    closedir(listing);
+    if (*n_keys > 1)
+        qsort(*keys, *n_keys, sizeof **keys, by_name);
+    return code;
+}

@@ -1,0 +1,15 @@
+/* json_text.h: JSON as bytes in a buffer. */
+#ifndef MLF_JSON_TEXT_H
+#define MLF_JSON_TEXT_H
+
+#include "buffer.h"
+
+#include <jansson.h>
+
+/* Appends the value in compact form; 0 or an sv_code, with the buffer as before. */
+int mlf_json_text(sv_buffer *buffer, const json_t *value);
+
+/* Appends text[0..length) as a JSON string with its quotes. The text is UTF-8. */
+int mlf_json_string(sv_buffer *buffer, const char *text, size_t length);
+
+#endif

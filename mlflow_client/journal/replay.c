@@ -1,0 +1,255 @@
+#include "replay.h"
+
+#include "client.h"
+#include "client_error.h"
+#include "json_text.h"
+#include "reply.h"
+#include "transport.h"
+#include "url.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : "";
+}
+
+static int bad_payload(const char *op, mlf_error *error)
+{
+    return mlf_error_set(error, MLF_E_INTEGRITY, "journal: an operation '%s' without what it needs", op);
+}
+
+int mlf_replay_call(json_t **reply, const mlf_replay *replay, const char *method, const char *path, const json_t *arguments, mlf_error *error)
+{
+    sv_buffer url = SV_BUFFER_INIT(65536), body = SV_BUFFER_INIT(0);
+    mlf_http_reply http = MLF_HTTP_REPLY_INIT;
+    int get = !strcmp(method, "GET");
+    *reply = NULL;
+    int code = sv_buffer_text(&url, path) || (!get && mlf_json_text(&body, arguments)) ? mlf_error_memory(error) : MLF_OK;
+    if (!code && get)
+        code = mlf_url_query(&url, arguments, error);
+    if (!code) {
+        mlf_http_call call = {.method = method, .url = url.data, .body = body.data, .body_bytes = (int64_t)body.size, .timeout_ms = replay->timeout_ms, .max_retries = -1, .cancel = replay->cancel};
+        code = mlf_http(replay->client, &call, &http, error);
+    }
+    if (!code)
+        code = mlf_reply_json(reply, http.body.data, http.body.size, error);
+    mlf_http_reply_free(&http);
+    sv_buffer_free(&url);
+    sv_buffer_free(&body);
+    return code;
+}
+
+/* Calls and frees the arguments, which may be NULL when memory is out. */
+static int call(json_t **reply, const mlf_replay *replay, const char *method, const char *path, json_t *arguments, mlf_error *error)
+{
+    int code = arguments ? mlf_replay_call(reply, replay, method, path, arguments, error) : mlf_error_memory(error);
+    json_decref(arguments);
+    return code;
+}
+
+static int call_only(const mlf_replay *replay, const char *method, const char *path, json_t *arguments, mlf_error *error)
+{
+    json_t *reply = NULL;
+    int code = call(&reply, replay, method, path, arguments, error);
+    json_decref(reply);
+    return code;
+}
+
+/* ---- experiments ---- */
+
+static int take_experiment_id(mlf_replay *replay, const char *id, const char *name, mlf_error *error)
+{
+    if (!*id || strlen(id) >= sizeof replay->experiment_id)
+        return mlf_error_set_retriable(error, MLF_E_REPLY, "experiment '%.100s': the answer holds no experiment_id", name);
+    snprintf(replay->experiment_id, sizeof replay->experiment_id, "%s", id);
+    return MLF_OK;
+}
+
+static int get_experiment(mlf_replay *replay, const char *name, mlf_error *error)
+{
+    json_t *reply = NULL;
+    int code = call(&reply, replay, "GET", "/api/2.0/mlflow/experiments/get-by-name", json_pack("{s:s}", "experiment_name", name), error);
+    const json_t *found = json_object_get(reply, "experiment");
+    if (!code && !strcmp(text_of(found, "lifecycle_stage"), "deleted"))
+        code = mlf_error_set(error, MLF_E_STATE, "experiment '%.200s' is deleted: restore it or choose another name", name);
+    if (!code)
+        code = take_experiment_id(replay, text_of(found, "experiment_id"), name, error);
+    json_decref(reply);
+    return code;
+}
+
+/* Somebody else may make it at the same moment: then it is there. */
+static int ensure_experiment(mlf_replay *replay, const char *name, mlf_error *error)
+{
+    mlf_error first = MLF_ERROR_INIT;
+    int code = get_experiment(replay, name, &first);
+    if (code != MLF_E_NOT_FOUND) {
+        if (code && error && !error->code)
+            *error = first;
+        return code;
+    }
+    json_t *reply = NULL;
+    mlf_error second = MLF_ERROR_INIT;
+    code = call(&reply, replay, "POST", "/api/2.0/mlflow/experiments/create", json_pack("{s:s}", "name", name), &second);
+    if (!code)
+        code = take_experiment_id(replay, text_of(reply, "experiment_id"), name, error);
+    else if (code == MLF_E_EXISTS)
+        code = get_experiment(replay, name, error);
+    else if (error && !error->code)
+        *error = second;
+    json_decref(reply);
+    return code;
+}
+
+/* ---- the run ---- */
+
+/* The run that carries this client-made key: 1 found (run_id is set), 0 none, negative mlf_code. */
+static int find_by_key(mlf_replay *replay, const char *key, mlf_error *error)
+{
+    char filter[128];
+    json_t *reply = NULL;
+    snprintf(filter, sizeof filter, "tags.`" MLF_TAG_KEY "` = '%s'", key);
+    int code = call(&reply, replay, "POST", "/api/2.0/mlflow/runs/search",
+                    json_pack("{s:[s], s:s, s:s, s:i}", "experiment_ids", replay->experiment_id, "filter", filter, "run_view_type", "ALL", "max_results", 2), error);
+    const char *id = text_of(json_object_get(json_array_get(json_object_get(reply, "runs"), 0), "info"), "run_id");
+    int found = !code && *id && strlen(id) < sizeof replay->run_id;
+    if (found)
+        snprintf(replay->run_id, sizeof replay->run_id, "%s", id);
+    json_decref(reply);
+    return code ? code : found;
+}
+
+static json_t *tags_of(const json_t *payload)
+{
+    json_t *list = json_array();
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_object_get(payload, "tags"), key, value)
+        json_array_append_new(list, json_pack("{s:s, s:O}", "key", key, "value", value));
+    json_array_append_new(list, json_pack("{s:s, s:O}", "key", MLF_TAG_KEY, "value", json_object_get(payload, "key")));
+    return list;
+}
+
+static int create_run(mlf_replay *replay, const json_t *payload, mlf_error *error)
+{
+    json_t *reply = NULL;
+    json_t *arguments = json_pack("{s:s, s:O, s:o}", "experiment_id", replay->experiment_id, "start_time", json_object_get(payload, "start_time"), "tags", tags_of(payload));
+    if (arguments && json_object_get(payload, "name"))
+        json_object_set(arguments, "run_name", json_object_get(payload, "name"));
+    if (arguments && json_object_get(payload, "user"))
+        json_object_set(arguments, "user_id", json_object_get(payload, "user"));
+    int code = call(&reply, replay, "POST", "/api/2.0/mlflow/runs/create", arguments, error);
+    const char *id = text_of(json_object_get(json_object_get(reply, "run"), "info"), "run_id");
+    if (!code && (!*id || strlen(id) >= sizeof replay->run_id))
+        code = mlf_error_set_retriable(error, MLF_E_REPLY, "runs/create: the answer holds no run_id");
+    if (!code)
+        snprintf(replay->run_id, sizeof replay->run_id, "%s", id);
+    json_decref(reply);
+    return code;
+}
+
+static int place_in_experiment(mlf_replay *replay, const json_t *payload, mlf_error *error)
+{
+    const char *id = text_of(payload, "experiment_id"), *name = text_of(payload, "experiment");
+    return *id ? take_experiment_id(replay, id, id, error) : *name ? ensure_experiment(replay, name, error) : take_experiment_id(replay, "0", "0", error);
+}
+
+static int note_run(mlf_replay *replay, const char *key, mlf_error *error)
+{
+    int code = mlf_folder_set_id(replay->folder, "experiment", replay->experiment_id, error);
+    return code ? code : mlf_folder_set_id(replay->folder, key, replay->run_id, error);
+}
+
+static int replay_create(mlf_replay *replay, const json_t *payload, mlf_error *error)
+{
+    const char *key = text_of(payload, "key");
+    if (!mlf_is_journal_key(key) || !json_is_integer(json_object_get(payload, "start_time")))
+        return bad_payload("create", error);
+    int code = place_in_experiment(replay, payload, error);
+    int found = code || !replay->maybe_done ? 0 : find_by_key(replay, key, error);
+    if (!code)
+        code = found > 0 ? MLF_OK : found < 0 ? found : create_run(replay, payload, error);
+    return code ? code : note_run(replay, key, error);
+}
+
+static int read_run(mlf_replay *replay, const char *run_id, mlf_error *error)
+{
+    json_t *reply = NULL;
+    int code = call(&reply, replay, "GET", "/api/2.0/mlflow/runs/get", json_pack("{s:s}", "run_id", run_id), error);
+    const json_t *info = json_object_get(json_object_get(reply, "run"), "info");
+    if (!code && !strcmp(text_of(info, "lifecycle_stage"), "deleted"))
+        code = mlf_error_set(error, MLF_E_STATE, "run %s is deleted: restore it to log to it", run_id);
+    if (!code)
+        code = take_experiment_id(replay, text_of(info, "experiment_id"), run_id, error);
+    if (!code)
+        snprintf(replay->run_id, sizeof replay->run_id, "%s", run_id);
+    json_decref(reply);
+    return code;
+}
+
+/* run_id may be the key of a run that was itself made offline: by now the server knows it under its own id. */
+static int replay_continue(mlf_replay *replay, const json_t *payload, mlf_error *error)
+{
+    mlf_error unknown = MLF_ERROR_INIT;
+    const char *run_id = text_of(payload, "run_id");
+    if (!*run_id || strlen(run_id) >= sizeof replay->run_id)
+        return bad_payload("continue", error);
+    int code = read_run(replay, run_id, &unknown);
+    if (code == MLF_E_NOT_FOUND && mlf_is_journal_key(run_id)) {
+        code = place_in_experiment(replay, payload, error);
+        int found = code ? 0 : find_by_key(replay, run_id, error);
+        if (!code && found <= 0)
+            code = found < 0 ? found : mlf_error_set(error, MLF_E_NOT_FOUND, "run %s is not on the server: sync the journal it began in first", run_id);
+    } else if (code && error && !error->code) {
+        *error = unknown;
+    }
+    if (!code)
+        code = call_only(replay, "POST", "/api/2.0/mlflow/runs/update", json_pack("{s:s, s:s}", "run_id", replay->run_id, "status", "RUNNING"), error);
+    return code ? code : note_run(replay, replay->folder->key, error);
+}
+
+static int replay_end(mlf_replay *replay, const json_t *payload, mlf_error *error)
+{
+    if (!json_object_get(payload, "status") || !json_object_get(payload, "end_time"))
+        return bad_payload("end", error);
+    return call_only(replay, "POST", "/api/2.0/mlflow/runs/update",
+                     json_pack("{s:s, s:O, s:O}", "run_id", replay->run_id, "status", json_object_get(payload, "status"), "end_time", json_object_get(payload, "end_time")), error);
+}
+
+static int replay_input(mlf_replay *replay, const json_t *payload, mlf_error *error)
+{
+    static const char *const fields[] = {"name", "digest", "source_type", "source", "schema", "profile"};
+    json_t *dataset = json_object(), *tags = json_array();
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (json_object_get(payload, fields[i]))
+            json_object_set(dataset, fields[i], json_object_get(payload, fields[i]));
+    if (json_object_get(payload, "context"))
+        json_array_append_new(tags, json_pack("{s:s, s:O}", "key", "mlflow.data.context", "value", json_object_get(payload, "context")));
+    return call_only(replay, "POST", "/api/2.0/mlflow/runs/log-inputs", json_pack("{s:s, s:[{s:o, s:o}]}", "run_id", replay->run_id, "datasets", "tags", tags, "dataset", dataset), error);
+}
+
+/* Params and tags travel in batches (batch.h), not here. */
+static int (*const functions[MLF_OP_KINDS])(mlf_replay *, const json_t *, mlf_error *) = {
+    [MLF_OP_RUN_CREATE] = replay_create,
+    [MLF_OP_RUN_CONTINUE] = replay_continue,
+    [MLF_OP_RUN_END] = replay_end,
+    [MLF_OP_INPUT] = replay_input,
+#ifdef MLF_HAVE_ARTIFACTS
+    [MLF_OP_ARTIFACT] = mlf_replay_artifact,
+    [MLF_OP_MODEL] = mlf_replay_model,
+    [MLF_OP_REGISTER] = mlf_replay_register,
+    [MLF_OP_ALIAS] = mlf_replay_alias,
+#endif
+};
+
+int mlf_replay_op(mlf_replay *replay, int kind, const json_t *payload, mlf_error *error)
+{
+    if (kind <= 0 || kind >= MLF_OP_KINDS || !functions[kind])
+        return mlf_error_set(error, MLF_E_UNSUPPORTED, "journal: this version cannot replay operations of kind %d (%s)", kind, mlf_op_name(kind));
+    if (!*replay->run_id && kind != MLF_OP_RUN_CREATE && kind != MLF_OP_RUN_CONTINUE)
+        return bad_payload(mlf_op_name(kind), error);
+    return functions[kind](replay, payload, error);
+}

@@ -1,0 +1,40 @@
+/* replay.h: what each operation of a journal does on the server. Every function here may be called any number of times for the same operation, also after an
+   earlier call that may or may not have reached the server: it looks before it makes. Blocks; called by one thread at a time for one journal. */
+#ifndef MLF_REPLAY_H
+#define MLF_REPLAY_H
+
+#include "folder.h"
+#include "mlflow_client.h"
+#include "record.h"
+
+#include <jansson.h>
+#include <stdatomic.h>
+
+#define MLF_TAG_KEY "mlflow.client.key" /* the tag by which a run made by this client is found again */
+
+enum { MLF_RUN_ID_SIZE = 257, MLF_EXPERIMENT_ID_SIZE = 65 };
+
+/* Where a replay stands. */
+typedef struct mlf_replay {
+    mlf_client *client;
+    mlf_folder *folder;                          /* its ids: mlf_folder_id(), mlf_folder_set_id() */
+    char run_id[MLF_RUN_ID_SIZE];                /* of the server; empty before create or continue was replayed */
+    char experiment_id[MLF_EXPERIMENT_ID_SIZE];
+    int maybe_done;                              /* 1: an earlier try of this very operation may have reached the server */
+    int timeout_ms;                              /* of each attempt; 0: the client's own */
+    const atomic_int *cancel;                    /* non-zero: give up soon */
+} mlf_replay;
+
+/* Does one operation. payload is borrowed. A retriable error (mlf_error_is_retriable) is tried again later; any other puts the operation aside. */
+int mlf_replay_op(mlf_replay *replay, int kind, const json_t *payload, mlf_error *error);
+
+/* One attempt of a JSON call: *reply as mlf_json_call(). */
+int mlf_replay_call(json_t **reply, const mlf_replay *replay, const char *method, const char *path, const json_t *arguments, mlf_error *error);
+
+/* Owner: artifact/. Payloads as that room writes them. */
+int mlf_replay_artifact(mlf_replay *replay, const json_t *payload, mlf_error *error);
+int mlf_replay_model(mlf_replay *replay, const json_t *payload, mlf_error *error);
+int mlf_replay_register(mlf_replay *replay, const json_t *payload, mlf_error *error);
+int mlf_replay_alias(mlf_replay *replay, const json_t *payload, mlf_error *error);
+
+#endif

@@ -1,0 +1,148 @@
+/* job.c: a small job that logs, for the tests that kill it, cut its network or take its disk away.
+
+       job [--experiment NAME] [--steps N] [--pause-us N] [--runs N] [--threads N] [--params N] [--series] [--no-end] [--announce]
+
+   Every run logs metrics "loss" and "acc" for the steps 0 … N-1, params p0 …, and a tag. Prints `run ID KEY` for each, `step N` as it goes with --announce (each
+   line says that this step and those before it were logged), and at the end `end CODE MESSAGE`. Exit 0 also when the server was away: that is no failure. */
+#include "mlflow_client.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct {
+    const char *experiment;
+    long steps, pause_us, runs, threads, params;
+    int series, no_end, announce;
+} options = {.steps = 100, .runs = 1, .threads = 1, .params = 3};
+
+static const struct { const char *name; long *value; } numbers[] = {
+    {"--steps", &options.steps}, {"--pause-us", &options.pause_us}, {"--runs", &options.runs}, {"--threads", &options.threads}, {"--params", &options.params},
+};
+static const struct { const char *name; int *value; } flags[] = {{"--series", &options.series}, {"--no-end", &options.no_end}, {"--announce", &options.announce}};
+
+static void read_options(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++)
+            if (!strcmp(argv[i], numbers[n].name) && i + 1 < argc)
+                *numbers[n].value = atol(argv[i + 1]);
+        for (size_t n = 0; n < sizeof flags / sizeof *flags; n++)
+            if (!strcmp(argv[i], flags[n].name))
+                *flags[n].value = 1;
+        if (!strcmp(argv[i], "--experiment") && i + 1 < argc)
+            options.experiment = argv[i + 1];
+    }
+}
+
+typedef struct part { mlf_run *run; long first; } part;
+
+static void fail(const char *what, int code)
+{
+    printf("failed %s %s\n", what, mlf_code_name(code));
+    exit(1);
+}
+
+static void *log_part(void *argument)
+{
+    const part *mine = argument;
+    for (long step = mine->first; step < options.steps; step += options.threads) {
+        int code = mlf_run_log_metric(mine->run, "loss", 1.0 / (double)(step + 1), step);
+        if (!code)
+            code = mlf_run_log_metric(mine->run, "acc", (double)step / 7, step);
+        if (code)
+            fail("metric", code);
+        if (options.announce)
+            printf("step %ld\n", step);
+        if (options.announce)
+            fflush(stdout);
+        if (options.pause_us)
+            usleep((useconds_t)options.pause_us);
+    }
+    return NULL;
+}
+
+static void log_series(mlf_run *run)
+{
+    size_t n = (size_t)options.steps;
+    int64_t *steps = malloc(n * sizeof *steps);
+    double *loss = malloc(n * sizeof *loss), *acc = malloc(n * sizeof *acc);
+    for (size_t i = 0; i < n; i++) {
+        steps[i] = (int64_t)i;
+        loss[i] = 1.0 / (double)(i + 1);
+        acc[i] = (double)i / 7;
+    }
+    int code = mlf_run_log_series(run, "loss", steps, loss, n);
+    if (!code)
+        code = mlf_run_log_series(run, "acc", steps, acc, n);
+    if (code)
+        fail("series", code);
+    free(steps);
+    free(loss);
+    free(acc);
+}
+
+static void log_all(mlf_run *run)
+{
+    mlf_error error = MLF_ERROR_INIT;
+    for (long i = 0; i < options.params; i++) {
+        char key[32], value[32];
+        snprintf(key, sizeof key, "p%ld", i);
+        snprintf(value, sizeof value, "%ld", i * i);
+        if (mlf_run_log_param(run, key, value, &error))
+            fail(error.message, error.code);
+    }
+    if (mlf_run_set_tag(run, "stage", "begun", &error))
+        fail(error.message, error.code);
+    if (options.series) {
+        log_series(run);
+        return;
+    }
+    pthread_t threads[64];
+    part parts[64];
+    for (long t = 0; t < options.threads && t < 64; t++) {
+        parts[t] = (part){run, t};
+        pthread_create(&threads[t], NULL, log_part, &parts[t]);
+    }
+    for (long t = 0; t < options.threads && t < 64; t++)
+        pthread_join(threads[t], NULL);
+}
+
+static void do_run(mlf_client *client)
+{
+    mlf_error error = MLF_ERROR_INIT;
+    mlf_run *run = NULL;
+    mlf_run_options about = MLF_RUN_OPTIONS_INIT;
+    about.experiment = options.experiment;
+    if (mlf_run_create(&run, client, &about, &error)) {
+        printf("failed create %s %s\n", mlf_code_name(error.code), error.message);
+        exit(1);
+    }
+    printf("run %s\n", mlf_run_id(run));
+    fflush(stdout);
+    log_all(run);
+    if (options.no_end)
+        return;
+    mlf_run_set_tag(run, "stage", "done", &error);
+    mlf_error end = MLF_ERROR_INIT;
+    int code = mlf_run_end(run, MLF_FINISHED, &end);
+    printf("end %s %s\n", mlf_code_name(code), end.message);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    mlf_error error = MLF_ERROR_INIT;
+    mlf_client *client = NULL;
+    read_options(argc, argv);
+    if (mlf_client_new(&client, NULL, &error)) {
+        printf("failed client %s\n", error.message);
+        return 1;
+    }
+    for (long i = 0; i < options.runs; i++)
+        do_run(client);
+    mlf_client_free(client);
+    return 0;
+}
