@@ -101,7 +101,7 @@ void sv_binding_free(sv_binding *binding)
     sv_free(binding);
 }
 
-static int map_levels(bound_column *bound, const sv_levels *from, const sv_levels *to)
+static int map_levels(bound_column *bound, const sv_levels *from, const sv_features *features, int column)
 {
     size_t n = sv_levels_count(from), length;
     int32_t *map = sv_array(n, sizeof *map);
@@ -110,7 +110,7 @@ static int map_levels(bound_column *bound, const sv_levels *from, const sv_level
         return SV_E_MEMORY;
     for (size_t i = 0; i < n; i++) {
         const char *text = sv_levels_text(from, i, &length);
-        map[i] = sv_levels_find(to, text, length);
+        map[i] = sv_features_code(features, column, text, length);
         same &= map[i] == (int32_t)i;
     }
     if (same)
@@ -125,20 +125,21 @@ static int type_fits(sv_type wanted, sv_type got)
     return wanted == got || (wanted == SV_DOUBLE && (got == SV_LONG || got == SV_BOOLEAN)) || (wanted == SV_LONG && got == SV_BOOLEAN);
 }
 
-static int bind_column(bound_column *bound, const sv_raw *raw, const sv_table *table, sv_error *error)
+static int bind_column(bound_column *bound, const sv_features *features, int column, const sv_table *table, sv_error *error)
 {
+    const sv_raw *raw = &features->columns[column];
     int at = sv_table_find(table, raw->name);
     bound->is_text = raw->type == SV_STRING;
     if (at < 0 && !raw->optional)
         return sv_error_set(error, SV_E_INPUT, "the table lacks the column %s", raw->name);
     if (at < 0) {
-        bound->absent_code = bound->is_text ? sv_levels_find(raw->levels, "", 0) : 0;
+        bound->absent_code = bound->is_text ? sv_features_code(features, column, "", 0) : 0;
         return 0;
     }
     bound->column = &table->columns[at];
     if (!type_fits(raw->type, bound->column->type))
         return sv_error_set(error, SV_E_INPUT, "column %s: expected %s, got %s", raw->name, sv_type_name(raw->type), sv_type_name(bound->column->type));
-    if (bound->is_text && map_levels(bound, bound->column->levels, raw->levels))
+    if (bound->is_text && map_levels(bound, bound->column->levels, features, column))
         return sv_error_set(error, SV_E_MEMORY, "out of memory");
     return 0;
 }
@@ -156,7 +157,7 @@ int sv_binding_new(sv_binding **out, const sv_features *features, const sv_table
     binding->n_columns = features->n_columns;
     int code = 0;
     for (size_t i = 0; i < features->n_columns && !code; i++)
-        code = bind_column(&binding->columns[i], &features->columns[i], table, error);
+        code = bind_column(&binding->columns[i], features, (int)i, table, error);
     if (code)
         sv_binding_free(binding);
     else

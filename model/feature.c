@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "feature_private.h"
+#include "murmur.h"
 
 #include <string.h>
 
@@ -413,6 +414,13 @@ int sv_features_optional(const sv_features *features, int column)
 const sv_levels *sv_features_levels(const sv_features *features, int column)
 {
     return features->columns[column].levels;
+}
+
+int32_t sv_features_code(const sv_features *features, int column, const char *text, size_t length)
+{
+    const sv_raw *raw = &features->columns[column];
+    int32_t code = sv_levels_find(raw->levels, text, length);
+    return code >= 0 || !raw->hashed ? code : -2 - (int32_t)(sv_murmur3(text, length) & 0x3fffffff);
 }
 
 const char *sv_features_text(const sv_features *features, size_t derived)

@@ -48,6 +48,9 @@ sv_kind sv_features_kind(const sv_features *features, int value);
 sv_type sv_features_type(const sv_features *features, int column);
 int sv_features_optional(const sv_features *features, int column);
 const sv_levels *sv_features_levels(const sv_features *features, int column); /* strings only, else NULL */
+/* The code of a request's text in a string column, for a block: its level, or -1, or for a hashed column (a pipeline with SV_ENCODER_HASH on it) -2 - the low
+   30 bits of its hash. Any thread, allocates nothing. */
+int32_t sv_features_code(const sv_features *features, int column, const char *text, size_t length);
 /* A derived feature's (index 0, 1, …). */
 const char *sv_features_text(const sv_features *features, size_t derived);
 const sv_expr *sv_features_expr(const sv_features *features, size_t derived);

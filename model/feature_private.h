@@ -10,6 +10,7 @@ typedef struct sv_raw {
     sv_type type;
     sv_levels *levels; /* strings, else NULL */
     int optional;
+    int hashed; /* unknown texts get a code that tells their hash */
 } sv_raw;
 
 typedef struct sv_derived {

@@ -19,10 +19,10 @@ typedef enum sv_encoder {
     SV_ENCODER_MISSING,  /* 1 when x is missing, else 0; width 1 */
     SV_ENCODER_CATEGORY, /* one-hot of text: category i sets encoded column columns[i]; -1: dropped */
     SV_ENCODER_ORDINAL,  /* position of the text in categories, as a number; width 1 */
-    SV_ENCODER_HASH,     /* text -> MurmurHash3 (x86, 32 bits, seed 0) modulo width; one-hot */
+    SV_ENCODER_HASH,     /* text -> low 30 bits of its MurmurHash3 (x86, 32 bits, seed 0) modulo width; one-hot */
     SV_ENCODER_BINS,     /* one-hot of the count of points <= x; width n_points + 1, the first dropped when drop_first (then n_points) */
     SV_ENCODER_SPLINE,   /* natural cubic spline with knots points; width n_points - 1 (Hastie, Tibshirani, Friedman: ESL 5.2.1, x and knots scaled to [0, 1]) */
-    SV_ENCODER_PAIR      /* products of the encoded columns of two earlier terms, the second's varying fastest */
+    SV_ENCODER_PAIR      /* products of the encoded columns of two earlier terms (no pairs themselves), the second's varying fastest */
 } sv_encoder;
 
 /* What a text that is none of the categories does. */
@@ -51,8 +51,8 @@ typedef struct sv_term {
     size_t n_points;
     int drop_first;         /* BINS */
     int shadow;             /* 1: not added to the score; it only feeds PAIR terms */
-    int32_t *map;           /* CATEGORY, ORDINAL, HASH: (n_levels + 1) by the feature's code + 1: encoded column (ORDINAL: position), -1: none, -2: refused.
-                               Of a HASH unknown text has no code here; sv_pipeline_code gives one */
+    int32_t *map;           /* CATEGORY, ORDINAL, HASH: (n_levels + 1) by max(code, -1) + 1 of the feature's level: the encoded column (ORDINAL: the
+                               position), -1: none, -2: refused. A code below -1 is an unknown text with its hash: see sv_features_code */
 } sv_term;
 
 typedef struct sv_pipeline sv_pipeline;
@@ -111,10 +111,7 @@ size_t sv_pipeline_n_outputs(const sv_pipeline *pipeline);
 const char *sv_pipeline_output_name(const sv_pipeline *pipeline, size_t output);
 sv_type sv_pipeline_output_type(const sv_pipeline *pipeline, size_t output);
 
-/* The code of a request's text in a string column, for the block: level, or -1, or a hash bucket's code. Any thread, allocates nothing. */
-int32_t sv_pipeline_code(const sv_pipeline *pipeline, int column, const char *text, size_t length);
-
-/* Encoded columns of a term for n <= SV_BLOCK_ROWS rows from its value's rows (double or codes; PAIR: NULL, from evaluator): out is (width, n).
+/* Encoded columns of a term for the evaluator's last block of n_rows: out is (width, n_rows). A refused or missing value without fill is NaN throughout.
    The naive form, for training on wide terms and for tests. */
 void sv_pipeline_encode(const sv_pipeline *pipeline, size_t term, const sv_evaluator *evaluator, size_t n_rows, double *out);
 
