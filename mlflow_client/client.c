@@ -107,7 +107,8 @@ int mlf_json_call(json_t **reply, mlf_client *client, const char *method, const 
     if (reply) *reply = NULL;
     if (sv_buffer_text(&url, path)) code = mlf_error_memory(error);
     if (!code && arguments && in_query) code = mlf_url_query(&url, arguments, error);
-    if (!code && arguments && !in_query && !(body = json_dumps(arguments, JSON_COMPACT)))
+    int bare = !strcmp(method, "DELETE") && !json_object_size(arguments);
+    if (!code && arguments && !in_query && !bare && !(body = json_dumps(arguments, JSON_COMPACT)))
         code = mlf_error_memory(error);
     if (!code) {
         mlf_http_call call = {.method = method,

@@ -86,16 +86,237 @@ MLF_API const char *mlf_client_tracking_uri(const mlf_client *client);
    the data then stays in the journal. */
 MLF_API int mlf_flush(mlf_client *client, int timeout_ms, mlf_error *error);
 
-/* Any endpoint: path begins with "/api/…"; body is JSON text or NULL. *reply is the body (mlf_free), NUL-terminated. */
-MLF_API int mlf_request(char **reply, mlf_client *client, const char *method, const char *path, const char *body, mlf_error *error);
 MLF_API void mlf_free(void *block); /* accepts NULL */
 
 typedef struct mlf_pair { const char *key, *value; } mlf_pair;
+
+/* ---- objects: what MLflow's endpoints take and give ---- */
+
+/* A JSON object. A path names what is inside it: "info.run_id", "data.params[0].key". Not for two threads at once when one of them writes. */
+typedef struct mlf_object mlf_object;
+
+MLF_API mlf_object *mlf_object_new(void); /* empty; NULL when memory is out; freed by mlf_object_free() */
+MLF_API int mlf_object_parse(mlf_object **out, const char *json, mlf_error *error);
+MLF_API void mlf_object_free(mlf_object *object); /* accepts NULL; never for a borrowed one */
+MLF_API char *mlf_object_text(const mlf_object *object, int indent); /* as JSON: mlf_free(); indent 0: one line */
+
+/* Readers accept a NULL object. What they return lives with it. */
+MLF_API const char *mlf_object_string(const mlf_object *object, const char *path);                  /* NULL: absent or no text */
+MLF_API int mlf_object_integer(int64_t *out, const mlf_object *object, const char *path);           /* MLF_E_NOT_FOUND: absent or no whole number; "12" is one */
+MLF_API int mlf_object_double(double *out, const mlf_object *object, const char *path);             /* "NaN", "Infinity" and what SQL made of it come back as such */
+MLF_API int mlf_object_flag(const mlf_object *object, const char *path);                            /* 1: true; 0: false or absent */
+MLF_API size_t mlf_object_count(const mlf_object *object, const char *path);                        /* items of a list; 0 when absent */
+MLF_API const mlf_object *mlf_object_item(const mlf_object *object, const char *path, size_t i);    /* object i of a list, or NULL */
+MLF_API const mlf_object *mlf_object_inner(const mlf_object *object, const char *path);             /* the object there, or NULL */
+MLF_API const char *mlf_object_item_string(const mlf_object *object, const char *path, size_t i);   /* text i of a list, or NULL */
+MLF_API const char *mlf_object_lookup(const mlf_object *object, const char *path, const char *key); /* the value in a list of {key, value}: tags, params */
+
+/* Writers make the objects on the way. 0, MLF_E_MEMORY, or MLF_E_ARGUMENT (no valid UTF-8, a path through something that is no object). A NULL text or
+   object leaves the place absent and is no error. */
+MLF_API int mlf_object_set_string(mlf_object *object, const char *path, const char *value);
+MLF_API int mlf_object_set_integer(mlf_object *object, const char *path, int64_t value);
+MLF_API int mlf_object_set_double(mlf_object *object, const char *path, double value);
+MLF_API int mlf_object_set_flag(mlf_object *object, const char *path, int value);
+MLF_API int mlf_object_set_object(mlf_object *object, const char *path, const mlf_object *value);        /* copied */
+MLF_API int mlf_object_add_string(mlf_object *object, const char *path, const char *value);              /* at the end of a list */
+MLF_API int mlf_object_add_object(mlf_object *object, const char *path, const mlf_object *value);        /* copied */
+MLF_API int mlf_object_add_pair(mlf_object *object, const char *path, const char *key, const char *value); /* {"key": …, "value": …} */
+
+/* ---- the server ---- */
+
+MLF_API int mlf_server_version(char **version, mlf_client *client, mlf_error *error); /* "3.17.2": mlf_free(); MLF_E_AUTH where it needs a login */
+MLF_API int mlf_server_info(mlf_object **info, mlf_client *client, mlf_error *error); /* what it says of itself; empty before MLflow 3.9 */
+
+/* ---- any endpoint ---- */
+
+/* By its name in endpoints.def ("gateway_secrets_list"); arguments are checked against the table first and may be NULL. *reply: mlf_object_free(); NULL: not wanted.
+   MLF_E_UNSUPPORTED: this server is older than the endpoint. */
+MLF_API int mlf_call(mlf_object **reply, mlf_client *client, const char *endpoint, const mlf_object *arguments, mlf_error *error);
+
+/* By method and path, which begins with "/"; body is JSON text (for a GET it becomes the query) or NULL. Where the table knows the path the body is checked as
+   above, but unknown fields pass. *reply is the body (mlf_free), NUL-terminated. */
+MLF_API int mlf_request(char **reply, mlf_client *client, const char *method, const char *path, const char *body, mlf_error *error);
+
+/* What the table says of endpoint i, 0 at first; NULL behind the last. Static. */
+typedef struct mlf_endpoint_info {
+    const char *name, *method, *path, *group, *fields, *reply, *purpose;
+    int since_major, since_minor; /* first MLflow that has it */
+    int idempotent;               /* 1: may be sent twice */
+} mlf_endpoint_info;
+
+MLF_API int mlf_endpoint_describe(mlf_endpoint_info *out, size_t i); /* MLF_E_END behind the last */
+
+/* ---- searches: iterators that fetch page after page ---- */
+
+typedef struct mlf_iterator mlf_iterator;
+
+typedef enum mlf_view { MLF_VIEW_ACTIVE, MLF_VIEW_DELETED, MLF_VIEW_ALL } mlf_view;
+
+typedef struct mlf_query {
+    int version;                       /* MLF_ABI_VERSION */
+    const char *filter;                /* as in MLflow: "metrics.loss < 0.5 AND tags.team = 'a'"; NULL: all */
+    const char *const *order_by;       /* (n_order_by) "metrics.loss ASC" */
+    size_t n_order_by;
+    const char *const *experiment_ids; /* (n_experiment_ids), for runs, logged models and traces */
+    size_t n_experiment_ids;
+    mlf_view view;                     /* for experiments and runs; active ones */
+    int page_size;                     /* items asked for at once; 0: the endpoint's own good size */
+    void *reserved[8];
+} mlf_query;
+
+#define MLF_QUERY_INIT {.version = MLF_ABI_VERSION}
+
+/* Any paged endpoint of the table. Nothing is sent before the first mlf_iterator_next(). The client must outlive the iterator. */
+MLF_API int mlf_search(mlf_iterator **out, mlf_client *client, const char *endpoint, const mlf_object *arguments, mlf_error *error);
+
+/* The next item, borrowed until the next call (a text item comes as {"value": …}). MLF_E_END after the last; an error may be tried again by calling again. */
+MLF_API int mlf_iterator_next(const mlf_object **item, mlf_iterator *iterator, mlf_error *error);
+MLF_API void mlf_iterator_free(mlf_iterator *iterator); /* accepts NULL */
 
 /* ---- experiments ---- */
 
 /* The id of the experiment of that name, made when it is missing. NULL: MLFLOW_EXPERIMENT_NAME, MLFLOW_EXPERIMENT_ID, "0". *id: mlf_free(). */
 MLF_API int mlf_experiment_ensure(char **id, mlf_client *client, const char *name, mlf_error *error);
+
+/* Functions with a plural noun stand for the REST collection of that name. A char ** is the caller's (mlf_free), an mlf_object ** too (mlf_object_free). */
+MLF_API int mlf_experiments_create(char **id, mlf_client *client, const char *name, const char *artifact_location, const mlf_pair *tags, size_t n_tags, mlf_error *error);
+MLF_API int mlf_experiments_get(mlf_object **experiment, mlf_client *client, const char *id, mlf_error *error);
+MLF_API int mlf_experiments_get_by_name(mlf_object **experiment, mlf_client *client, const char *name, mlf_error *error); /* a deleted one, too: see "lifecycle_stage" */
+MLF_API int mlf_experiments_search(mlf_iterator **out, mlf_client *client, const mlf_query *query, mlf_error *error);
+MLF_API int mlf_experiments_rename(mlf_client *client, const char *id, const char *new_name, mlf_error *error);
+MLF_API int mlf_experiments_delete(mlf_client *client, const char *id, mlf_error *error);
+MLF_API int mlf_experiments_restore(mlf_client *client, const char *id, mlf_error *error);
+MLF_API int mlf_experiments_set_tag(mlf_client *client, const char *id, const char *key, const char *value, mlf_error *error);
+MLF_API int mlf_experiments_delete_tag(mlf_client *client, const char *id, const char *key, mlf_error *error);
+
+/* ---- runs as the server has them ---- */
+
+/* {"info", "data": {"metrics", "params", "tags"}, "inputs", "outputs"}; mlf_object_lookup(run, "data.params", "alpha") reads a param. */
+MLF_API int mlf_runs_get(mlf_object **run, mlf_client *client, const char *run_id, mlf_error *error);
+MLF_API int mlf_runs_search(mlf_iterator **out, mlf_client *client, const mlf_query *query, mlf_error *error); /* without experiment_ids: no run at all */
+/* status: "RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED" or NULL; end_time_ms 0 and name NULL: left as they are. */
+MLF_API int mlf_runs_update(mlf_client *client, const char *run_id, const char *status, int64_t end_time_ms, const char *name, mlf_error *error);
+MLF_API int mlf_runs_delete(mlf_client *client, const char *run_id, mlf_error *error);
+MLF_API int mlf_runs_restore(mlf_client *client, const char *run_id, mlf_error *error);
+MLF_API int mlf_runs_set_tag(mlf_client *client, const char *run_id, const char *key, const char *value, mlf_error *error);
+MLF_API int mlf_runs_delete_tag(mlf_client *client, const char *run_id, const char *key, mlf_error *error);
+
+/* Every point of one metric, ordered by time, step, value. */
+typedef struct mlf_point {
+    double value;
+    int64_t timestamp_ms, step;
+} mlf_point;
+
+MLF_API int mlf_metrics_history(mlf_iterator **out, mlf_client *client, const char *run_id, const char *key, mlf_error *error);
+MLF_API int mlf_iterator_next_point(mlf_point *point, mlf_iterator *iterator, mlf_error *error); /* of mlf_metrics_history(); MLF_E_END after the last */
+
+/* ---- the registry: registered models, versions, aliases, stages ---- */
+
+MLF_API int mlf_registered_models_create(mlf_object **model, mlf_client *client, const char *name, const char *description, const mlf_pair *tags, size_t n_tags,
+                                         mlf_error *error); /* model and description may be NULL */
+MLF_API int mlf_registered_models_get(mlf_object **model, mlf_client *client, const char *name, mlf_error *error);
+MLF_API int mlf_registered_models_search(mlf_iterator **out, mlf_client *client, const mlf_query *query, mlf_error *error);
+MLF_API int mlf_registered_models_rename(mlf_client *client, const char *name, const char *new_name, mlf_error *error);
+MLF_API int mlf_registered_models_describe(mlf_client *client, const char *name, const char *description, mlf_error *error);
+MLF_API int mlf_registered_models_delete(mlf_client *client, const char *name, mlf_error *error); /* with all its versions */
+MLF_API int mlf_registered_models_set_tag(mlf_client *client, const char *name, const char *key, const char *value, mlf_error *error);
+MLF_API int mlf_registered_models_delete_tag(mlf_client *client, const char *name, const char *key, mlf_error *error);
+MLF_API int mlf_registered_models_latest(mlf_iterator **out, mlf_client *client, const char *name, const char *stage, mlf_error *error); /* stage NULL: the newest of each */
+MLF_API int mlf_aliases_get(mlf_object **version, mlf_client *client, const char *name, const char *alias, mlf_error *error); /* MLF_E_NOT_FOUND: no such alias or model */
+MLF_API int mlf_aliases_delete(mlf_client *client, const char *name, const char *alias, mlf_error *error);
+
+/* source: "models:/m-…" with its model_id, "runs:/…" or a URI below the run's artifacts with its run_id. Low level: mlf_model_register() does the whole. */
+MLF_API int mlf_model_versions_create(char **version, mlf_client *client, const char *name, const char *source, const char *run_id, const char *model_id,
+                                      const char *description, const mlf_pair *tags, size_t n_tags, mlf_error *error);
+MLF_API int mlf_model_versions_get(mlf_object **out, mlf_client *client, const char *name, const char *version, mlf_error *error);
+MLF_API int mlf_model_versions_search(mlf_iterator **out, mlf_client *client, const mlf_query *query, mlf_error *error);
+MLF_API int mlf_model_versions_describe(mlf_client *client, const char *name, const char *version, const char *description, mlf_error *error);
+MLF_API int mlf_model_versions_delete(mlf_client *client, const char *name, const char *version, mlf_error *error);
+MLF_API int mlf_model_versions_set_stage(mlf_client *client, const char *name, const char *version, const char *stage, int archive_others, mlf_error *error);
+MLF_API int mlf_model_versions_download_uri(char **uri, mlf_client *client, const char *name, const char *version, mlf_error *error);
+MLF_API int mlf_model_versions_set_tag(mlf_client *client, const char *name, const char *version, const char *key, const char *value, mlf_error *error);
+MLF_API int mlf_model_versions_delete_tag(mlf_client *client, const char *name, const char *version, const char *key, mlf_error *error);
+
+/* ---- logged models as the server has them (MLflow 3) ---- */
+
+/* In state PENDING; its "info.model_id" and "info.artifact_uri" say where the files go. Low level: mlf_run_log_model() does the whole. */
+MLF_API int mlf_logged_models_create(mlf_object **model, mlf_client *client, const char *experiment_id, const char *name, const char *model_type,
+                                     const char *source_run_id, const mlf_pair *params, size_t n_params, const mlf_pair *tags, size_t n_tags, mlf_error *error);
+MLF_API int mlf_logged_models_finalize(mlf_client *client, const char *model_id, int is_ready, mlf_error *error); /* READY, or UPLOAD_FAILED */
+MLF_API int mlf_logged_models_get(mlf_object **model, mlf_client *client, const char *model_id, mlf_error *error);
+MLF_API int mlf_logged_models_search(mlf_iterator **out, mlf_client *client, const mlf_query *query, mlf_error *error);
+MLF_API int mlf_logged_models_delete(mlf_client *client, const char *model_id, mlf_error *error);
+MLF_API int mlf_logged_models_log_params(mlf_client *client, const char *model_id, const mlf_pair *params, size_t n_params, mlf_error *error);
+MLF_API int mlf_logged_models_set_tag(mlf_client *client, const char *model_id, const char *key, const char *value, mlf_error *error);
+MLF_API int mlf_logged_models_delete_tag(mlf_client *client, const char *model_id, const char *key, mlf_error *error);
+
+/* ---- webhooks (MLflow 3.3) ---- */
+
+MLF_API int mlf_webhooks_create(char **id, mlf_client *client, const char *name, const char *url, const char *const *events, size_t n_events, const char *secret,
+                                const char *description, mlf_error *error); /* events: "MODEL_VERSION.CREATED" */
+MLF_API int mlf_webhooks_list(mlf_iterator **out, mlf_client *client, mlf_error *error);
+MLF_API int mlf_webhooks_get(mlf_object **webhook, mlf_client *client, const char *id, mlf_error *error);
+MLF_API int mlf_webhooks_set_active(mlf_client *client, const char *id, int is_active, mlf_error *error);
+MLF_API int mlf_webhooks_delete(mlf_client *client, const char *id, mlf_error *error);
+MLF_API int mlf_webhooks_test(mlf_object **result, mlf_client *client, const char *id, mlf_error *error);
+
+/* ---- traces and assessments (MLflow 3) ---- */
+
+/* trace_info as MLflow's TraceInfoV3: trace_id, trace_location, request_time, state, tags… trace (may be NULL): what the server made of it. */
+MLF_API int mlf_traces_log(mlf_object **trace, mlf_client *client, const mlf_object *trace_info, mlf_error *error);
+MLF_API int mlf_traces_get(mlf_object **trace, mlf_client *client, const char *trace_id, mlf_error *error);
+MLF_API int mlf_traces_search(mlf_iterator **out, mlf_client *client, const mlf_query *query, mlf_error *error); /* in query->experiment_ids */
+MLF_API int mlf_traces_set_tag(mlf_client *client, const char *trace_id, const char *key, const char *value, mlf_error *error);
+MLF_API int mlf_traces_delete_tag(mlf_client *client, const char *trace_id, const char *key, mlf_error *error);
+MLF_API int mlf_traces_delete(mlf_client *client, const char *experiment_id, const char *trace_id, mlf_error *error);
+MLF_API int mlf_traces_link_to_run(mlf_client *client, const char *trace_id, const char *run_id, mlf_error *error);
+MLF_API int mlf_assessments_create(mlf_object **out, mlf_client *client, const char *trace_id, const mlf_object *assessment, mlf_error *error);
+MLF_API int mlf_assessments_get(mlf_object **out, mlf_client *client, const char *trace_id, const char *assessment_id, mlf_error *error);
+MLF_API int mlf_assessments_update(mlf_client *client, const char *trace_id, const char *assessment_id, const mlf_object *assessment, const char *update_mask,
+                                   mlf_error *error); /* update_mask: "feedback,rationale" */
+MLF_API int mlf_assessments_delete(mlf_client *client, const char *trace_id, const char *assessment_id, mlf_error *error);
+
+/* ---- evaluation datasets (MLflow 3.4) ---- */
+
+MLF_API int mlf_datasets_create(char **id, mlf_client *client, const char *name, const char *const *experiment_ids, size_t n_experiment_ids, mlf_error *error);
+MLF_API int mlf_datasets_get(mlf_object **dataset, mlf_client *client, const char *id, mlf_error *error);
+MLF_API int mlf_datasets_delete(mlf_client *client, const char *id, mlf_error *error);
+MLF_API int mlf_datasets_search(mlf_iterator **out, mlf_client *client, const mlf_query *query, mlf_error *error);
+MLF_API int mlf_datasets_upsert_records(mlf_client *client, const char *id, const mlf_object *records, mlf_error *error); /* {"records": [{"inputs": …}, …]} */
+MLF_API int mlf_datasets_records(mlf_object **page, mlf_client *client, const char *id, const char *page_token, mlf_error *error); /* {"records", "next_page_token"} */
+MLF_API int mlf_datasets_set_tag(mlf_client *client, const char *id, const char *key, const char *value, mlf_error *error);
+MLF_API int mlf_datasets_delete_tag(mlf_client *client, const char *id, const char *key, mlf_error *error);
+MLF_API int mlf_datasets_link(mlf_client *client, const char *id, const char *experiment_id, int is_linked, mlf_error *error);
+
+/* ---- prompts ---- */
+
+MLF_API int mlf_prompts_register(char **version, mlf_client *client, const char *name, const char *text, const char *message, mlf_error *error);
+MLF_API int mlf_prompts_get(char **text, mlf_client *client, const char *name, const char *version, mlf_error *error); /* version: "3" or "@alias" */
+MLF_API int mlf_prompts_search(mlf_iterator **out, mlf_client *client, const char *filter, mlf_error *error);
+MLF_API int mlf_prompts_delete(mlf_client *client, const char *name, mlf_error *error);
+
+/* ---- users and permissions (servers with basic-auth) ---- */
+
+MLF_API int mlf_users_create(mlf_client *client, const char *username, const char *password, mlf_error *error);
+MLF_API int mlf_users_get(mlf_object **out, mlf_client *client, const char *username, mlf_error *error);
+MLF_API int mlf_users_list(mlf_iterator **out, mlf_client *client, mlf_error *error);
+MLF_API int mlf_users_set_password(mlf_client *client, const char *username, const char *password, const char *current_password, mlf_error *error);
+MLF_API int mlf_users_set_admin(mlf_client *client, const char *username, int is_admin, mlf_error *error);
+MLF_API int mlf_users_delete(mlf_client *client, const char *username, mlf_error *error);
+
+/* MLflow 3.13. resource_type "experiment", "registered_model"…; permission "READ", "USE", "EDIT", "MANAGE", "DENY", "NO_PERMISSIONS". */
+MLF_API int mlf_permissions_grant(mlf_client *client, const char *username, const char *resource_type, const char *resource_id, const char *permission, mlf_error *error);
+MLF_API int mlf_permissions_revoke(mlf_client *client, const char *username, const char *resource_type, const char *resource_id, mlf_error *error);
+MLF_API int mlf_permissions_get(mlf_object **out, mlf_client *client, const char *username, const char *resource_type, const char *resource_id, mlf_error *error);
+MLF_API int mlf_permissions_list(mlf_iterator **out, mlf_client *client, const char *username, mlf_error *error);
+
+/* ---- workspaces (MLflow 3.10) ---- */
+
+MLF_API int mlf_workspaces_list(mlf_iterator **out, mlf_client *client, mlf_error *error);
+MLF_API int mlf_workspaces_create(mlf_client *client, const char *name, const char *description, mlf_error *error);
+MLF_API int mlf_workspaces_get(mlf_object **workspace, mlf_client *client, const char *name, mlf_error *error);
+MLF_API int mlf_workspaces_describe(mlf_client *client, const char *name, const char *description, mlf_error *error);
+MLF_API int mlf_workspaces_delete(mlf_client *client, const char *name, mlf_error *error);
 
 /* ---- runs: logging never waits for the network ---- */
 
