@@ -150,7 +150,7 @@ json_t *mlf_query_arguments(const mlf_query *query, const char *view_field, int 
 
 /* ---- points of a metric ---- */
 
-int mlf_iterator_next_point(mlf_point *point, mlf_iterator *iterator, mlf_error *error)
+int mlf_iterator_next_point(mlf_metric_point *point, mlf_iterator *iterator, mlf_error *error)
 {
     const mlf_object *item;
     int code = mlf_iterator_next(&item, iterator, error);

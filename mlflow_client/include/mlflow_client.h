@@ -202,13 +202,13 @@ MLF_API int mlf_runs_set_tag(mlf_client *client, const char *run_id, const char 
 MLF_API int mlf_runs_delete_tag(mlf_client *client, const char *run_id, const char *key, mlf_error *error);
 
 /* Every point of one metric, ordered by time, step, value. */
-typedef struct mlf_point {
+typedef struct mlf_metric_point {
     double value;
     int64_t timestamp_ms, step;
-} mlf_point;
+} mlf_metric_point;
 
 MLF_API int mlf_metrics_history(mlf_iterator **out, mlf_client *client, const char *run_id, const char *key, mlf_error *error);
-MLF_API int mlf_iterator_next_point(mlf_point *point, mlf_iterator *iterator, mlf_error *error); /* of mlf_metrics_history(); MLF_E_END after the last */
+MLF_API int mlf_iterator_next_point(mlf_metric_point *point, mlf_iterator *iterator, mlf_error *error); /* of mlf_metrics_history(); MLF_E_END after the last */
 
 /* ---- the registry: registered models, versions, aliases, stages ---- */
 
