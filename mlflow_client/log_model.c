@@ -2,7 +2,6 @@
 #include "alloc.h"
 #include "client.h"
 #include "client_error.h"
-#include "clock.h"
 #include "file.h"
 #include "memory_file.h"
 #include "mlmodel.h"
@@ -53,7 +52,7 @@ static int keep_model(struct logging *l, const json_t *model, mlf_error *error)
 static int find_by_key(struct logging *l, mlf_error *error)
 {
     char filter[200];
-    snprintf(filter, sizeof filter, "tags.`" MLF_KEY_TAG "` = '%s'", l->home->key);
+    snprintf(filter, sizeof filter, "tags.`" MLF_TAG_KEY "` = '%s'", l->home->key);
     json_t *arguments = json_pack("{s:[s], s:s, s:i}", "experiment_ids", l->home->experiment_id, "filter", filter, "max_results", 1), *reply = NULL;
     int code = arguments ? mlf_json_call(&reply, l->client, "POST", API "logged-models/search", arguments, 0, error) : mlf_error_memory(error);
     const json_t *model = json_array_get(json_object_get(reply, "models"), 0);
@@ -69,7 +68,7 @@ static int create_once(struct logging *l, mlf_error *error)
     const mlf_model_options *options = l->options;
     size_t n_params = options->n_params < PARAMS_A_CALL ? options->n_params : PARAMS_A_CALL;
     json_t *tags = pairs_to_json(options->tags, 0, options->n_tags), *params = pairs_to_json(options->params, 0, n_params), *reply = NULL;
-    json_array_append_new(tags, json_pack("{s:s, s:s}", "key", MLF_KEY_TAG, "value", l->home->key));
+    json_array_append_new(tags, json_pack("{s:s, s:s}", "key", MLF_TAG_KEY, "value", l->home->key));
     json_t *arguments = json_pack("{s:s, s:s, s:s*, s:s, s:o, s:o}", "experiment_id", l->home->experiment_id, "name", l->name, "model_type",
                                   options->model_type, "source_run_id", l->home->run_id, "params", params, "tags", tags);
     int code = arguments ? mlf_json_call(&reply, l->client, "POST", API "logged-models", arguments, MLF_HTTP_ONCE, error) : mlf_error_memory(error);
@@ -224,7 +223,7 @@ static int send_metrics(struct logging *l, mlf_error *error)
         json_t *metrics = json_array();
         for (size_t i = at; i < l->options->n_metrics && i < at + MLF_MAX_BATCH_METRICS; i++)
             json_array_append_new(metrics, json_pack("{s:s, s:o, s:I, s:i, s:s}", "key", l->options->metric_keys[i], "value",
-                                                     mlf_json_double(l->options->metric_values[i]), "timestamp", (json_int_t)sv_epoch_ms(), "step", 0, "model_id", l->model_id));
+                                                     mlf_json_double(l->options->metric_values[i]), "timestamp", (json_int_t)l->home->time_ms, "step", 0, "model_id", l->model_id));
         json_t *arguments = json_pack("{s:s, s:o}", "run_id", l->home->run_id, "metrics", metrics);
         code = arguments ? mlf_json_call(NULL, l->client, "POST", API "runs/log-batch", arguments, 0, error) : mlf_error_memory(error);
         json_decref(arguments);
@@ -269,7 +268,7 @@ static int tell_history(struct logging *l, mlf_error *error)
         code = arguments ? mlf_json_call(NULL, l->client, "POST", API "runs/log-model", arguments, 0, error) : mlf_error_memory(error);
     json_decref(model);
     json_decref(arguments);
-    free(model_json);
+    free(model_json) /* jansson's own */;
     sv_buffer_free(&text);
     return code;
 }

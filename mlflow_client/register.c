@@ -43,9 +43,9 @@ static int keep_version(char **version, const json_t *model_version, mlf_error *
 static int find_by_key(char **version, mlf_client *client, const char *name, const char *key, mlf_error *error)
 {
     sv_buffer filter = SV_BUFFER_INIT(4096);
-    if (strchr(name, '\'') || sv_buffer_format(&filter, "name = '%s' AND tags.`" MLF_KEY_TAG "` = '%s'", name, key)) {
+    if (strchr(name, '\'') || sv_buffer_format(&filter, "name = '%s' AND tags.`" MLF_TAG_KEY "` = '%s'", name, key)) {
         sv_buffer_clear(&filter);
-        if (sv_buffer_format(&filter, "tags.`" MLF_KEY_TAG "` = '%s'", key))
+        if (sv_buffer_format(&filter, "tags.`" MLF_TAG_KEY "` = '%s'", key))
             return mlf_error_memory(error);
     }
     json_t *arguments = json_pack("{s:s, s:i}", "filter", filter.data, "max_results", 1), *reply = NULL;
@@ -67,7 +67,7 @@ static json_t *version_arguments(const mlf_model_info *model, const char *name, 
     json_t *tags = json_array();
     for (size_t i = 0; i < options->n_tags; i++)
         json_array_append_new(tags, json_pack("{s:s, s:s}", "key", options->tags[i].key, "value", options->tags[i].value ? options->tags[i].value : ""));
-    json_array_append_new(tags, json_pack("{s:s, s:s}", "key", MLF_KEY_TAG, "value", key));
+    json_array_append_new(tags, json_pack("{s:s, s:s}", "key", MLF_TAG_KEY, "value", key));
     return json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:o}", "name", name, "source", model->model_id ? by_id : model->artifact_uri, "run_id",
                      model->run_id ? model->run_id : run_id, "model_id", model->model_id, "description", options->description, "tags", tags);
 }

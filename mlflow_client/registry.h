@@ -1,15 +1,16 @@
 /* registry.h: logging a model and registering a version, now, at the server: what mlf_run_log_model(), mlf_model_register() and the journal's replay share.
-   A client-made key (32 hex digits) in a tag lets a repeated call find what an earlier one already made. */
+   A client-made key (32 hex digits) in the tag MLF_TAG_KEY lets a repeated call find what an earlier one already made. */
 #ifndef MLF_REGISTRY_H
 #define MLF_REGISTRY_H
 
 #include "mlflow_client.h"
+#include "replay.h"
 
-#define MLF_KEY_TAG "mlflow.client.key"
 
 typedef struct mlf_model_home {
     const char *run_id, *experiment_id; /* the server's */
     const char *key;                    /* the client's own */
+    int64_t time_ms;                    /* when it was logged: of its metrics */
     int may_exist;                      /* 1: an earlier call with this key may have made it: look before making */
 } mlf_model_home;
 

@@ -57,6 +57,7 @@ typedef struct mlf_store_ops {
 struct mlf_store {
     const mlf_store_ops *ops;
     mlf_client *client; /* whose connections are used; NULL for a folder */
+    int max_retries;    /* of each request; 0: the client's */
     int owns_client;    /* 1: none was given, this one is the store's own */
     char *uri;          /* as asked, for messages */
     void *state;        /* the store's own */

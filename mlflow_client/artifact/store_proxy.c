@@ -151,7 +151,7 @@ static int proxy_list(mlf_store *store, const char *path, mlf_entry_fn *each, vo
     char *url = list_url(proxy, path, error);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
     json_t *json = NULL;
-    const mlf_http_call call = {.method = "GET", .url = url, .flags = proxy->flags};
+    const mlf_http_call call = {.method = "GET", .url = url, .max_retries = store->max_retries, .flags = proxy->flags};
     int code = url ? mlf_http(store->client, &call, &reply, error) : MLF_E_MEMORY;
     if (!code)
         code = mlf_reply_json(&json, reply.body.data ? reply.body.data : "", reply.body.size, error);
@@ -170,7 +170,7 @@ static int proxy_get(mlf_store *store, const char *path, int64_t offset, mlf_obj
     const mlf_proxy *proxy = store->state;
     char *url = mlf_proxy_url(proxy, "artifacts", path, error);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
-    mlf_http_call call = {.url = url, .flags = proxy->flags};
+    mlf_http_call call = {.url = url, .max_retries = store->max_retries, .flags = proxy->flags};
     int code = url ? mlf_ranged_get(store, &call, &reply, offset, object, NULL, each, context, error) : MLF_E_MEMORY;
     if (reply.status == 404 && error) {
         code = error->code = MLF_E_NOT_FOUND;
@@ -186,7 +186,7 @@ static int put_whole(mlf_store *store, const char *path, int fd, int64_t size, m
     const mlf_proxy *proxy = store->state;
     char *url = mlf_proxy_url(proxy, "artifacts", path, error);
     mlf_sending sending = {store, 0};
-    const mlf_http_call call = {.method = "PUT", .url = url, .flags = proxy->flags | MLF_HTTP_STREAM, .body_fd = fd, .has_body_fd = 1, .body_bytes = size,
+    const mlf_http_call call = {.method = "PUT", .url = url, .max_retries = store->max_retries, .flags = proxy->flags | MLF_HTTP_STREAM, .body_fd = fd, .has_body_fd = 1, .body_bytes = size,
                                 .content_type = mlf_mime_type(*path ? path : proxy->root), .progress = mlf_sending_progress, .progress_context = &sending};
     int code = url ? mlf_http(store->client, &call, NULL, error) : MLF_E_MEMORY;
     sv_free(url);
@@ -203,7 +203,7 @@ static int proxy_remove(mlf_store *store, const char *path, mlf_error *error)
 {
     const mlf_proxy *proxy = store->state;
     char *url = mlf_proxy_url(proxy, "artifacts", path, error);
-    const mlf_http_call call = {.method = "DELETE", .url = url, .flags = proxy->flags};
+    const mlf_http_call call = {.method = "DELETE", .url = url, .max_retries = store->max_retries, .flags = proxy->flags};
     int code = url ? mlf_http(store->client, &call, NULL, error) : MLF_E_MEMORY;
     sv_free(url);
     return code;

@@ -391,7 +391,9 @@ typedef struct mlf_model_options {
 
 #define MLF_MODEL_OPTIONS_INIT {.version = MLF_ABI_VERSION}
 
-/* Logs a folder that holds an MLmodel: as a LoggedModel where the server has them (MLflow 3), else below the run. *model_uri ("models:/m-…" or "runs:/…/model"): mlf_free(). */
+/* Logs a folder that holds an MLmodel: as a LoggedModel where the server has them (MLflow 3), else below the run. The top-level lines of MLmodel that
+   say where it belongs (artifact_path, run_id, model_id, model_uuid) are filled in on the way. Offline a copy waits in the journal; prepare gets NULL for what is not known then.
+   *model_uri ("models:/m-…", "runs:/…/model", or "journal:/…" while it waits, which mlf_model_register() takes): mlf_free(). */
 MLF_API int mlf_run_log_model(char **model_uri, mlf_run *run, const char *folder, const mlf_model_options *options, mlf_error *error);
 
 typedef struct mlf_register_options {
@@ -405,7 +407,7 @@ typedef struct mlf_register_options {
 
 #define MLF_REGISTER_OPTIONS_INIT {.version = MLF_ABI_VERSION}
 
-/* Makes the registered model when it is missing and a new version of it. *version (decimal): mlf_free(); NULL: not wanted. */
+/* Makes the registered model when it is missing and a new version of it. *version (decimal; NULL while it waits in the journal): mlf_free(); version NULL: not wanted. */
 MLF_API int mlf_model_register(char **version, mlf_run *run, const char *model_uri, const char *name, const mlf_register_options *options, mlf_error *error);
 MLF_API int mlf_alias_set(mlf_client *client, const char *name, const char *alias, const char *version, mlf_error *error);
 

@@ -1,6 +1,7 @@
 /* artifact_tool.c: the artifact functions as a command, for the Python tests beside it. Prints one line a result; an error goes to standard error as
    "MLF_E_…: message" with exit 1. Peak resident memory goes to standard error as "peak_kb N" when ARTIFACT_TOOL_PEAK is set. */
 #include "mlflow_client.h"
+#include "registry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,46 @@ static int put(mlf_client *client, char **argv, mlf_error *error)
     return code;
 }
 
+/* EXPERIMENT RUN KEY FOLDER [again]: what mlf_run_log_model() does. */
+static int log_model(mlf_client *client, char **argv, mlf_error *error)
+{
+    const mlf_pair params[] = {{"c", "1.0"}}, tags[] = {{"team", "a"}};
+    const char *const keys[] = {"auc"};
+    const double values[] = {0.75};
+    const mlf_model_home home = {argv[1], argv[0], argv[2], 1795457721141, argv[4] != NULL};
+    mlf_model_options options = MLF_MODEL_OPTIONS_INIT;
+    options.model_type = "linear";
+    options.params = params;
+    options.tags = tags;
+    options.metric_keys = keys;
+    options.metric_values = values;
+    options.n_params = options.n_tags = options.n_metrics = 1;
+    char *uri = NULL;
+    int code = mlf_log_model_now(&uri, client, &home, argv[3], &options, error);
+    if (!code)
+        puts(uri);
+    mlf_free(uri);
+    return code;
+}
+
+/* RUN KEY URI NAME ALIAS [again]: what mlf_model_register() does. */
+static int register_model(mlf_client *client, char **argv, mlf_error *error)
+{
+    const mlf_pair tags[] = {{"stage", "test"}};
+    const mlf_model_home home = {argv[0], NULL, argv[1], 0, argv[5] != NULL};
+    mlf_register_options options = MLF_REGISTER_OPTIONS_INIT;
+    options.description = "a *model*";
+    options.tags = tags;
+    options.n_tags = 1;
+    options.alias = argv[4];
+    char *version = NULL;
+    int code = mlf_register_now(&version, client, &home, argv[2], argv[3], &options, error);
+    if (!code)
+        puts(version);
+    mlf_free(version);
+    return code;
+}
+
 static const struct {
     const char *name;
     int arguments;
@@ -88,6 +129,8 @@ static const struct {
     {"delete", 1, delete},
     {"cat", 1, cat},
     {"put", 1, put},
+    {"log-model", 4, log_model},
+    {"register", 5, register_model},
 };
 
 int main(int argc, char **argv)

@@ -1,0 +1,208 @@
+/* replay_model.c: what waited in a journal (waiting.h) goes to the server: artifacts, models, versions, aliases. Each may be repeated. */
+#include "alloc.h"
+#include "client_error.h"
+#include "registry.h"
+#include "replay.h"
+#include "tree.h"
+#include "validate.h"
+#include "waiting.h"
+
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_ITEMS = 100000 };
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+static int damaged(const char *what, mlf_error *error)
+{
+    return mlf_error_set(error, MLF_E_INTEGRITY, "the journal's record of %s is damaged", what);
+}
+
+/* The copy's whole path; NULL with *error filled when the name leaves the journal's folder. */
+static char *copy_path(const mlf_replay *replay, const char *file, mlf_error *error)
+{
+    char *path = NULL;
+    if (!file || !sv_path_is_inside(file) || !replay->folder->path)
+        damaged("an artifact", error);
+    else if (!(path = mlf_uri_join(replay->folder->path, file)))
+        mlf_error_memory(error);
+    return path;
+}
+
+/* ---- artifacts ---- */
+
+static int run_store(mlf_store **out, const mlf_replay *replay, mlf_error *error)
+{
+    char uri[MLF_RUN_ID_SIZE + 16];
+    mlf_model_info *info = NULL;
+    snprintf(uri, sizeof uri, "runs:/%s", replay->run_id);
+    int code = mlf_model_resolve(&info, replay->client, uri, error);
+    if (!code)
+        code = mlf_store_open(out, replay->client, info->artifact_uri, error);
+    mlf_model_info_free(info);
+    return code;
+}
+
+int mlf_replay_artifact(mlf_replay *replay, const json_t *payload, mlf_error *error)
+{
+    const char *target = text_of(payload, "path"), *expected = text_of(payload, "sha256");
+    char sha256[65];
+    int64_t size_bytes = 0;
+    mlf_store *store = NULL;
+    char *path = copy_path(replay, text_of(payload, "file"), error);
+    int fd = -1, code = path ? 0 : MLF_E_INTEGRITY;
+    if (!code && (!target || !expected))
+        code = damaged("an artifact", error);
+    if (!code)
+        code = mlf_waiting_digest(sha256, &size_bytes, path, error);
+    if (!code && strcmp(sha256, expected))
+        code = mlf_error_set(error, MLF_E_INTEGRITY, "%.600s: the copy that waited for the server has changed", path);
+    if (!code && (fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+        code = mlf_error_set(error, MLF_E_IO, "%.600s: cannot be read: %s", path, strerror(errno));
+    if (!code)
+        code = run_store(&store, replay, error);
+    if (!code)
+        code = store->ops->put(store, target, fd, size_bytes, error);
+    if (fd >= 0)
+        close(fd);
+    mlf_store_close(store);
+    sv_free(path);
+    return code;
+}
+
+/* ---- pairs out of JSON ---- */
+
+/* [[key, value], …] as an array of mlf_pair that borrows from the JSON; the array is the caller's (sv_free). */
+static int read_pairs(mlf_pair **out, size_t *n, const json_t *list, mlf_error *error)
+{
+    *n = json_array_size(list);
+    *out = *n <= MAX_ITEMS ? sv_calloc(*n + 1, sizeof **out) : NULL;
+    if (!*out)
+        return mlf_error_memory(error);
+    for (size_t i = 0; i < *n; i++) {
+        (*out)[i].key = json_string_value(json_array_get(json_array_get(list, i), 0));
+        (*out)[i].value = json_string_value(json_array_get(json_array_get(list, i), 1));
+        if (!(*out)[i].key)
+            return damaged("a pair", error);
+    }
+    return 0;
+}
+
+static int read_metrics(const char ***keys, double **values, size_t *n, const json_t *list, mlf_error *error)
+{
+    *n = json_array_size(list);
+    *keys = *n <= MAX_ITEMS ? sv_calloc(*n + 1, sizeof **keys) : NULL;
+    *values = *keys ? sv_calloc(*n + 1, sizeof **values) : NULL;
+    if (!*values)
+        return mlf_error_memory(error);
+    for (size_t i = 0; i < *n; i++) {
+        (*keys)[i] = json_string_value(json_array_get(json_array_get(list, i), 0));
+        if (!(*keys)[i] || mlf_json_to_double(json_array_get(json_array_get(list, i), 1), &(*values)[i]))
+            return damaged("a metric", error);
+    }
+    return 0;
+}
+
+/* ---- models ---- */
+
+int mlf_replay_model(mlf_replay *replay, const json_t *payload, mlf_error *error)
+{
+    char known[1024], *uri = NULL;
+    const char *key = text_of(payload, "key");
+    if (!key || !mlf_is_journal_key(key))
+        return damaged("a model", error);
+    if (mlf_folder_id(replay->folder, key, known, sizeof known))
+        return 0;
+    mlf_model_options options = MLF_MODEL_OPTIONS_INIT;
+    mlf_pair *params = NULL, *tags = NULL;
+    const char **metric_keys = NULL;
+    double *metric_values = NULL;
+    const mlf_model_home home = {replay->run_id, replay->experiment_id, key, (int64_t)json_integer_value(json_object_get(payload, "time")), 1};
+    options.name = text_of(payload, "name");
+    options.model_type = text_of(payload, "model_type");
+    char *folder = copy_path(replay, text_of(payload, "folder"), error);
+    int code = folder ? 0 : MLF_E_INTEGRITY;
+    if (!code)
+        code = read_pairs(&params, &options.n_params, json_object_get(payload, "params"), error);
+    if (!code)
+        code = read_pairs(&tags, &options.n_tags, json_object_get(payload, "tags"), error);
+    if (!code)
+        code = read_metrics(&metric_keys, &metric_values, &options.n_metrics, json_object_get(payload, "metrics"), error);
+    options.params = params;
+    options.tags = tags;
+    options.metric_keys = metric_keys;
+    options.metric_values = metric_values;
+    if (!code)
+        code = mlf_log_model_now(&uri, replay->client, &home, folder, &options, error);
+    if (!code)
+        code = mlf_folder_set_id(replay->folder, key, uri, error);
+    sv_free(params);
+    sv_free(tags);
+    sv_free(metric_keys);
+    sv_free(metric_values);
+    sv_free(folder);
+    sv_free(uri);
+    return code;
+}
+
+/* What "journal:/KEY" became; anything else stays as it is. */
+static int real_source(char *out, size_t size, const mlf_replay *replay, const char *source, mlf_error *error)
+{
+    size_t prefix = strlen(MLF_JOURNAL_URI);
+    if (!strncmp(source, MLF_JOURNAL_URI, prefix)) {
+        if (!mlf_folder_id(replay->folder, source + prefix, out, size))
+            return mlf_error_set(error, MLF_E_STATE, "%.100s: the model it stands for was not logged", source);
+    } else if ((size_t)snprintf(out, size, "%s", source) >= size)
+        return damaged("a version", error);
+    return 0;
+}
+
+int mlf_replay_register(mlf_replay *replay, const json_t *payload, mlf_error *error)
+{
+    char source[2048], known[64], *version = NULL;
+    const char *key = text_of(payload, "key"), *asked = text_of(payload, "source"), *name = text_of(payload, "name");
+    if (!key || !mlf_is_journal_key(key) || !asked || !name)
+        return damaged("a version", error);
+    if (mlf_folder_id(replay->folder, key, known, sizeof known))
+        return 0;
+    const mlf_model_home home = {replay->run_id, replay->experiment_id, key, 0, 1};
+    mlf_register_options options = MLF_REGISTER_OPTIONS_INIT;
+    mlf_pair *tags = NULL;
+    options.description = text_of(payload, "description");
+    options.alias = text_of(payload, "alias");
+    int code = real_source(source, sizeof source, replay, asked, error);
+    if (!code)
+        code = read_pairs(&tags, &options.n_tags, json_object_get(payload, "tags"), error);
+    options.tags = tags;
+    if (!code)
+        code = mlf_register_now(&version, replay->client, &home, source, name, &options, error);
+    if (!code)
+        code = mlf_folder_set_id(replay->folder, key, version, error);
+    sv_free(tags);
+    sv_free(version);
+    return code;
+}
+
+/* {name, alias, version}: version is decimal, or the key of a version registered by this journal. */
+int mlf_replay_alias(mlf_replay *replay, const json_t *payload, mlf_error *error)
+{
+    char known[64];
+    const char *name = text_of(payload, "name"), *alias = text_of(payload, "alias"), *version = text_of(payload, "version");
+    if (!name || !alias || !version)
+        return damaged("an alias", error);
+    if (mlf_is_journal_key(version)) {
+        if (!mlf_folder_id(replay->folder, version, known, sizeof known))
+            return mlf_error_set(error, MLF_E_STATE, "alias %.100s of %.200s: the version it should name was not registered", alias, name);
+        version = known;
+    }
+    return mlf_alias_set(replay->client, name, alias, version, error);
+}

@@ -1,0 +1,108 @@
+#include "waiting.h"
+
+#include "alloc.h"
+#include "client_error.h"
+#include "digest.h"
+#include "folder.h"
+#include "tree.h"
+#include "validate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int mlf_waiting_copy(char **file, const char *journal, const char *local_path, mlf_error *error)
+{
+    char key[MLF_JOURNAL_KEY + 1];
+    struct stat about;
+    mlf_store *store = NULL;
+    *file = NULL;
+    if (!journal)
+        return mlf_error_set(error, MLF_E_STATE, "%.300s: the server cannot be reached, and the journal has no folder where an artifact could wait", local_path);
+    if (stat(local_path, &about))
+        return mlf_error_set(error, MLF_E_IO, "%.600s: cannot be read: %s", local_path, strerror(errno));
+    int code = mlf_journal_key(key, error);
+    sv_buffer name = SV_BUFFER_INIT(4096);
+    if (!code && sv_buffer_format(&name, "files/%s", key))
+        code = mlf_error_memory(error);
+    char *target = code ? NULL : mlf_uri_join(journal, name.data);
+    if (!code && !target)
+        code = mlf_error_memory(error);
+    if (!code)
+        code = mlf_store_open_folder(&store, target, error);
+    if (!code)
+        code = mlf_tree_upload(store, local_path, "", NULL, 1, error);
+    if (!code && !S_ISDIR(about.st_mode)) { /* a file keeps its name below the folder made for it */
+        const char *slash = strrchr(local_path, '/');
+        if (sv_buffer_byte(&name, '/') || sv_buffer_text(&name, slash ? slash + 1 : local_path))
+            code = mlf_error_memory(error);
+    }
+    if (!code && !(*file = sv_buffer_take(&name)))
+        code = mlf_error_memory(error);
+    mlf_store_close(store);
+    sv_free(target);
+    sv_buffer_free(&name);
+    return code;
+}
+
+int mlf_waiting_digest(char sha256[65], int64_t *size_bytes, const char *path, mlf_error *error)
+{
+    enum { CHUNK = 1 << 18 };
+    mlf_digest digest;
+    char *chunk = sv_malloc(CHUNK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC), code = chunk ? mlf_digest_begin(&digest, MLF_DIGEST_SHA256, error) : mlf_error_memory(error);
+    int began = !code;
+    while (!code) {
+        ssize_t got = fd < 0 ? -1 : read(fd, chunk, CHUNK);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            code = mlf_error_set(error, errno == ENOENT ? MLF_E_INTEGRITY : MLF_E_IO, "%.600s: cannot be read: %s", path, strerror(errno));
+        if (got <= 0)
+            break;
+        mlf_digest_add(&digest, chunk, (size_t)got);
+    }
+    if (!code) {
+        unsigned char bytes[32];
+        mlf_digest_sha256(&digest, bytes);
+        mlf_hex(sha256, bytes, sizeof bytes);
+        *size_bytes = digest.bytes;
+    }
+    if (began)
+        mlf_digest_free(&digest);
+    if (fd >= 0)
+        close(fd);
+    sv_free(chunk);
+    return code;
+}
+
+static json_t *pairs(const mlf_pair *items, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_pack("[s, s]", items[i].key, items[i].value ? items[i].value : ""));
+    return list;
+}
+
+json_t *mlf_waiting_artifact(const char *file, const char *artifact_file, int64_t size_bytes, const char *sha256)
+{
+    return json_pack("{s:s, s:s, s:I, s:s}", "file", file, "path", artifact_file, "size", (json_int_t)size_bytes, "sha256", sha256);
+}
+
+json_t *mlf_waiting_model(const char *key, const char *file, int64_t time_ms, const mlf_model_options *options)
+{
+    json_t *metrics = json_array();
+    for (size_t i = 0; i < options->n_metrics; i++)
+        json_array_append_new(metrics, json_pack("[s, o]", options->metric_keys[i], mlf_json_double(options->metric_values[i])));
+    return json_pack("{s:s, s:I, s:s, s:s, s:s*, s:o, s:o, s:o}", "key", key, "time", (json_int_t)time_ms, "folder", file, "name", options->name ? options->name : "model", "model_type",
+                     options->model_type, "params", pairs(options->params, options->n_params), "tags", pairs(options->tags, options->n_tags), "metrics", metrics);
+}
+
+json_t *mlf_waiting_register(const char *key, const char *model_uri, const char *name, const mlf_register_options *options)
+{
+    return json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:o}", "key", key, "source", model_uri, "name", name, "description", options->description, "alias",
+                     options->alias, "tags", pairs(options->tags, options->n_tags));
+}

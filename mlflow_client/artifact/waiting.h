@@ -1,0 +1,23 @@
+/* waiting.h: the offline form of artifacts, models and versions: a copy in the journal's folder and a record of what is to be done with it. */
+#ifndef MLF_WAITING_H
+#define MLF_WAITING_H
+
+#include "mlflow_client.h"
+
+#include <jansson.h>
+
+/* What a model logged offline is called until the journal has been sent: "journal:/KEY". */
+#define MLF_JOURNAL_URI "journal:/"
+
+/* Copies a file or folder below the journal folder's files/. *file: its name relative to that folder (sv_free). journal NULL (one in memory alone): MLF_E_STATE. */
+int mlf_waiting_copy(char **file, const char *journal, const char *local_path, mlf_error *error);
+
+/* The records' payloads (record.h): new reference, NULL when memory is out or a text is no UTF-8. */
+json_t *mlf_waiting_artifact(const char *file, const char *artifact_file, int64_t size_bytes, const char *sha256);
+json_t *mlf_waiting_model(const char *key, const char *file, int64_t time_ms, const mlf_model_options *options);
+json_t *mlf_waiting_register(const char *key, const char *model_uri, const char *name, const mlf_register_options *options);
+
+/* The SHA-256 of a file as 64 hex digits, and its size. */
+int mlf_waiting_digest(char sha256[65], int64_t *size_bytes, const char *path, mlf_error *error);
+
+#endif

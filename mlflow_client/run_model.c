@@ -1,0 +1,137 @@
+/* run_model.c: a run's models and their versions: made at once while the server answers, else written into the journal, which makes them later. */
+#include "alloc.h"
+#include "client.h"
+#include "client_error.h"
+#include "clock.h"
+#include "registry.h"
+#include "run.h"
+#include "validate.h"
+#include "waiting.h"
+
+#include <string.h>
+
+static int is_for_later(int code, const mlf_error *error)
+{
+    return code && (error->retriable || code == MLF_E_CONNECT || code == MLF_E_TIMEOUT);
+}
+
+/* ---- models ---- */
+
+static int keep_model(char **model_uri, mlf_run *run, const char *key, const char *folder, int64_t time_ms, const mlf_model_options *options, mlf_error *error)
+{
+    sv_buffer uri = SV_BUFFER_INIT(256);
+    char *file = NULL;
+    int code = 0;
+    if (options->prepare && options->prepare(options->context, folder, NULL, NULL, mlf_run_id(run)))
+        code = mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: the caller's prepare() refused", folder);
+    if (!code)
+        code = mlf_waiting_copy(&file, mlf_run_folder(run), folder, error);
+    json_t *payload = code ? NULL : mlf_waiting_model(key, file, time_ms, options);
+    if (!code)
+        code = payload ? mlf_run_op(run, MLF_OP_MODEL, payload, error) : mlf_error_memory(error);
+    if (!code && (sv_buffer_format(&uri, MLF_JOURNAL_URI "%s", key) || !(*model_uri = sv_buffer_take(&uri))))
+        code = mlf_error_memory(error);
+    json_decref(payload);
+    sv_buffer_free(&uri);
+    sv_free(file);
+    return code;
+}
+
+static int check_model(const mlf_model_options *options, mlf_error *error)
+{
+    int code = mlf_check_logged_model_name(options->name ? options->name : "model", error);
+    for (size_t i = 0; !code && i < options->n_params; i++)
+        if (!(code = mlf_check_key("param", options->params[i].key, error)) && options->params[i].value)
+            code = mlf_check_text("param", options->params[i].value, MLF_MAX_PARAM_VALUE, error);
+    for (size_t i = 0; !code && i < options->n_tags; i++)
+        if (!(code = mlf_check_key("tag", options->tags[i].key, error)) && options->tags[i].value)
+            code = mlf_check_text("tag", options->tags[i].value, MLF_MAX_TAG_VALUE, error);
+    for (size_t i = 0; !code && i < options->n_metrics; i++)
+        code = mlf_check_key("metric", options->metric_keys[i], error);
+    return code;
+}
+
+int mlf_run_log_model(char **model_uri, mlf_run *run, const char *folder, const mlf_model_options *options, mlf_error *error)
+{
+    const mlf_model_options nothing = MLF_MODEL_OPTIONS_INIT;
+    char key[MLF_JOURNAL_KEY + 1], *uri = NULL;
+    mlf_error sent = MLF_ERROR_INIT;
+    *model_uri = NULL;
+    if (!options)
+        options = &nothing;
+    int64_t time_ms = sv_epoch_ms();
+    int code = mlf_run_check(run, error);
+    if (!code)
+        code = check_model(options, error);
+    if (!code)
+        code = mlf_journal_key(key, error);
+    if (code)
+        return code;
+    if (mlf_run_is_online(run)) {
+        const mlf_model_home home = {mlf_run_id(run), mlf_run_experiment_id(run), key, time_ms, 0};
+        code = mlf_log_model_now(&uri, mlf_run_client(run), &home, folder, options, &sent);
+    }
+    if (!uri && (!code || is_for_later(code, &sent)))
+        code = keep_model(&uri, run, key, folder, time_ms, options, error);
+    else if (code && error && !error->code)
+        *error = sent;
+    *model_uri = uri;
+    return code;
+}
+
+/* ---- versions ---- */
+
+/* What "journal:/KEY" has become, when the journal has been sent meanwhile: 1 and *model_uri replaced by text in known. */
+static int is_waiting(mlf_run *run, const char **model_uri, char *known, size_t size)
+{
+    size_t prefix = strlen(MLF_JOURNAL_URI);
+    if (strncmp(*model_uri, MLF_JOURNAL_URI, prefix))
+        return 0;
+    if (!mlf_run_made(run, *model_uri + prefix, known, size))
+        return 1;
+    *model_uri = known;
+    return 0;
+}
+
+static int check_version(const char *name, const mlf_register_options *options, mlf_error *error)
+{
+    int code = mlf_check_registered_name(name, error);
+    if (!code && options->alias)
+        code = mlf_check_alias(options->alias, error);
+    for (size_t i = 0; !code && i < options->n_tags; i++)
+        code = mlf_check_key("tag", options->tags[i].key, error);
+    return code;
+}
+
+int mlf_model_register(char **version, mlf_run *run, const char *model_uri, const char *name, const mlf_register_options *options, mlf_error *error)
+{
+    const mlf_register_options nothing = MLF_REGISTER_OPTIONS_INIT;
+    char key[MLF_JOURNAL_KEY + 1], known[1024], *made = NULL;
+    mlf_error sent = MLF_ERROR_INIT;
+    if (version)
+        *version = NULL;
+    if (!options)
+        options = &nothing;
+    int code = mlf_run_check(run, error);
+    if (!code)
+        code = check_version(name, options, error);
+    if (!code)
+        code = mlf_journal_key(key, error);
+    if (code)
+        return code;
+    if (!is_waiting(run, &model_uri, known, sizeof known) && mlf_run_is_online(run)) {
+        const mlf_model_home home = {mlf_run_id(run), mlf_run_experiment_id(run), key, 0, 0};
+        code = mlf_register_now(&made, mlf_run_client(run), &home, model_uri, name, options, &sent);
+    }
+    if (!made && (!code || is_for_later(code, &sent))) {
+        json_t *payload = mlf_waiting_register(key, model_uri, name, options);
+        code = payload ? mlf_run_op(run, MLF_OP_REGISTER, payload, error) : mlf_error_set(error, MLF_E_ARGUMENT, "%.200s: a text is no UTF-8", name);
+        json_decref(payload);
+    } else if (code && error && !error->code)
+        *error = sent;
+    if (version)
+        *version = made;
+    else
+        sv_free(made);
+    return code;
+}
