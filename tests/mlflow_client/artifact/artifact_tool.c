@@ -117,6 +117,29 @@ static int register_model(mlf_client *client, char **argv, mlf_error *error)
     return code;
 }
 
+/* FOLDER MODEL: a whole run: a folder and a text as artifacts, a model registered as MODEL with the alias champion, then waits for the server. */
+static int run_all(mlf_client *client, char **argv, mlf_error *error)
+{
+    mlf_run *run = NULL;
+    char *uri = NULL, *version = NULL;
+    mlf_register_options options = MLF_REGISTER_OPTIONS_INIT;
+    options.alias = "champion";
+    int code = mlf_run_create(&run, client, NULL, error);
+    if (!code)
+        code = mlf_run_log_artifact(run, argv[0], "all/of/it", error);
+    if (!code)
+        code = mlf_run_log_text(run, "hello\n", 6, "notes/hello.txt", error);
+    if (!code)
+        code = mlf_run_log_model(&uri, run, argv[0], NULL, error);
+    if (!code)
+        code = mlf_model_register(&version, run, uri, argv[1], &options, error);
+    printf("run=%s model=%s version=%s\n", run ? mlf_run_id(run) : "", uri ? uri : "", version ? version : "");
+    int ended = mlf_run_end(run, code ? MLF_FAILED : MLF_FINISHED, error);
+    mlf_free(uri);
+    mlf_free(version);
+    return code ? code : ended;
+}
+
 static const struct {
     const char *name;
     int arguments;
@@ -129,6 +152,7 @@ static const struct {
     {"delete", 1, delete},
     {"cat", 1, cat},
     {"put", 1, put},
+    {"run", 2, run_all},
     {"log-model", 4, log_model},
     {"register", 5, register_model},
 };
