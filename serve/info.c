@@ -1,0 +1,91 @@
+/* info.c: what the service says of itself: GET /, /ping, /health, /version, /metrics. */
+#include "json_write.h"
+#include "service.h"
+
+#define MLFLOW_VERSION "3.17.2" /* of the scoring protocol that we answer */
+
+void sv_handle_ping(sv_call *call)
+{
+    int ready = call->served != NULL;
+    sv_reply_text(call->reply, ready ? 200 : 503, "application/json", ready ? "\n" : "{\"detail\":\"no model is loaded yet\"}");
+}
+
+void sv_handle_version(sv_call *call)
+{
+    sv_reply_text(call->reply, 200, "application/json", MLFLOW_VERSION);
+}
+
+static void write_member(sv_buffer *json, const char *name, const char *value)
+{
+    sv_buffer_format(json, ", \"%s\": ", name);
+    if (value)
+        sv_json_write_text(json, sv_span_of(value));
+    else
+        sv_buffer_text(json, "null");
+}
+
+/* One feature: {"name", "type", "required"(, "choices")}. */
+static void write_input(sv_buffer *json, const sv_input *input)
+{
+    sv_buffer_text(json, "{\"name\": ");
+    sv_json_write_text(json, input->name);
+    sv_buffer_format(json, ", \"type\": \"%s\", \"required\": %s", sv_type_name(input->type), input->optional ? "false" : "true");
+    if (input->choices) {
+        sv_buffer_text(json, ", \"choices\": [");
+        for (size_t i = 0; i < sv_levels_count(input->choices); i++) {
+            size_t length;
+            const char *text = sv_levels_text(input->choices, i, &length);
+            sv_buffer_text(json, i ? ", " : "");
+            sv_json_write_text(json, (sv_span){text, length});
+        }
+        sv_buffer_text(json, "]");
+    }
+    sv_buffer_text(json, "}");
+}
+
+/* A browser asks for HTML before anything else; programs do not. */
+static int is_browser(const sv_http_request *request)
+{
+    return sv_span_starts(sv_http_header_value(request, "accept"), "text/html");
+}
+
+void sv_handle_root(sv_call *call)
+{
+    const sv_served *served = call->served;
+    const sv_identity *identity = &served->identity;
+    sv_buffer *json = &call->reply->body;
+    if (is_browser(call->request)) {
+        sv_reply_text(call->reply, 303, NULL, "");
+        sv_reply_field(call->reply, "Location", sv_span_of(sv_span_is(call->request->path, "/") ? "/ui" : "ui"));
+        return;
+    }
+    sv_buffer_text(json, "{\"service\": \"solvent-serve\"");
+    write_member(json, "model", identity->name ? identity->name : call->service->slots[call->slot].key);
+    write_member(json, "version", identity->version);
+    write_member(json, "run_id", identity->run_id);
+    write_member(json, "model_id", identity->model_id);
+    write_member(json, "uri", identity->uri);
+    write_member(json, "task", sv_task_name(sv_pipeline_task(served->pipeline)));
+    sv_buffer_text(json, ", \"features\": [");
+    for (size_t i = 0; i < served->n_inputs; i++) {
+        sv_buffer_text(json, i ? ", " : "");
+        write_input(json, &served->inputs[i]);
+    }
+    sv_buffer_text(json, "], \"outputs\": [");
+    for (size_t i = 0; i < served->n_outputs; i++) {
+        sv_buffer_text(json, i ? ", " : "");
+        sv_json_write_text(json, served->outputs[i].name);
+    }
+    sv_buffer_text(json, "], \"models\": [");
+    for (size_t s = 0; s < call->service->n_slots; s++) {
+        sv_buffer_text(json, s ? ", " : "");
+        sv_json_write_text(json, sv_span_of(call->service->slots[s].key));
+    }
+    sv_buffer_text(json, "]}");
+}
+
+void sv_handle_metrics(sv_call *call)
+{
+    call->reply->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    sv_metrics_write(call->service->metrics, &call->reply->body);
+}

@@ -1,0 +1,123 @@
+/* router.c: see router.h. */
+#include "router.h"
+
+#include <stdio.h>
+
+static const sv_row rows[] = {
+    {"POST", "/predict", sv_handle_predict, SV_ROUTE_PREDICT, 1},
+    {"POST", "/invocations", sv_handle_invocations, SV_ROUTE_INVOCATIONS, 1},
+    {"GET", "/ping", sv_handle_ping, SV_ROUTE_HEALTH, 0},
+    {"GET", "/health", sv_handle_ping, SV_ROUTE_HEALTH, 0},
+    {"GET", "/version", sv_handle_version, SV_ROUTE_HEALTH, 0},
+    {"GET", "/", sv_handle_root, SV_ROUTE_ROOT, 1},
+    {"POST", "/explain", sv_handle_explain, SV_ROUTE_EXPLAIN, 1},
+    {"GET", "/metrics", sv_handle_metrics, SV_ROUTE_METRICS, 0},
+};
+
+#define N_ROWS (sizeof rows / sizeof *rows)
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Percent escapes decoded; what is no escape stays. */
+static sv_span decode_path(sv_arena *arena, sv_span path)
+{
+    if (!memchr(path.text, '%', path.size))
+        return path;
+    char *out = sv_arena_alloc(arena, path.size), *first = out;
+    if (!out)
+        return path;
+    for (size_t i = 0; i < path.size; i++) {
+        int high = path.text[i] == '%' && i + 2 < path.size ? hex_digit(path.text[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(path.text[i + 2]) : -1;
+        *out++ = low >= 0 ? (char)(high * 16 + low) : path.text[i];
+        i += low >= 0 ? 2 : 0;
+    }
+    return (sv_span){first, (size_t)(out - first)};
+}
+
+/* /models/{name}/rest -> slot and /rest. Returns -1 when no such model is served. */
+static int pick_model(sv_call *call, sv_span *path)
+{
+    static const char prefix[] = "/models/";
+    if (!sv_span_starts(*path, prefix))
+        return 0;
+    sv_span name = {path->text + sizeof prefix - 1, path->size - (sizeof prefix - 1)};
+    const char *slash = memchr(name.text, '/', name.size);
+    size_t name_size = slash ? (size_t)(slash - name.text) : name.size;
+    for (size_t s = 0; s < call->service->n_slots; s++)
+        if (sv_span_is((sv_span){name.text, name_size}, call->service->slots[s].key)) {
+            call->slot = s;
+            *path = slash ? (sv_span){slash, name.size - name_size} : (sv_span){"/", 1};
+            return 0;
+        }
+    return -1;
+}
+
+static int path_fits(const sv_row *row, sv_span path, sv_span *rest)
+{
+    size_t size = strlen(row->path);
+    if (row->path[size - 1] != '*') {
+        *rest = (sv_span){"", 0};
+        return path.size == size && memcmp(path.text, row->path, size) == 0;
+    }
+    if (path.size < size - 1 || memcmp(path.text, row->path, size - 1) != 0)
+        return 0;
+    *rest = (sv_span){path.text + size - 1, path.size - (size - 1)};
+    return 1;
+}
+
+static int any_row_fits(sv_span path)
+{
+    sv_span rest;
+    for (size_t i = 0; i < N_ROWS; i++)
+        if (path_fits(&rows[i], path, &rest))
+            return 1;
+    return 0;
+}
+
+/* As FastAPI: a path that would be known with one slash less, or more, at its end. */
+static int redirect_slash(sv_call *call, sv_span path)
+{
+    int more = path.size > 1 && path.text[path.size - 1] == '/';
+    if (!more || !any_row_fits((sv_span){path.text, path.size - 1}))
+        return 0;
+    const sv_http_request *request = call->request;
+    char location[2048];
+    sv_span host = sv_http_header_value(request, "host");
+    int size = snprintf(location, sizeof location, "http://%.*s%.*s%s%.*s", (int)host.size, host.text ? host.text : "", (int)request->path.size - 1,
+                        request->path.text, request->query.size ? "?" : "", (int)request->query.size, request->query.text);
+    if (size < 0 || (size_t)size >= sizeof location)
+        return 0;
+    sv_reply_text(call->reply, 307, NULL, "");
+    sv_reply_field(call->reply, "Location", (sv_span){location, (size_t)size});
+    return 1;
+}
+
+const sv_row *sv_route_request(sv_call *call)
+{
+    sv_span path = decode_path(call->arena, call->request->path), rest;
+    const char *allowed = NULL;
+    if (pick_model(call, &path) == 0) {
+        for (size_t i = 0; i < N_ROWS; i++) {
+            if (!path_fits(&rows[i], path, &rest))
+                continue;
+            if (sv_span_is(call->request->method, rows[i].method)) {
+                call->argument = rest;
+                return &rows[i];
+            }
+            allowed = rows[i].method;
+        }
+        if (!allowed && redirect_slash(call, path))
+            return NULL;
+    }
+    sv_reply_detail(call->reply, allowed ? 405 : 404, allowed ? "Method Not Allowed" : "Not Found");
+    if (allowed)
+        sv_reply_field(call->reply, "Allow", sv_span_of(allowed));
+    return NULL;
+}

@@ -1,0 +1,19 @@
+/* router.h: which handler answers a path and a method: one table. */
+#ifndef SV_ROUTER_H
+#define SV_ROUTER_H
+
+#include "service.h"
+
+typedef struct sv_row {
+    const char *method;
+    const char *path; /* below the root or below /models/{name}; a trailing '*' takes any rest, which becomes call->argument */
+    void (*handle)(sv_call *call);
+    sv_route route;
+    int needs_model; /* 503 while none is loaded */
+} sv_row;
+
+/* The row for the call's request; sets call->slot and call->argument. NULL when there is none: the reply then holds 404, 405 (with Allow) or a
+   redirect. */
+const sv_row *sv_route_request(sv_call *call);
+
+#endif

@@ -1,0 +1,86 @@
+/* served.h: one version of a model, loaded, checked and ready to answer: immutable but for the workspaces, of which each thread has its own. */
+#ifndef SV_SERVED_H
+#define SV_SERVED_H
+
+#include "buffer.h"
+#include "error.h"
+#include "package.h"
+#include "span.h"
+
+/* Where a model came from; texts may be NULL. */
+typedef struct sv_identity {
+    char *uri, *name, *version, *alias, *run_id, *model_id, *description;
+} sv_identity;
+
+typedef struct sv_input {
+    sv_span name;
+    sv_span key; /* the name as JSON writes it, with its quotes */
+    sv_type type;
+    int optional;
+    int strict_choice;          /* 1: a text beyond choices is refused by /predict */
+    const sv_levels *choices;   /* what training saw, or NULL */
+    unsigned char *is_choice;   /* strict_choice: (n_levels) by code */
+} sv_input;
+
+typedef struct sv_output {
+    sv_span name;
+    sv_span key; /* `"name": ` */
+    sv_type type;
+} sv_output;
+
+/* Rows on their way to a score: one for each thread. columns[i] is (SV_BLOCK_ROWS) of double, or of int32_t for texts. */
+typedef struct sv_batch {
+    sv_scorer *scorer;
+    void **columns;            /* (n_inputs) */
+    size_t n_rows;             /* filled so far */
+    uint32_t *seen;            /* (n_inputs): stamp of the row that last set this column */
+    uint32_t stamp;
+} sv_batch;
+
+typedef struct sv_served {
+    sv_identity identity;
+    sv_package package;
+    const sv_pipeline *pipeline;
+    const sv_features *features;
+    size_t n_inputs, n_outputs, n_required;
+    sv_input *inputs;
+    sv_output *outputs;
+    sv_span *classes; /* multinomial: (n_scores), each as JSON text with quotes; else NULL */
+    sv_batch *batches; /* (n_batches) */
+    unsigned n_batches;
+    sv_buffer fields;   /* header lines that name this version */
+    int64_t loaded_ms;  /* epoch */
+    sv_buffer schema_text; /* the signature as MLflow prints it in messages */
+} sv_served;
+
+/* Loads the package in folder. n_batches: threads that will score. Takes identity (its texts) also on failure. */
+int sv_served_load(sv_served **out, const char *folder, sv_identity *identity, unsigned n_batches, sv_error *error);
+void sv_served_free(sv_served *served); /* accepts NULL */
+
+void sv_identity_free(sv_identity *identity);
+
+/* 1 unless the code is a text that /predict shall refuse. */
+static inline int sv_input_takes(const sv_input *input, int32_t code)
+{
+    return !input->strict_choice || (code >= 0 && input->is_choice[code]);
+}
+
+/* The input of that name, or -1. Any thread. */
+int sv_served_input(const sv_served *served, const char *name, size_t size);
+
+/* What an input holds when it is missing: NaN for numbers, "" for texts. */
+void sv_batch_set_missing(const sv_served *served, sv_batch *batch, size_t input, size_t row);
+
+/* Scores rows columns[i][0..n_rows) and appends each as a JSON object, separated by ", ". A row without an answer: SV_E_INPUT, *bad_row within the block. */
+int sv_served_answer(const sv_served *served, sv_batch *batch, const sv_block *block, sv_buffer *json, long *bad_row, sv_error *error);
+
+/* The block of the batch's own columns. storage: (n_inputs) pointers. */
+sv_block sv_batch_block(const sv_batch *batch);
+
+/* The model's input example scored: it must give finite answers, and, where serving_input_example's recorded predictions stand in the package, those. */
+int sv_served_check(sv_served *served, sv_error *error);
+
+/* The new version answers what the old one's callers send: no new required input, no changed type, the same outputs. */
+int sv_served_compatible(const sv_served *old, const sv_served *fresh, sv_error *error);
+
+#endif

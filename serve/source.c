@@ -1,0 +1,320 @@
+/* source.c: see source.h. On disk: CACHE/NAME-DIGEST/VERSION-DIGEST/ holds a package, CACHE/NAME-DIGEST/kept.json says which one was last good. */
+#include "source.h"
+
+#include "alloc.h"
+#include "file.h"
+#include "json_write.h"
+#include "log.h"
+#include "mlflow_client.h"
+
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KEPT_MAX_BYTES 65536
+
+struct sv_source {
+    char *uri, *name;
+    int is_folder;
+    char *home;         /* CACHE/NAME-DIGEST, or NULL for a folder */
+    unsigned n_batches;
+    mlf_client *client; /* NULL for a folder */
+    char *seen;         /* the version offered last: "version|artifact_uri" */
+    char *seen_folder;
+};
+
+static int is_local(const char *uri)
+{
+    return strncmp(uri, "models:", 7) != 0 && strncmp(uri, "runs:", 5) != 0 && !strstr(uri, "://");
+}
+
+/* The registered name of models:/name…, else the last part of a path. */
+static char *short_name(const char *uri)
+{
+    if (strncmp(uri, "models:/", 8) == 0) {
+        const char *name = uri + 8 + strspn(uri + 8, "/");
+        return sv_strndup(name, strcspn(name, "/@"));
+    }
+    size_t size = strlen(uri);
+    while (size > 1 && uri[size - 1] == '/')
+        size--;
+    const char *last = memrchr(uri, '/', size);
+    return last && last[1] && size > 1 ? sv_strndup(last + 1, size - (size_t)(last + 1 - uri)) : sv_strndup(uri, size);
+}
+
+static void digest16(const char *text, char out[17])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    EVP_Digest(text, strlen(text), digest, &size, EVP_sha256(), NULL);
+    for (int i = 0; i < 8; i++)
+        snprintf(out + i * 2, 3, "%02x", digest[i]);
+}
+
+/* A folder name made of text: what is no letter, digit, '.', '-' or '_' becomes '_'; the digest keeps it unique. */
+static char *folder_name(const char *parent, const char *text, const char *identity)
+{
+    char name[100], digest[17];
+    size_t n = 0;
+    for (; text[n] && n < 60; n++)
+        name[n] = strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", text[n]) ? text[n] : '_';
+    digest16(identity, digest);
+    snprintf(name + n, sizeof name - n, "-%s", digest);
+    return sv_path_join(parent, name);
+}
+
+static char *default_cache(void)
+{
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (base && *base)
+        return sv_path_join(base, "solvent-serve");
+    if (home && *home)
+        return sv_path_join(home, ".cache/solvent-serve");
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/solvent-serve-%u", (unsigned)getuid());
+    return sv_strdup(path);
+}
+
+/* The cache, or a folder of our own below the temporary one when it cannot be written (read-only file systems). */
+static int choose_home(sv_source *source, const char *cache_dir, sv_error *error)
+{
+    char *cache = cache_dir ? sv_strdup(cache_dir) : default_cache();
+    source->home = cache ? folder_name(cache, source->name, source->uri) : NULL;
+    sv_free(cache);
+    if (!source->home)
+        return sv_error_set(error, SV_E_MEMORY, "model %s: out of memory", source->uri);
+    sv_error local = SV_ERROR_INIT;
+    if (sv_folder_make(source->home, &local) == 0 && access(source->home, W_OK) == 0)
+        return 0;
+    char path[] = "/tmp/solvent-serve-XXXXXX";
+    if (cache_dir || !mkdtemp(path))
+        return sv_error_set(error, SV_E_IO, "cache %s: cannot be written; --cache names another folder", source->home);
+    sv_log(SV_LOG_WARN, "cache %s cannot be written: fetched models go to %s and are not found again after a restart", source->home, path);
+    sv_free(source->home);
+    source->home = sv_strdup(path);
+    return source->home ? 0 : sv_error_set(error, SV_E_MEMORY, "out of memory");
+}
+
+static int from_client(sv_error *error, const mlf_error *why, const char *uri)
+{
+    int code = why->code == MLF_E_CONNECT || why->code == MLF_E_TIMEOUT || why->code == MLF_E_SERVER || why->code == MLF_E_TLS || why->code == MLF_E_REPLY
+                   ? SV_E_NETWORK
+                   : SV_E_INPUT;
+    return sv_error_set(error, code, "model %s: %s", uri, why->message);
+}
+
+int sv_source_new(sv_source **out, const sv_source_options *options, sv_error *error)
+{
+    sv_source *source = sv_calloc(1, sizeof *source);
+    if (!source)
+        return sv_error_set(error, SV_E_MEMORY, "model: out of memory");
+    const char *uri = strncmp(options->uri, "file://", 7) == 0 ? options->uri + 7 : options->uri;
+    source->uri = sv_strdup(uri);
+    source->name = short_name(uri);
+    source->n_batches = options->n_batches;
+    source->is_folder = is_local(uri);
+    int code = source->uri && source->name ? 0 : sv_error_set(error, SV_E_MEMORY, "model: out of memory");
+    if (code == 0 && !source->is_folder) {
+        mlf_error why = MLF_ERROR_INIT;
+        mlf_client_options client = MLF_CLIENT_OPTIONS_INIT;
+        client.user_agent = "solvent-serve";
+        client.max_retries = 1;
+        client.deadline_ms = 60000;
+        code = choose_home(source, options->cache_dir, error);
+        if (code == 0 && mlf_client_new(&source->client, &client, &why))
+            code = from_client(error, &why, uri);
+    }
+    if (code) {
+        sv_source_free(source);
+        return code;
+    }
+    *out = source;
+    return 0;
+}
+
+void sv_source_free(sv_source *source)
+{
+    if (!source)
+        return;
+    mlf_client_free(source->client);
+    sv_free(source->uri);
+    sv_free(source->name);
+    sv_free(source->home);
+    sv_free(source->seen);
+    sv_free(source->seen_folder);
+    sv_free(source);
+}
+
+int sv_source_is_folder(const sv_source *source)
+{
+    return source->is_folder;
+}
+
+const char *sv_source_name(const sv_source *source)
+{
+    return source->name;
+}
+
+static int remember(sv_source *source, const char *version, const char *artifact_uri, char *folder)
+{
+    size_t size = strlen(version) + strlen(artifact_uri) + 2;
+    char *seen = sv_malloc(size);
+    if (seen)
+        snprintf(seen, size, "%s|%s", version, artifact_uri);
+    sv_free(source->seen);
+    sv_free(source->seen_folder);
+    source->seen = seen;
+    source->seen_folder = folder;
+    return seen ? 0 : SV_E_MEMORY;
+}
+
+static int is_seen(const sv_source *source, const char *version, const char *artifact_uri)
+{
+    size_t size = strlen(version);
+    return source->seen && strncmp(source->seen, version, size) == 0 && source->seen[size] == '|' && strcmp(source->seen + size + 1, artifact_uri) == 0;
+}
+
+/* The package's folder in the cache, fetched unless it is there. A version's files never change; those of a run may. */
+static int fetch(sv_source *source, const mlf_model_info *info, const char *version, char **folder, sv_error *error)
+{
+    size_t size = strlen(version) + strlen(info->artifact_uri) + 2;
+    char *identity = sv_malloc(size);
+    if (!identity)
+        return sv_error_set(error, SV_E_MEMORY, "model: out of memory");
+    snprintf(identity, size, "%s|%s", version, info->artifact_uri);
+    *folder = folder_name(source->home, version, identity);
+    sv_free(identity);
+    char *marker = *folder ? sv_path_join(*folder, "pipeline.json") : NULL;
+    char *incoming = sv_path_join(source->home, "incoming");
+    int code = marker && incoming ? 0 : sv_error_set(error, SV_E_MEMORY, "model: out of memory");
+    if (code == 0 && !((info->version || info->model_id) && access(marker, R_OK) == 0)) {
+        mlf_error why = MLF_ERROR_INIT;
+        code = sv_folder_remove(incoming, error);
+        if (code == 0 && mlf_artifacts_download(source->client, info->artifact_uri, incoming, &why))
+            code = from_client(error, &why, source->uri);
+        if (code == 0)
+            code = sv_folder_remove(*folder, error);
+        if (code == 0 && rename(incoming, *folder) != 0)
+            code = sv_error_set(error, SV_E_IO, "%s: cannot be renamed to %s", incoming, *folder);
+    }
+    sv_free(marker);
+    sv_free(incoming);
+    return code;
+}
+
+static char *copy_text(const char *text)
+{
+    return text && *text ? sv_strdup(text) : NULL;
+}
+
+static int poll_folder(sv_source *source, sv_served **out, sv_error *error)
+{
+    sv_identity identity = {.uri = sv_strdup(source->uri), .name = sv_strdup(source->name)};
+    if (source->seen) {
+        sv_identity_free(&identity);
+        return 0;
+    }
+    remember(source, "", source->uri, NULL);
+    return sv_served_load(out, source->uri, &identity, source->n_batches, error);
+}
+
+int sv_source_poll(sv_source *source, sv_served **out, sv_error *error)
+{
+    *out = NULL;
+    if (source->is_folder)
+        return poll_folder(source, out, error);
+    mlf_model_info *info = NULL;
+    mlf_error why = MLF_ERROR_INIT;
+    if (mlf_model_resolve(&info, source->client, source->uri, &why))
+        return from_client(error, &why, source->uri);
+    const char *version = info->version ? info->version : info->model_id ? info->model_id : "run";
+    int code = 0;
+    if (!is_seen(source, version, info->artifact_uri)) {
+        char *folder = NULL;
+        code = fetch(source, info, version, &folder, error);
+        if (code == 0) {
+            sv_identity identity = {.uri = copy_text(source->uri),   .name = copy_text(info->name),     .version = copy_text(info->version), .alias = copy_text(info->alias),
+                                    .run_id = copy_text(info->run_id), .model_id = copy_text(info->model_id), .description = copy_text(info->description)};
+            remember(source, version, info->artifact_uri, folder);
+            code = sv_served_load(out, folder, &identity, source->n_batches, error);
+        } else {
+            sv_free(folder);
+        }
+    }
+    mlf_model_info_free(info);
+    return code;
+}
+
+static void put(json_t *object, const char *key, const char *text)
+{
+    if (text)
+        json_object_set_new(object, key, json_string(text));
+}
+
+void sv_source_accept(sv_source *source, const sv_served *served)
+{
+    if (source->is_folder || !source->seen_folder)
+        return;
+    const sv_identity *identity = &served->identity;
+    json_t *kept = json_object();
+    put(kept, "folder", strrchr(source->seen_folder, '/') + 1);
+    put(kept, "seen", source->seen);
+    put(kept, "name", identity->name);
+    put(kept, "version", identity->version);
+    put(kept, "alias", identity->alias);
+    put(kept, "run_id", identity->run_id);
+    put(kept, "model_id", identity->model_id);
+    put(kept, "description", identity->description);
+    char *text = json_dumps(kept, JSON_INDENT(1)), *path = sv_path_join(source->home, "kept.json");
+    sv_error error = SV_ERROR_INIT;
+    if (text && path && sv_file_write(path, text, strlen(text), &error))
+        sv_log(SV_LOG_WARN, "the last good version could not be noted: %s", error.message);
+    sv_free(path);
+    free(text);
+    json_decref(kept);
+}
+
+void sv_source_reject(sv_source *source)
+{
+    if (source->seen_folder) {
+        sv_error error = SV_ERROR_INIT;
+        sv_folder_remove(source->seen_folder, &error);
+    }
+}
+
+static char *get(const json_t *object, const char *key)
+{
+    return copy_text(json_string_value(json_object_get(object, key)));
+}
+
+int sv_source_kept(sv_source *source, sv_served **out, sv_error *error)
+{
+    if (source->is_folder)
+        return sv_error_set(error, SV_E_IO, "model %s: a folder has no kept copy", source->uri);
+    char *path = sv_path_join(source->home, "kept.json");
+    sv_buffer text = SV_BUFFER_INIT(KEPT_MAX_BYTES);
+    int code = path ? sv_file_read(&text, path, KEPT_MAX_BYTES, error) : SV_E_MEMORY;
+    json_error_t why;
+    json_t *kept = code ? NULL : json_loadb(text.data, text.size, 0, &why);
+    const char *name = json_string_value(json_object_get(kept, "folder"));
+    if (code == 0 && (!name || !sv_path_is_inside(name) || strchr(name, '/')))
+        code = sv_error_set(error, SV_E_INPUT, "%s: expected a note of the last good version", path);
+    char *folder = code ? NULL : sv_path_join(source->home, name);
+    if (folder) {
+        sv_identity identity = {.uri = copy_text(source->uri),      .name = get(kept, "name"),         .version = get(kept, "version"), .alias = get(kept, "alias"),
+                                .run_id = get(kept, "run_id"), .model_id = get(kept, "model_id"), .description = get(kept, "description")};
+        code = sv_served_load(out, folder, &identity, source->n_batches, error);
+        if (code == 0) {
+            sv_free(source->seen);
+            source->seen = get(kept, "seen");
+        }
+    }
+    sv_free(folder);
+    json_decref(kept);
+    sv_buffer_free(&text);
+    sv_free(path);
+    return code;
+}
