@@ -10,7 +10,7 @@
 #define MAX_POWER 324
 #define LIMBS 22 /* of 64 bits: 10^324 has 1077 bits; 2^1400 / 10^292 keeps 430 */
 
-typedef unsigned __int128 wide;
+__extension__ typedef unsigned __int128 wide;
 typedef struct power {
     uint64_t high, low; /* ceil(10^k * 2^(127 - floor(log2 10^k))) */
 } power;

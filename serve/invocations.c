@@ -6,7 +6,7 @@
 #include "row_scan.h"
 #include "service.h"
 
-#include <math.h>
+#include <stdio.h>
 #include <strings.h>
 
 #define REQUIRED_FORMAT                                                                                                                              \
