@@ -364,7 +364,11 @@ int mlf_run_end(mlf_run *run, mlf_status status, mlf_error *error)
     json_decref(payload);
     if (!code)
         code = mlf_hub_flush(run->hub, run, -1, error);
-    if (code && run->folder.path)
+    uint64_t refused = mlf_folder_refused(&run->folder);
+    if (!code && refused)
+        code = mlf_error_set(error, MLF_E_SERVER, "run %s: the server refused %llu of the things logged, kept in refused-%s.jsonl beside the journals", mlf_run_id(run),
+                             (unsigned long long)refused, run->folder.key);
+    else if (code && run->folder.path)
         mlf_error_prefix(error, "run %s waits in %s for `mlflowc sync`: ", mlf_run_id(run), run->folder.path);
     mlf_hub_detach(run);
     return code;

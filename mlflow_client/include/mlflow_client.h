@@ -474,6 +474,60 @@ MLF_API int mlf_sink_write(mlf_sink *sink, const void *bytes, size_t length, mlf
 MLF_API int mlf_sink_commit(mlf_sink *sink, mlf_error *error); /* frees the sink, also on failure (then nothing is visible) */
 MLF_API void mlf_sink_abort(mlf_sink *sink);                   /* frees it; accepts NULL */
 
+/* ---- journals: what waits on disk, and sending it later ---- */
+
+typedef struct mlf_sync_report {
+    uint64_t journals;             /* found */
+    uint64_t sent, waiting, busy;  /* of these: taken whole by the server and removed; left for the next time; in use by another process */
+    uint64_t points, operations;   /* taken by the server now */
+    uint64_t refused;              /* records the server will never take: DIR/refused-KEY.jsonl names each with its reason */
+    uint64_t reserved[8];
+} mlf_sync_report;
+
+typedef struct mlf_sync_options {
+    int version;       /* MLF_ABI_VERSION */
+    int connections;   /* used at once; 0: 4 */
+    int timeout_ms;    /* give up when the server took nothing for so long; 0: 60,000; -1: never */
+    void (*progress)(void *context, const char *journal, const char *run_id, const char *state, uint64_t points); /* a line for a person each time one begins or ends */
+    void *context;
+    void *reserved[8];
+} mlf_sync_options;
+
+#define MLF_SYNC_OPTIONS_INIT {.version = MLF_ABI_VERSION}
+
+/* Sends the journals in dirs (n_dirs; each a journal folder or a folder of them; none: the client's own), oldest first. May be repeated and interrupted at any
+   point: what the server has is not sent again, and nothing is made twice. 0 when all that could be opened was taken; else the first reason why not.
+   *report (may be NULL) is filled in either case. Blocks. */
+MLF_API int mlf_sync(mlf_client *client, const char *const *dirs, size_t n_dirs, const mlf_sync_options *options, mlf_sync_report *report, mlf_error *error);
+
+typedef struct mlf_journal mlf_journal; /* one journal, open for reading; its owner may go on writing */
+
+typedef struct mlf_journal_info {
+    const char *path, *key;     /* live with the journal */
+    const char *run_id;         /* the server's; empty while it has none */
+    const char *holder;         /* "host process" of who writes or sends it now; empty when nobody does */
+    int ended;                  /* 1: the run's end was taken by the server */
+    uint64_t bytes, bytes_taken; /* of the log; of these the server has */
+    uint64_t points_taken, operations_taken, refused;
+    void *reserved[4];
+} mlf_journal_info;
+
+typedef struct mlf_journal_record {
+    int is_point, is_taken;     /* is_taken 1: the server has it */
+    const char *kind;           /* "metric", "create", "param", "tag", "input", "artifact", "model", "register", "alias", "end", "continue" */
+    const char *key;            /* of a point; NUL-terminated; until the next call */
+    double value;               /* of a point */
+    int64_t timestamp_ms, step; /* of a point */
+    const char *json;           /* of an operation; NUL-terminated; until the next call */
+} mlf_journal_record;
+
+/* The paths of the journals below dir (NULL: the client's own), oldest first, NULL at the end: one block, mlf_free(). Any thread; no network. */
+MLF_API int mlf_journal_list(char ***paths, mlf_client *client, const char *dir, mlf_error *error);
+MLF_API int mlf_journal_open(mlf_journal **out, const char *path, mlf_error *error);
+MLF_API void mlf_journal_info_get(const mlf_journal *journal, mlf_journal_info *info);
+MLF_API int mlf_journal_next(mlf_journal *journal, mlf_journal_record *record, mlf_error *error); /* MLF_E_END after the last; MLF_E_INTEGRITY where it is damaged */
+MLF_API void mlf_journal_close(mlf_journal *journal); /* accepts NULL */
+
 #ifdef __cplusplus
 }
 #endif

@@ -239,6 +239,18 @@ int mlf_folder_open(mlf_folder *folder, const char *dir, const char *key, mlf_er
     return code;
 }
 
+/* What was refused outlives its journal: DIR/refused-KEY.jsonl. */
+static void keep_refused(mlf_folder *folder)
+{
+    char *from = sv_path_join(folder->path, "refused.jsonl");
+    sv_buffer to = SV_BUFFER_INIT(0);
+    size_t dir = strlen(folder->path) - MLF_JOURNAL_KEY;
+    if (from && !sv_buffer_append(&to, folder->path, dir) && !sv_buffer_format(&to, "refused-%s.jsonl", folder->key))
+        rename(from, to.data);
+    sv_buffer_free(&to);
+    sv_free(from);
+}
+
 int mlf_folder_remove(mlf_folder *folder, mlf_error *error)
 {
     if (!folder->path) {
@@ -247,6 +259,7 @@ int mlf_folder_remove(mlf_folder *folder, mlf_error *error)
     }
     sv_buffer gone = SV_BUFFER_INIT(0);
     sv_error base = SV_ERROR_INIT;
+    keep_refused(folder);
     int code = sv_buffer_format(&gone, "%s.done", folder->path);
     if (!code && rename(folder->path, gone.data))
         code = sv_error_set(&base, SV_E_IO, "%s: cannot be removed: %s", folder->path, strerror(errno));
@@ -287,6 +300,14 @@ void mlf_folder_note_refused(mlf_folder *folder, const char *what, const char *j
     pthread_mutex_unlock(&folder->lock);
     sv_buffer_free(&text);
     json_decref(line);
+}
+
+uint64_t mlf_folder_refused(mlf_folder *folder)
+{
+    pthread_mutex_lock(&folder->lock);
+    uint64_t refused = folder->position.refused;
+    pthread_mutex_unlock(&folder->lock);
+    return refused;
 }
 
 int mlf_folder_id(mlf_folder *folder, const char *key, char *id, size_t size)

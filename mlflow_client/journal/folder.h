@@ -50,6 +50,8 @@ void mlf_folder_note_position(mlf_folder *folder, uint64_t offset, uint64_t poin
 /* One line more in refused.jsonl. */
 void mlf_folder_note_refused(mlf_folder *folder, const char *what, const char *json, size_t length, const char *reason);
 
+uint64_t mlf_folder_refused(mlf_folder *folder); /* how many lines that has */
+
 /* The server's id for a thing that this journal made under a client key: copied, 1; 0 when it has none yet. Setting writes ids.json before it returns. */
 int mlf_folder_id(mlf_folder *folder, const char *key, char *id, size_t size);
 int mlf_folder_set_id(mlf_folder *folder, const char *key, const char *id, mlf_error *error);

@@ -1,5 +1,6 @@
 /* job.c: a small job that logs, for the tests that kill it, cut its network or take its disk away.
 
+       job sync [DIR]      sends what waits; prints `sync CODE journals sent waiting busy points operations refused`
        job [--experiment NAME] [--steps N] [--pause-us N] [--runs N] [--threads N] [--params N] [--series] [--no-end] [--announce]
 
    Every run logs metrics "loss" and "acc" for the steps 0 … N-1, params p0 …, and a tag. Prints `run ID KEY` for each, `step N` as it goes with --announce (each
@@ -132,6 +133,18 @@ static void do_run(mlf_client *client)
     fflush(stdout);
 }
 
+static int sync_all(mlf_client *client, const char *dir)
+{
+    mlf_error error = MLF_ERROR_INIT;
+    mlf_sync_report report;
+    mlf_sync_options about = MLF_SYNC_OPTIONS_INIT;
+    about.timeout_ms = 30000;
+    int code = mlf_sync(client, &dir, dir ? 1 : 0, &about, &report, &error);
+    printf("sync %s %llu %llu %llu %llu %llu %llu %llu %s\n", mlf_code_name(code), (unsigned long long)report.journals, (unsigned long long)report.sent, (unsigned long long)report.waiting,
+           (unsigned long long)report.busy, (unsigned long long)report.points, (unsigned long long)report.operations, (unsigned long long)report.refused, error.message);
+    return code != 0;
+}
+
 int main(int argc, char **argv)
 {
     mlf_error error = MLF_ERROR_INIT;
@@ -141,8 +154,12 @@ int main(int argc, char **argv)
         printf("failed client %s\n", error.message);
         return 1;
     }
-    for (long i = 0; i < options.runs; i++)
-        do_run(client);
+    int status = 0;
+    if (argc > 1 && !strcmp(argv[1], "sync"))
+        status = sync_all(client, argc > 2 ? argv[2] : NULL);
+    else
+        for (long i = 0; i < options.runs; i++)
+            do_run(client);
     mlf_client_free(client);
-    return 0;
+    return status;
 }

@@ -1,0 +1,194 @@
+/* inspect.c: reads journals for a person: no lock, no network, nothing changed. */
+#include "alloc.h"
+#include "client.h"
+#include "client_error.h"
+#include "file.h"
+#include "folder.h"
+#include "record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct mlf_journal {
+    char *path;
+    char key[MLF_JOURNAL_KEY + 1], run_id[257], holder[96];
+    mlf_position position;
+    mlf_stream stream;
+    uint64_t at, bytes;
+    sv_buffer frame, text;
+    mlf_reader reader;
+    int in_frame, is_taken;
+};
+
+int mlf_journal_list(char ***paths, mlf_client *client, const char *dir, mlf_error *error)
+{
+    char (*keys)[MLF_JOURNAL_KEY + 1];
+    size_t n;
+    *paths = NULL;
+    if (!dir)
+        dir = client->settings.journal_dir;
+    int code = mlf_folder_list(&keys, &n, dir, error);
+    size_t each = strlen(dir) + MLF_JOURNAL_KEY + 2;
+    char **list = code ? NULL : sv_malloc((n + 1) * sizeof *list + n * each);
+    if (!code && !list)
+        code = mlf_error_memory(error);
+    for (size_t i = 0; !code && i < n; i++) {
+        list[i] = (char *)(list + n + 1) + i * each;
+        snprintf(list[i], each, "%s/%s", dir, keys[i]);
+    }
+    if (!code)
+        list[n] = NULL;
+    sv_free(keys);
+    *paths = list;
+    return code;
+}
+
+static int open_part(const mlf_journal *journal, const char *name)
+{
+    char *path = sv_path_join(journal->path, name);
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    sv_free(path);
+    return fd;
+}
+
+/* Who holds the lock now; a lock nobody holds names its last holder, which is no news. */
+static void read_holder(mlf_journal *journal)
+{
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open_part(journal, "lock");
+    if (fd < 0)
+        return;
+    if (!fcntl(fd, F_OFD_GETLK, &range) && range.l_type != F_UNLCK) {
+        ssize_t got = pread(fd, journal->holder, sizeof journal->holder - 1, 0);
+        journal->holder[got > 0 ? got : 0] = '\0';
+        journal->holder[strcspn(journal->holder, "\n")] = '\0';
+    }
+    close(fd);
+}
+
+static void read_run_id(mlf_journal *journal)
+{
+    sv_buffer text = SV_BUFFER_INIT(16 << 20);
+    char *path = sv_path_join(journal->path, "ids.json");
+    json_t *ids = path && !sv_file_read(&text, path, 0, NULL) && text.size ? json_loadb(text.data, text.size, 0, NULL) : NULL;
+    const char *id = json_string_value(json_object_get(ids, journal->key));
+    snprintf(journal->run_id, sizeof journal->run_id, "%s", id ? id : "");
+    json_decref(ids);
+    sv_buffer_free(&text);
+    sv_free(path);
+}
+
+static int open_log(mlf_journal *journal, mlf_error *error)
+{
+    struct stat about;
+    char head[MLF_STREAM_HEAD];
+    sv_error base = SV_ERROR_INIT;
+    int fd = open_part(journal, "data.jrn");
+    if (fd < 0 || fstat(fd, &about))
+        return mlf_error_set(error, errno == ENOENT ? MLF_E_NOT_FOUND : MLF_E_IO, "%s/data.jrn: cannot be opened: %s", journal->path, strerror(errno));
+    if (pread(fd, head, sizeof head, 0) != (ssize_t)sizeof head || memcmp(head, "MLFJRN1\n", 8)) {
+        close(fd);
+        return mlf_error_set(error, MLF_E_INTEGRITY, "%s/data.jrn: expected a journal that begins with MLFJRN1, got something else", journal->path);
+    }
+    journal->bytes = (uint64_t)about.st_size;
+    journal->at = MLF_STREAM_HEAD;
+    return mlf_stream_open(&journal->stream, fd, journal->path, journal->bytes, &base) ? mlf_error_from_base(error, &base) : MLF_OK;
+}
+
+int mlf_journal_open(mlf_journal **out, const char *path, mlf_error *error)
+{
+    *out = NULL;
+    mlf_journal *journal = sv_calloc(1, sizeof *journal);
+    if (!journal)
+        return mlf_error_memory(error);
+    journal->stream.fd = -1;
+    journal->path = sv_strdup(path);
+    size_t length = strlen(path);
+    while (length && path[length - 1] == '/')
+        length--;
+    if (length >= MLF_JOURNAL_KEY)
+        snprintf(journal->key, sizeof journal->key, "%s", path + length - MLF_JOURNAL_KEY);
+    int code = journal->path ? open_log(journal, error) : mlf_error_memory(error);
+    int fd = code ? -1 : open_part(journal, "position");
+    if (fd >= 0) {
+        mlf_position_read(&journal->position, fd, NULL);
+        close(fd);
+    }
+    if (code) {
+        mlf_journal_close(journal);
+        return code;
+    }
+    read_holder(journal);
+    read_run_id(journal);
+    *out = journal;
+    return MLF_OK;
+}
+
+void mlf_journal_close(mlf_journal *journal)
+{
+    if (!journal)
+        return;
+    mlf_stream_close(&journal->stream);
+    mlf_reader_free(&journal->reader);
+    sv_buffer_free(&journal->frame);
+    sv_buffer_free(&journal->text);
+    sv_free(journal->path);
+    sv_free(journal);
+}
+
+void mlf_journal_info_get(const mlf_journal *journal, mlf_journal_info *info)
+{
+    const mlf_position *position = &journal->position;
+    *info = (mlf_journal_info){.path = journal->path, .key = journal->key, .run_id = journal->run_id, .holder = journal->holder, .ended = (int)position->ended,
+                               .bytes = journal->bytes, .bytes_taken = position->offset, .points_taken = position->points, .operations_taken = position->ops, .refused = position->refused};
+}
+
+/* The next frame: MLF_OK, MLF_E_END. A frame that is cut short at the end is one that is being written, or was when its process died. */
+static int next_frame(mlf_journal *journal, mlf_error *error)
+{
+    sv_error base = SV_ERROR_INIT;
+    int got = mlf_stream_read(&journal->stream, journal->at, &journal->frame, &base);
+    if (got == 0 || (got == SV_E_INPUT && journal->at + journal->frame.size >= journal->bytes))
+        return MLF_E_END;
+    if (got < 0)
+        return mlf_error_set(error, got == SV_E_INPUT ? MLF_E_INTEGRITY : mlf_error_from_base(NULL, &base), "%s", base.message);
+    journal->at += journal->frame.size;
+    journal->is_taken = journal->at <= journal->position.offset;
+    journal->in_frame = 1;
+    mlf_reader_begin(&journal->reader, journal->frame.data + MLF_FRAME_HEAD, journal->frame.size - MLF_FRAME_HEAD);
+    return MLF_OK;
+}
+
+static int show(mlf_journal *journal, const mlf_record *found, mlf_journal_record *record, mlf_error *error)
+{
+    int is_point = found->type == MLF_RECORD_POINT;
+    sv_buffer_clear(&journal->text);
+    if (is_point ? sv_buffer_append(&journal->text, found->key, found->key_length) : sv_buffer_append(&journal->text, found->json, found->json_length))
+        return mlf_error_memory(error);
+    *record = (mlf_journal_record){.is_point = is_point, .is_taken = journal->is_taken, .kind = is_point ? "metric" : mlf_op_name(found->op), .value = found->value,
+                                   .timestamp_ms = found->timestamp_ms, .step = found->step};
+    *(is_point ? &record->key : &record->json) = journal->text.data;
+    return MLF_OK;
+}
+
+int mlf_journal_next(mlf_journal *journal, mlf_journal_record *record, mlf_error *error)
+{
+    for (;;) {
+        mlf_record found;
+        int got = journal->in_frame ? mlf_reader_next(&journal->reader, &found) : 0;
+        if (got == 1)
+            return show(journal, &found, record, error);
+        if (got == -2)
+            return mlf_error_memory(error);
+        if (got < 0)
+            return mlf_error_set(error, MLF_E_INTEGRITY, "%s: a record before byte %llu is not what it should be", journal->path, (unsigned long long)journal->at);
+        journal->in_frame = 0;
+        int code = next_frame(journal, error);
+        if (code)
+            return code;
+    }
+}
