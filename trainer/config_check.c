@@ -43,6 +43,8 @@ static int check_data(sv_config *config, sv_error *error)
             return sv_config_fail_at(error, config, "data.source", &config->data.source.items[i], "expected a file, got an empty text");
     if ((code = check_one_byte(config, "data.delimiter", config->data.delimiter, error)) || (code = check_one_byte(config, "data.quote", config->data.quote, error)))
         return code;
+    if (config->data.delimiter && (isalnum((unsigned char)*config->data.delimiter) || strchr("+-.", *config->data.delimiter)))
+        return sv_config_fail(error, config, "data.delimiter", "expected a character that no number holds, got '%s'", config->data.delimiter);
     if (config->data.delimiter && *config->data.delimiter == *config->data.quote)
         return sv_config_fail(error, config, "data.quote", "must differ from data.delimiter");
     for (size_t i = 0; i < config->columns.count; i++) {

@@ -1,0 +1,116 @@
+/* csv_pack.c: a piece's wide cells into the narrowest columns that hold them. */
+#include "alloc.h"
+#include "csv_piece.h"
+
+#include <stdint.h>
+#include <string.h>
+
+static sv_store narrowest(int64_t min, int64_t max)
+{
+    if (min >= INT8_MIN && max <= INT8_MAX)
+        return SV_STORE_I8;
+    if (min >= INT16_MIN && max <= INT16_MAX)
+        return SV_STORE_I16;
+    return min >= INT32_MIN && max <= INT32_MAX ? SV_STORE_I32 : SV_STORE_I64;
+}
+
+static void narrow(void *out, sv_store store, const int64_t *in, size_t n)
+{
+    int8_t *b = out;
+    int16_t *s = out;
+    int32_t *l = out;
+    if (store == SV_STORE_I8)
+        for (size_t i = 0; i < n; i++)
+            b[i] = (int8_t)in[i];
+    else if (store == SV_STORE_I16)
+        for (size_t i = 0; i < n; i++)
+            s[i] = (int16_t)in[i];
+    else if (store == SV_STORE_I32)
+        for (size_t i = 0; i < n; i++)
+            l[i] = (int32_t)in[i];
+    else
+        memcpy(out, in, n * sizeof *in);
+}
+
+static int pack_numbers(sv_csv_column *column, const sv_csv_cells *cells, size_t n)
+{
+    column->store = SV_STORE_F64;
+    if (!cells->is_real) {
+        int64_t min = n ? cells->at.whole[0] : 0, max = min;
+        for (size_t i = 0; i < n; i++) {
+            min = cells->at.whole[i] < min ? cells->at.whole[i] : min;
+            max = cells->at.whole[i] > max ? cells->at.whole[i] : max;
+        }
+        column->min = min;
+        column->max = max;
+        column->store = narrowest(min, max);
+    }
+    if (!(column->data = sv_array(n ? n : 1, sv_store_size(column->store))))
+        return SV_E_MEMORY;
+    if (cells->is_real)
+        memcpy(column->data, cells->at.real, n * sizeof(double));
+    else
+        narrow(column->data, column->store, cells->at.whole, n);
+    return 0;
+}
+
+static int pack_codes(sv_csv_column *column, const sv_csv_cells *cells, size_t n)
+{
+    const sv_csv_dictionary *d = &cells->dictionary;
+    column->store = d->count <= 256 ? SV_STORE_CODE8 : d->count <= 65536 ? SV_STORE_CODE16 : SV_STORE_CODE32;
+    column->n_texts = d->count;
+    column->data = sv_array(n ? n : 1, sv_store_size(column->store));
+    column->ends = sv_array(d->count ? d->count : 1, sizeof *column->ends);
+    column->bytes = sv_malloc(d->size ? d->size : 1);
+    if (!column->data || !column->ends || !column->bytes)
+        return SV_E_MEMORY;
+    if (d->count) {
+        memcpy(column->ends, d->ends, d->count * sizeof *d->ends);
+        if (d->size)
+            memcpy(column->bytes, d->bytes, d->size);
+    }
+    uint8_t *b = column->data;
+    uint16_t *s = column->data;
+    if (column->store == SV_STORE_CODE8)
+        for (size_t i = 0; i < n; i++)
+            b[i] = (uint8_t)cells->at.code[i];
+    else if (column->store == SV_STORE_CODE16)
+        for (size_t i = 0; i < n; i++)
+            s[i] = (uint16_t)cells->at.code[i];
+    else
+        memcpy(column->data, cells->at.code, n * sizeof(int32_t));
+    return 0;
+}
+
+int sv_csv_pack(sv_csv_worker *w)
+{
+    sv_csv_piece *piece = w->piece;
+    size_t n_fields = w->plan->n_fields;
+    int code = 0;
+    piece->n_rows = w->n_rows;
+    if (!(piece->columns = sv_calloc(n_fields, sizeof *piece->columns)))
+        code = SV_E_MEMORY;
+    for (size_t f = 0; f < n_fields && !code; f++) {
+        sv_csv_column *column = &piece->columns[f];
+        const sv_csv_cells *cells = &w->cells[f];
+        column->has_missing = cells->has_missing;
+        column->has_fraction = cells->has_fraction;
+        column->needs_text = cells->needs_text;
+        if (w->plan->fields[f].kind == SV_CSV_TEXT)
+            code = pack_codes(column, cells, w->n_rows);
+        else if (w->plan->fields[f].kind != SV_CSV_SKIP)
+            code = pack_numbers(column, cells, w->n_rows);
+    }
+    return code ? sv_error_set(&w->error, code, "%s: out of memory", w->plan->source->name) : 0;
+}
+
+void sv_csv_piece_free(sv_csv_piece *piece, size_t n_fields)
+{
+    for (size_t f = 0; piece->columns && f < n_fields; f++) {
+        sv_free(piece->columns[f].data);
+        sv_free(piece->columns[f].ends);
+        sv_free(piece->columns[f].bytes);
+    }
+    sv_free(piece->columns);
+    *piece = (sv_csv_piece){0};
+}
