@@ -1,5 +1,5 @@
 #include "command.h"
-#include "nearest.h"
+#include "expr.h"
 #include "number.h"
 
 #include <errno.h>
@@ -40,17 +40,6 @@ static const option_row options[] = {
 };
 
 enum { N_OPTIONS = sizeof options / sizeof *options };
-
-static const char *command_name(void *context, size_t i)
-{
-    return ((const sv_command *)context)[i].name;
-}
-
-static const char *option_name(void *context, size_t i)
-{
-    (void)context;
-    return options[i].name;
-}
 
 static void print_usage(FILE *file, const sv_command *commands, size_t n_commands)
 {
@@ -120,8 +109,15 @@ static int store(sv_arguments *arguments, const option_row *row, const char *val
 
 static int unknown_option(const sv_command *command, const char *text, size_t length, sv_error *error)
 {
-    int code = sv_error_set(error, SV_E_CONFIG, "solvent %s: unknown option %.*s", command->name, (int)(length > 60 ? 60 : length), text);
-    const char *near = sv_nearest(text, length, option_name, NULL, N_OPTIONS);
+    char name[61];
+    const char *names[N_OPTIONS];
+    size_t n = 0;
+    for (int k = 0; k < N_OPTIONS; k++)
+        if (command->options & options[k].id)
+            names[n++] = options[k].name;
+    snprintf(name, sizeof name, "%.*s", (int)(length > 60 ? 60 : length), text);
+    int code = sv_error_set(error, SV_E_CONFIG, "solvent %s: unknown option %s", command->name, name);
+    const char *near = sv_nearest_name(name, names, n);
     if (near)
         sv_error_hint(error, "did you mean %s? `solvent %s --help` lists the options", near, command->name);
     return code;
@@ -191,7 +187,11 @@ static int unknown_command(const sv_command *commands, size_t n_commands, const 
 {
     sv_error error = SV_ERROR_INIT;
     sv_error_set(&error, SV_E_CONFIG, "unknown command %.60s", name);
-    const char *near = sv_nearest(name, strlen(name), command_name, (void *)(uintptr_t)commands, n_commands);
+    const char *names[32];
+    size_t n = 0;
+    for (; n < n_commands && n < sizeof names / sizeof *names; n++)
+        names[n] = commands[n].name;
+    const char *near = sv_nearest_name(name, names, n);
     if (near)
         sv_error_hint(&error, "did you mean `solvent %s`?", near);
     else

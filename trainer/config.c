@@ -4,8 +4,8 @@
 #include "buffer.h"
 #include "config_memory.h"
 #include "config_tree.h"
+#include "expr.h"
 #include "file.h"
-#include "nearest.h"
 #include "number.h"
 
 #include <math.h>
@@ -242,23 +242,17 @@ static int is_group(const char *path)
     return 0;
 }
 
-static const char *key_name(void *context, size_t i)
-{
-    return sv_keys[i].name;
-}
-
 /* The nearest known key, or one that ends in the same word elsewhere. */
 static const char *meant(const char *path)
 {
-    static const char *const groups[] = {"data", "panel", "target", "encode", "split", "train", "evaluate", "register", "tracking", "sweep"};
-    const char *near = sv_nearest(path, strlen(path), key_name, NULL, sv_keys_count);
-    const char *last = strrchr(path, '.') ? strrchr(path, '.') + 1 : path;
-    for (size_t g = 0; !near && g < sizeof groups / sizeof *groups; g++) {
-        char candidate[PATH_MAX_BYTES];
-        snprintf(candidate, sizeof candidate, "%s.%.200s", groups[g], last);
-        near = sv_nearest(candidate, strlen(candidate), key_name, NULL, sv_keys_count);
-        if (near && strcmp(near, candidate) != 0)
-            near = NULL;
+    const char *names[SV_CONFIG_KEYS_MAX] = {NULL}, *last = strrchr(path, '.') ? strrchr(path, '.') + 1 : path;
+    for (size_t i = 0; i < sv_keys_count; i++)
+        names[i] = sv_keys[i].name;
+    const char *near = sv_nearest_name(path, names, sv_keys_count);
+    for (size_t i = 0; !near && i < sv_keys_count; i++) {
+        const char *dot = strrchr(names[i], '.');
+        if (!strcmp(dot ? dot + 1 : names[i], last))
+            near = names[i];
     }
     return near;
 }

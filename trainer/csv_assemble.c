@@ -107,22 +107,29 @@ static int assemble_numbers(assembly *a, size_t c)
     return 0;
 }
 
-/* The table's code of each of a part's texts; texts that only bad rows held get none. */
+static int32_t number_text(sv_levels *levels, const sv_csv_column *part, uint32_t text)
+{
+    uint32_t start = text ? part->ends[text - 1] : 0;
+    return sv_levels_add(levels, part->bytes + start, part->ends[text] - start);
+}
+
+/* The table's code of each of a part's texts, in order of first appearance in the rows that were kept: where rows were left out the rows are asked. */
 static int number_texts(sv_levels *levels, int32_t *map, const sv_csv_column *part, const sv_csv_piece *piece)
 {
-    unsigned char *used = piece->n_bad ? sv_calloc(part->n_texts + 1, 1) : NULL;
-    if (piece->n_bad && !used)
-        return SV_E_MEMORY;
-    for (size_t i = 0; used && i < piece->n_rows; i++)
-        used[code_at(part, i)] = 1;
-    int code = 0;
-    for (uint32_t t = 0; t < part->n_texts && !code; t++) {
-        uint32_t start = t ? part->ends[t - 1] : 0;
-        map[t] = used && !used[t] ? 0 : sv_levels_add(levels, part->bytes + start, part->ends[t] - start);
-        code = map[t] < 0 ? map[t] : 0;
+    int32_t bad = 0;
+    if (!piece->n_bad) {
+        for (uint32_t t = 0; t < part->n_texts && bad >= 0; t++)
+            bad = map[t] = number_text(levels, part, t);
+        return bad < 0 ? bad : 0;
     }
-    sv_free(used);
-    return code;
+    for (uint32_t t = 0; t < part->n_texts; t++)
+        map[t] = -1;
+    for (size_t i = 0; i < piece->n_rows && bad >= 0; i++) {
+        uint32_t t = code_at(part, i);
+        if (map[t] < 0)
+            bad = map[t] = number_text(levels, part, t);
+    }
+    return bad < 0 ? bad : 0;
 }
 
 static void copy_codes(void *out, sv_store store, size_t at, const sv_csv_column *part, size_t n, const int32_t *map)

@@ -31,13 +31,39 @@ static int refuse(sv_csv_worker *w, const sv_csv_field *field, const char *text,
     return 1;
 }
 
-void sv_csv_make_real(sv_csv_cells *cells, size_t n_rows)
+/* Row `row` is the first that is no whole number. */
+void sv_csv_make_real(sv_csv_cells *cells, size_t row)
 {
-    for (size_t i = 0; i < n_rows && !cells->is_real; i++) {
+    if (cells->is_real)
+        return;
+    for (size_t i = 0; i < row; i++) {
         double value = (double)cells->at.whole[i];
         memcpy(&cells->at.real[i], &value, sizeof value);
     }
     cells->is_real = 1;
+    cells->real_row = row;
+}
+
+/* Row n_rows is bad: what it alone did to the columns is undone. */
+void sv_csv_forget_row(sv_csv_worker *w)
+{
+    for (size_t f = 0; f < w->plan->n_fields; f++) {
+        sv_csv_cells *cells = &w->cells[f];
+        size_t *marks[] = {&cells->missing_row, &cells->fraction_row, &cells->text_row};
+        for (size_t m = 0; m < sizeof marks / sizeof *marks; m++)
+            if (*marks[m] == w->n_rows)
+                *marks[m] = SV_CSV_NEVER;
+        size_t exact = 0;
+        while (cells->is_real && cells->real_row == w->n_rows && exact < w->n_rows && fabs(cells->at.real[exact]) <= 0x1p53)
+            exact++;
+        if (!cells->is_real || cells->real_row != w->n_rows || exact < w->n_rows) /* larger ones stay doubles */
+            continue;
+        for (size_t i = 0; i < w->n_rows; i++) {
+            int64_t value = (int64_t)cells->at.real[i];
+            memcpy(&cells->at.whole[i], &value, sizeof value);
+        }
+        cells->is_real = 0;
+    }
 }
 
 static void put_real(sv_csv_worker *w, sv_csv_cells *cells, double value)
@@ -56,7 +82,7 @@ static void put_whole(sv_csv_worker *w, sv_csv_cells *cells, int64_t value)
 
 static int put_missing(sv_csv_worker *w, sv_csv_cells *cells)
 {
-    cells->has_missing = 1;
+    sv_csv_mark(&cells->missing_row, w->n_rows);
     put_real(w, cells, NAN);
     return 0;
 }
@@ -74,13 +100,10 @@ static int put_number(sv_csv_worker *w, const sv_csv_field *field, sv_csv_cells 
     if (sv_parse_double(text, length, &real) || (field->declared && field->type == SV_LONG && !isnan(real))) {
         if (field->declared)
             return refuse(w, field, text, length);
-        cells->needs_text = 1;
+        sv_csv_mark(&cells->text_row, w->n_rows);
         real = NAN;
     }
-    if (isnan(real))
-        cells->has_missing = 1;
-    else
-        cells->has_fraction = 1;
+    sv_csv_mark(isnan(real) ? &cells->missing_row : &cells->fraction_row, w->n_rows);
     put_real(w, cells, real);
     return 0;
 }
@@ -106,7 +129,7 @@ static int put_date(sv_csv_worker *w, const sv_csv_field *field, sv_csv_cells *c
     int64_t days;
     if (is_missing(w->plan, text, length))
         return put_missing(w, cells);
-    if (sv_date_parse(&days, text, length, w->plan->options->date_format))
+    if (sv_date_scan(&days, text, length, w->plan->options->date_format))
         return refuse(w, field, text, length);
     put_whole(w, cells, days);
     return 0;

@@ -97,7 +97,7 @@ static int make_names(sv_csv_header *header, const header_reader *r, int has_hea
     for (size_t i = 0; i < r->n_cells; i++) {
         names[i] = text;
         if (!has_header)
-            snprintf(text, 8, "c%zu", i + 1);
+            snprintf(text, 8, "c%hu", (unsigned short)(i + 1)); /* at most COLUMNS_MAX */
         text += strlen(text) + 1;
     }
     header->names = names;

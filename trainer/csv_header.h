@@ -2,7 +2,7 @@
 #ifndef SV_CSV_HEADER_H
 #define SV_CSV_HEADER_H
 
-#include "csv.h"
+#include "csv_read.h"
 
 typedef struct sv_csv_header {
     char **names; /* (n_names), in one block: sv_free() */

@@ -93,9 +93,9 @@ int sv_csv_pack(sv_csv_worker *w)
     for (size_t f = 0; f < n_fields && !code; f++) {
         sv_csv_column *column = &piece->columns[f];
         const sv_csv_cells *cells = &w->cells[f];
-        column->has_missing = cells->has_missing;
-        column->has_fraction = cells->has_fraction;
-        column->needs_text = cells->needs_text;
+        column->has_missing = cells->missing_row != SV_CSV_NEVER;
+        column->has_fraction = cells->fraction_row != SV_CSV_NEVER;
+        column->needs_text = cells->text_row != SV_CSV_NEVER;
         if (w->plan->fields[f].kind == SV_CSV_TEXT)
             code = pack_codes(column, cells, w->n_rows);
         else if (w->plan->fields[f].kind != SV_CSV_SKIP)

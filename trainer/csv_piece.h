@@ -2,7 +2,7 @@
 #ifndef SV_CSV_PIECE_H
 #define SV_CSV_PIECE_H
 
-#include "csv.h"
+#include "csv_read.h"
 #include "csv_dictionary.h"
 
 #include <csv.h>
@@ -29,6 +29,8 @@ typedef struct sv_csv_plan {
     uint64_t first_row;      /* where the first row begins: behind the header */
 } sv_csv_plan;
 
+#define SV_CSV_NEVER SIZE_MAX
+
 /* One column's cells of the piece at work, wide. */
 typedef struct sv_csv_cells {
     union {
@@ -36,9 +38,10 @@ typedef struct sv_csv_cells {
         double *real;
         int32_t *code;
     } at; /* (capacity) */
-    int is_real;     /* the numbers so far are doubles */
-    int has_missing, has_fraction;
-    int needs_text;  /* a cell is no number and the type was not declared */
+    int is_real; /* the numbers so far are doubles */
+    /* The first row with each; SV_CSV_NEVER: none. So that a row which turns out bad can be forgotten. */
+    size_t real_row, missing_row, fraction_row;
+    size_t text_row; /* a cell is no number and the type was not declared */
     sv_csv_dictionary dictionary;
 } sv_csv_cells;
 
@@ -47,6 +50,13 @@ typedef struct sv_csv_bad {
     uint64_t offset; /* of the row in the file */
     char text[160];
 } sv_csv_bad;
+
+/* Notes the first row with something. */
+static inline void sv_csv_mark(size_t *first, size_t row)
+{
+    if (*first == SV_CSV_NEVER)
+        *first = row;
+}
 
 /* What a piece became. */
 typedef struct sv_csv_column {
@@ -88,11 +98,11 @@ typedef struct sv_csv_worker {
 
 /* csv_cell.c. Put a cell's text into row n_rows of a field: 0, 1 when it is not what the field takes (why says so), SV_E_MEMORY. Padding behind text can be read. */
 int sv_csv_put(sv_csv_worker *worker, size_t field, const char *text, size_t length);
-void sv_csv_make_real(sv_csv_cells *cells, size_t n_rows);
+void sv_csv_make_real(sv_csv_cells *cells, size_t row);
+void sv_csv_forget_row(sv_csv_worker *worker);
 
 /* csv_slow.c. Reads the row that begins at text by libcsv: *used bytes, 0 when the row goes on behind text[0..length) (unless at_end). A kept row raises n_rows. */
 int sv_csv_slow_row(sv_csv_worker *worker, const char *text, size_t length, int at_end, uint64_t offset, size_t *used);
-void sv_csv_bad_row(sv_csv_worker *worker, uint64_t offset);
 
 /* csv_scan.c. Parses all rows that begin in piece number i into *piece; start: where its first row begins, UINT64_MAX to find it. */
 int sv_csv_scan_piece(sv_csv_worker *worker, sv_csv_piece *piece, size_t i, uint64_t start);

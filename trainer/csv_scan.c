@@ -85,7 +85,7 @@ static inline const char *scan_number(sv_csv_cells *cells, size_t row, const cha
     if (!plan->ends[(unsigned char)*p] || length - 1 >= 18 || value > (UINT64_C(1) << 53))
         return NULL;
     double real = (double)value / powers[decimals];
-    cells->has_fraction = 1;
+    sv_csv_mark(&cells->fraction_row, row);
     if (!cells->is_real)
         sv_csv_make_real(cells, row);
     cells->at.real[row] = negative ? -real : real;
@@ -234,7 +234,8 @@ static void begin_piece(sv_csv_worker *w, sv_csv_piece *piece)
     w->n_rows = w->n_seen = 0;
     for (size_t f = 0; f < w->plan->n_fields; f++) {
         sv_csv_cells *cells = &w->cells[f];
-        cells->is_real = cells->has_missing = cells->has_fraction = cells->needs_text = 0;
+        cells->is_real = 0;
+        cells->real_row = cells->missing_row = cells->fraction_row = cells->text_row = SV_CSV_NEVER;
         sv_csv_dictionary_clear(&cells->dictionary);
     }
 }

@@ -38,9 +38,10 @@ static void take_row(int terminator, void *context)
     ((sv_csv_worker *)context)->row_done = 1;
 }
 
-void sv_csv_bad_row(sv_csv_worker *w, uint64_t offset)
+static void note_bad_row(sv_csv_worker *w, uint64_t offset)
 {
     sv_csv_piece *piece = w->piece;
+    sv_csv_forget_row(w);
     if (piece->n_bad < SV_CSV_BAD_SHOWN) {
         sv_csv_bad *bad = &piece->bad[piece->n_bad];
         bad->row = w->n_seen;
@@ -105,7 +106,7 @@ int sv_csv_slow_row(sv_csv_worker *w, const char *text, size_t length, int at_en
     if (w->field != n_fields)
         snprintf(w->why, sizeof w->why, "expected %zu cells, got %zu", n_fields, w->field);
     if (w->why[0])
-        sv_csv_bad_row(w, offset);
+        note_bad_row(w, offset);
     else
         w->n_rows++;
     w->n_seen++;

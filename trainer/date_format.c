@@ -1,16 +1,8 @@
 #include "date_format.h"
+#include "date.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-int64_t sv_date_days(int64_t year, int month, int day)
-{
-    year -= month <= 2;
-    int64_t era = (year >= 0 ? year : year - 399) / 400;
-    int64_t of_era = year - era * 400, of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
 
 void sv_date_civil(int64_t days, int64_t *year, int *month, int *day)
 {
@@ -21,16 +13,6 @@ void sv_date_civil(int64_t days, int64_t *year, int *month, int *day)
     *day = (int)(of_year - (153 * shifted + 2) / 5 + 1);
     *month = (int)(shifted < 10 ? shifted + 3 : shifted - 9);
     *year = year_of_era + era * 400 + (*month <= 2);
-}
-
-void sv_date_text(char out[16], int64_t days)
-{
-    int64_t year;
-    int month, day;
-    sv_date_civil(days, &year, &month, &day);
-    if (year < 0 || year > 9999)
-        year = 0;
-    snprintf(out, 16, "%04d-%02d-%02d", (int)year, month, day);
 }
 
 static int digits(const char **at, const char *end, int least, int most, int *value)
@@ -56,7 +38,7 @@ static int month_name(const char **at, const char *end, int *month)
     return -1;
 }
 
-int sv_date_parse(int64_t *days, const char *text, size_t length, const char *format)
+int sv_date_scan(int64_t *days, const char *text, size_t length, const char *format)
 {
     const char *at = text, *end = text + length;
     int year = 1970, month = 1, day = 1, ignored, wrong = 0;

@@ -6,13 +6,9 @@
 #include <stdint.h>
 
 /* The whole of text[0..length) as days since 1970-01-01; the time of day is checked and dropped. 0, or -1 when it is no such date (1 … 9999). */
-int sv_date_parse(int64_t *days, const char *text, size_t length, const char *format);
+int sv_date_scan(int64_t *days, const char *text, size_t length, const char *format);
 
-/* Days since 1970-01-01 of a day in the proleptic Gregorian calendar, and back (Howard Hinnant, "chrono-compatible low-level date algorithms"). */
-int64_t sv_date_days(int64_t year, int month, int day);
+/* The civil date of a day since 1970-01-01: the inverse of date.h's sv_date_days (Howard Hinnant, "chrono-compatible low-level date algorithms"). */
 void sv_date_civil(int64_t days, int64_t *year, int *month, int *day);
-
-/* YYYY-MM-DD into out (11 bytes at least); years 0 … 9999. */
-void sv_date_text(char out[16], int64_t days);
 
 #endif

@@ -1,11 +1,11 @@
-/* csv.h: CSV files as a table of narrow columns. libcsv (not strict) says what the bytes mean; rows of the common shape are scanned by csv_scan.c, all others go
+/* csv_read.h: CSV files as a table of narrow columns. libcsv (not strict) says what the bytes mean; rows of the common shape are scanned by csv_scan.c, all others go
    through libcsv itself, and a test compares the two. Leaves out: where bytes come from (source.h), writing.
 
    How. A file is cut into pieces of equal size whatever the number of threads. Each piece is parsed into narrow columns and its own dictionaries of texts; where a
    piece begins is guessed (behind the first line end) and checked afterwards against where the piece before it really ended, so that a line end inside quotes costs
    time, never correctness. Then the pieces are put one behind the other, their texts numbered in order of first appearance. */
-#ifndef SV_CSV_H
-#define SV_CSV_H
+#ifndef SV_CSV_READ_H
+#define SV_CSV_READ_H
 
 #include "config.h"
 #include "source.h"

@@ -1,5 +1,5 @@
-/* csv.c: the order of things: headers, a look at the beginning for types, all pieces in parallel, the check that they meet, the table. */
-#include "csv.h"
+/* csv_read.c: the order of things: headers, a look at the beginning for types, all pieces in parallel, the check that they meet, the table. */
+#include "csv_read.h"
 #include "alloc.h"
 #include "csv_assemble.h"
 #include "csv_header.h"
