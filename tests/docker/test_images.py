@@ -1,0 +1,128 @@
+"""The images as a platform sees them: small, no shell, no root, PORT and SIGTERM obeyed, up in a moment. Run by scripts/test-containers."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import uuid
+
+import pytest
+from mlflow_server import free_port
+
+SERVE, TRAIN = "solvent_serve", "solvent_train"
+MEGABYTE = 1_000_000
+COLD_START_LIMIT_S = 0.3
+
+
+def docker(*words, check=True, **options):
+    done = subprocess.run(["docker", *map(str, words)], capture_output=True, text=True, timeout=300, **options)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def inspect(image):
+    return json.loads(docker("image", "inspect", image).stdout)[0]
+
+
+def answers(address):
+    try:
+        with urllib.request.urlopen(address, timeout=2) as reply:
+            return reply.status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory, solvent, run_command, source_root):
+    """A trained package in a folder that any user may read."""
+    folder = tmp_path_factory.mktemp("trained")
+    run_command([solvent, "train", "configs/cashflow.yaml", "--no-tracking", "--output", folder], cwd=source_root)
+    home = next(folder.glob("**/pipeline.json")).parent
+    for path in (home, *home.parents):
+        if path == pathlib.Path("/"):
+            break
+        if os.access(path, os.W_OK) and path.stat().st_uid == os.getuid():
+            path.chmod(path.stat().st_mode | 0o055)
+    return home
+
+
+@pytest.fixture
+def serving(package):
+    """serving(**environment) starts a read-only container on a free host port -> (name, address, seconds to the first answer)."""
+    names = []
+
+    def start(port=8080, *arguments):
+        name, host_port = f"solvent-test-{uuid.uuid4().hex[:8]}", free_port()
+        names.append(name)
+        began = time.perf_counter()
+        docker("run", "--detach", "--name", name, "--read-only", "--cap-drop", "ALL", "--publish", f"127.0.0.1:{host_port}:{port}",
+               "--env", f"PORT={port}", "--volume", f"{package}:/model:ro", SERVE, "--model", "/model", *arguments)  # fmt: skip
+        address = f"http://127.0.0.1:{host_port}"
+        while not answers(address + "/health"):
+            assert time.perf_counter() - began < 30, docker("logs", name, check=False)
+            time.sleep(0.005)
+        return name, address, time.perf_counter() - began
+
+    yield start
+    for name in names:
+        docker("rm", "--force", name, check=False)
+
+
+def test_sizes():
+    sizes = {image: inspect(image)["Size"] / MEGABYTE for image in (SERVE, TRAIN)}
+    print(sizes)
+    assert sizes[SERVE] <= 30 and sizes[TRAIN] <= 150, sizes
+
+
+def test_serve_has_no_shell_and_no_root():
+    configuration = inspect(SERVE)["Config"]
+    assert configuration["User"] == "65532:65532" and configuration["Healthcheck"]["Test"] == ["CMD", "/healthcheck"]
+    for shell in ("/bin/sh", "/bin/bash", "/bin/busybox"):
+        assert docker("run", "--rm", "--entrypoint", shell, SERVE, "-c", "true", check=False).returncode == 127
+
+
+def test_answers_a_prediction_read_only_and_without_capabilities(serving, package):
+    _, address, _ = serving()
+    example = json.loads((package / "input_example.json").read_text())
+    row = json.dumps(dict(zip(example["columns"], example["data"][0]))).encode()
+    request = urllib.request.Request(address + "/predict", row, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=5) as reply:
+        answer = json.load(reply)
+    assert any(name.endswith("_probability") and 0 <= value <= 1 for name, value in answer.items())
+
+
+def test_port_is_obeyed_and_the_health_check_sees_it(serving):
+    name, address, _ = serving(9123)
+    assert answers(address + "/ping")
+    assert docker("exec", name, "/healthcheck").returncode == 0
+    assert docker("exec", "--env", "PORT=9124", name, "/healthcheck", check=False).returncode == 1
+
+
+def test_sigterm_ends_it_within_ten_seconds_with_0(serving):
+    name, _, _ = serving()
+    began = time.monotonic()
+    docker("stop", "--time", "10", name)
+    assert time.monotonic() - began < 5
+    assert json.loads(docker("inspect", name).stdout)[0]["State"]["ExitCode"] in (0, 128 + signal.SIGTERM)
+
+
+def test_cold_start(serving):
+    """From `docker run` to the first answer, best of five; the engine's own share is what an empty container takes."""
+    seconds = [serving()[2] for _ in range(5)]
+    print("to the first answer, s:", seconds)
+    assert min(seconds) <= COLD_START_LIMIT_S, seconds
+
+
+def test_train_image_trains_without_root(tmp_path):
+    tmp_path.chmod(0o777)
+    docker("run", "--rm", "--volume", f"{tmp_path}:/out", TRAIN, "train", "configs/cashflow.yaml", "--no-tracking", "--output", "/out/trained")
+    assert list(tmp_path.glob("**/pipeline.json"))
+
+
+def test_train_image_has_the_other_commands():
+    assert docker("run", "--rm", "--entrypoint", "mlflowc", TRAIN, "--version").stdout.strip()
+    assert "mpirun" in docker("run", "--rm", "--entrypoint", "mpirun", TRAIN, "--version").stdout
