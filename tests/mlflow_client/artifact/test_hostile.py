@@ -1,0 +1,121 @@
+"""Servers that lie, break off and answer nonsense: one clear message, nothing outside the folder, nothing partial visible."""
+
+import json
+import os
+import urllib.parse
+
+import pytest
+
+DATA = os.urandom(2_000_000)
+
+
+def listing(*files):
+    return json.dumps({"files": [{"path": name, "is_dir": is_dir, "file_size": size} for name, is_dir, size in files]})
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil", "..", ".", "a\\b", "a/b", "", "a\nb", "x" * 300])
+def test_a_listing_cannot_leave_its_folder(tool, scripted, tmp_path, contents, name):
+    server = scripted(lambda h: h.say(200, listing((name, False, 3)) if "path=" in h.path else "bad"))
+    done = tool("download", server.uri + "/art", tmp_path / "out", expect=1)
+    assert done.stderr.startswith(b"MLF_E_REPLY") and contents(tmp_path) == {}
+
+
+def test_folders_without_end(tool, scripted, tmp_path, contents):
+    server = scripted(lambda h: h.say(200, listing(("a", True, 0))))
+    done = tool("download", server.uri + "/art", tmp_path / "out", expect=1)
+    assert b"nested deeper" in done.stderr and contents(tmp_path) == {}
+
+
+def test_a_link_inside_the_folder_is_not_followed(tool, scripted, tmp_path, contents):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out" / "sub").symlink_to(tmp_path / "elsewhere")
+
+    def script(h):
+        folder = urllib.parse.parse_qs(urllib.parse.urlsplit(h.path).query, keep_blank_values=True).get("path")
+        h.say(200, "evil" if folder is None else listing(("file", False, 4)) if folder == ["sub"] else listing(("sub", True, 0)))
+
+    done = tool("download", scripted(script).uri + "/art", tmp_path / "out", expect=1)
+    assert done.stderr.startswith(b"MLF_E_IO") and contents(tmp_path / "elsewhere") == {}
+    assert sorted(os.listdir(tmp_path / "out")) == ["sub"]
+
+
+@pytest.mark.parametrize("body", ["[]", "<html>", '{"files": 3}', '{"files": [3]}', '{"files": [{"path": 3}]}', "{", "[" * 100000])
+def test_a_listing_that_is_none(tool, scripted, tmp_path, body):
+    server = scripted(lambda h: h.say(200, body))
+    assert tool("download", server.uri + "/art", tmp_path / "out", expect=1).stderr.startswith(b"MLF_E_")
+    assert not (tmp_path / "out").exists()
+
+
+def ranged(h, data, headers, upto):
+    """Sends data from the offset asked for, but at most `upto` bytes of it before it hangs up."""
+    begin = int((h.headers.get("Range") or "bytes=0-").split("=")[1].rstrip("-"))
+    part = data[begin : begin + upto]
+    more = {"Content-Range": f"bytes {begin}-{len(data) - 1}/{len(data)}"} if begin else {}
+    (h.cut if len(part) < len(data) - begin else lambda _, body, headers, status: h.say(status, body, headers))(len(data) - begin, part, {**headers, **more}, 206 if begin else 200)
+
+
+def test_a_cut_download_goes_on_where_it_broke(tool, scripted):
+    server = scripted(lambda h: ranged(h, DATA, {"ETag": '"v1"'}, 300_000))
+    assert tool("cat", server.uri + "/file.bin").stdout == DATA
+    assert [r[2].get("Range") for r in server.requests][-1] == "bytes=1800000-"
+
+
+def test_a_server_without_ranges_begins_again(tool, scripted):
+    tries = []
+
+    def script(h):
+        tries.append(1)
+        h.cut(len(DATA), DATA[:700_000]) if len(tries) < 3 else h.say(200, DATA)
+
+    assert tool("cat", scripted(script).uri + "/file.bin").stdout == DATA
+
+
+def test_a_file_that_changes_meanwhile(tool, scripted, tmp_path, contents):
+    def script(h):
+        if "path=" in h.path:
+            return h.say(200, "{}")
+        ranged(h, DATA, {"ETag": f'"{len(server.requests)}"'}, 300_000)
+
+    server = scripted(script)
+    done = tool("download", server.uri + "/file.bin", tmp_path / "out", expect=1)
+    assert done.stderr.startswith(b"MLF_E_INTEGRITY") and contents(tmp_path) == {} and not (tmp_path / "out").exists()
+
+
+def test_always_cut(tool, scripted, tmp_path, contents):
+    server = scripted(lambda h: h.say(200, "{}") if "path=" in h.path else h.cut(1000, b"x" * 10) if "Range" not in h.headers else h.cut(990, b""))
+    done = tool("download", server.uri + "/file.bin", tmp_path / "out", expect=1)
+    assert done.stderr.startswith(b"MLF_E_") and contents(tmp_path) == {}
+
+
+def test_one_bad_file_leaves_no_other(tool, scripted, tmp_path, contents):
+    def script(h):
+        if "path=" in h.path:
+            return h.say(200, listing(("good", False, 4), ("bad", False, 4)))
+        h.say(200, "good") if h.path.endswith("good") else h.say(403, "no")
+
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("stays")
+    assert tool("download", scripted(script).uri + "/art", tmp_path / "out", expect=1).stderr.startswith(b"MLF_E_AUTH")
+    assert contents(tmp_path) == {"out/mine": b"stays"}
+
+
+def test_an_upload_that_is_cut_is_sent_again(tool, scripted, tmp_path):
+    tries = []
+
+    def script(h):
+        tries.append(len(h.body))
+        h.say(503 if len(tries) < 3 else 200)
+
+    (tmp_path / "file.bin").write_bytes(DATA)
+    tool("upload", tmp_path / "file.bin", scripted(script).uri + "/art")
+    assert tries == [len(DATA)] * 3
+
+
+def test_credentials_go_to_the_tracking_server_alone(tool, scripted):
+    other = scripted(lambda h: h.say(200, "data"))
+    tracking = scripted(lambda h: h.say(200, "data"))
+    env = {"MLFLOW_TRACKING_URI": tracking.uri, "MLFLOW_TRACKING_TOKEN": "s3cret"}
+    tool("cat", other.uri + "/x", env=env)
+    tool("cat", "mlflow-artifacts:/x", env=env)
+    assert "Authorization" not in other.requests[0][2] and tracking.requests[0][2]["Authorization"] == "Bearer s3cret"
