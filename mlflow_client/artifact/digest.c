@@ -20,6 +20,15 @@ failed:
     return mlf_error_set(error, MLF_E_MEMORY, "MD5 or SHA-256 cannot be had from libcrypto");
 }
 
+void mlf_digest_only(mlf_digest *digest, int kinds)
+{
+    digest->kinds &= kinds;
+    if (!(kinds & MLF_DIGEST_MD5)) {
+        EVP_MD_CTX_free(digest->md5);
+        digest->md5 = NULL;
+    }
+}
+
 void mlf_digest_add(mlf_digest *digest, const void *bytes, size_t length)
 {
     digest->bytes += (int64_t)length;

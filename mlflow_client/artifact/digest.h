@@ -18,6 +18,7 @@ typedef struct mlf_digest {
 } mlf_digest;
 
 int mlf_digest_begin(mlf_digest *digest, int kinds, mlf_error *error);
+void mlf_digest_only(mlf_digest *digest, int kinds); /* the others are not wanted after all */
 void mlf_digest_add(mlf_digest *digest, const void *bytes, size_t length);
 void mlf_digest_md5(mlf_digest *digest, unsigned char out[16]);       /* ends that kind */
 void mlf_digest_sha256(mlf_digest *digest, unsigned char out[32]);    /* ends that kind */

@@ -1,14 +1,15 @@
 #include "store.h"
 
 #include "alloc.h"
+#include "client.h"
 #include "client_error.h"
-#include "clock.h"
 #include "digest.h"
+#include "retry.h"
 
 #include <string.h>
 #include <time.h>
 
-static const mlf_store_ops *const STORES[] = {&MLF_STORE_LOCAL, &MLF_STORE_PROXY};
+static const mlf_store_ops *const STORES[] = {&MLF_STORE_LOCAL, &MLF_STORE_PROXY, &MLF_STORE_S3};
 
 /* 1 when scheme is one of the words. */
 static int has_word(const char *words, const char *scheme)
@@ -110,8 +111,6 @@ void mlf_store_progress(mlf_store *store, int64_t bytes)
 
 /* ---- fetching: go on where it broke, then check ---- */
 
-enum { MAX_RESUMES = 8 }; /* in a row without a single new byte */
-
 struct fetch {
     mlf_digest digest;
     mlf_bytes_fn *each;
@@ -124,8 +123,12 @@ struct fetch {
 static int pass_on(void *context, const void *bytes, size_t length, mlf_error *error)
 {
     struct fetch *fetch = context;
-    if (fetch->size_bytes && !fetch->digest.bytes)
-        *fetch->size_bytes = fetch->object->size_bytes;
+    const mlf_object *object = fetch->object;
+    if (!fetch->digest.bytes) {
+        if (fetch->size_bytes)
+            *fetch->size_bytes = object->size_bytes;
+        mlf_digest_only(&fetch->digest, (object->has_md5 ? MLF_DIGEST_MD5 : 0) | (object->has_crc32c ? MLF_DIGEST_CRC32C : 0));
+    }
     mlf_digest_add(&fetch->digest, bytes, length);
     int code = fetch->each(fetch->context, bytes, length, error);
     fetch->consumer_failed |= code != 0;
@@ -139,7 +142,7 @@ static int check_bytes(struct fetch *fetch, const mlf_object *object, const char
         return mlf_error_set(error, MLF_E_INTEGRITY, "%.300s %.300s: expected %lld bytes, got %lld", uri, path, (long long)object->size_bytes, (long long)fetch->digest.bytes);
     if (object->has_crc32c && fetch->digest.crc32c != object->crc32c)
         return mlf_error_set(error, MLF_E_INTEGRITY, "%.300s %.300s: expected the CRC32C %08x, got %08x", uri, path, object->crc32c, fetch->digest.crc32c);
-    if (!object->has_md5)
+    if (!object->has_md5 || !fetch->digest.md5)
         return 0;
     mlf_digest_md5(&fetch->digest, md5);
     if (!memcmp(md5, object->md5, sizeof md5))
@@ -150,11 +153,16 @@ static int check_bytes(struct fetch *fetch, const mlf_object *object, const char
     return mlf_error_set(error, MLF_E_INTEGRITY, "%.300s %.300s: expected the MD5 %s, got %s", uri, path, expected, got);
 }
 
-static void wait_before(int resume)
+/* As often in a row without a single new byte, and after such pauses, as the client retries any request. */
+static int may_resume(const mlf_store *store, int resume)
 {
-    int64_t ms = resume < 2 ? 0 : (int64_t)100 << (resume < 7 ? resume : 7);
+    const mlf_settings *settings = store->client ? &store->client->settings : NULL;
+    if (!settings || resume > settings->max_retries)
+        return 0;
+    int64_t ms = resume ? mlf_retry_wait_ms(settings, resume, 0.5) : 0;
     struct timespec pause = {ms / 1000, ms % 1000 * 1000000};
     nanosleep(&pause, NULL);
+    return 1;
 }
 
 int mlf_store_fetch(mlf_store *store, const char *path, int64_t *size_bytes, mlf_bytes_fn *each, void *context, mlf_error *error)
@@ -170,12 +178,11 @@ int mlf_store_fetch(mlf_store *store, const char *path, int64_t *size_bytes, mlf
             break;
         if (fetch.digest.bytes > before)
             resume = 0;
-        if (fetch.consumer_failed || !attempt.retriable || !fetch.digest.bytes || resume >= MAX_RESUMES) {
-            code = got;
-            if (error && !error->code)
-                *error = attempt;
-        } else
-            wait_before(resume);
+        if (!fetch.consumer_failed && attempt.retriable && fetch.digest.bytes && may_resume(store, resume))
+            continue;
+        code = got;
+        if (error && !error->code)
+            *error = attempt;
     }
     if (!code)
         code = check_bytes(&fetch, &object, store->uri, path, error);

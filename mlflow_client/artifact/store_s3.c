@@ -1,0 +1,212 @@
+/* store_s3.c: s3://bucket/prefix, at Amazon's or at an endpoint of its own (MinIO, Ceph, R2…). Signed by sigv4.c with what aws_keys.c finds. */
+#include "alloc.h"
+#include "client_error.h"
+#include "digest.h"
+#include "parallel.h"
+#include "s3.h"
+#include "settings.h"
+#include "tree.h"
+#include "url.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+enum { MAX_PAGES = 1000, DELETE_THREADS = 4 };
+
+static void s3_free(mlf_s3 *s3)
+{
+    if (!s3)
+        return;
+    sv_free(s3->bucket);
+    sv_free(s3->prefix);
+    sv_free(s3->region);
+    sv_free(s3->endpoint);
+    mlf_aws_keys_free(&s3->keys);
+    pthread_mutex_destroy(&s3->lock);
+    sv_free(s3);
+}
+
+static void s3_close(mlf_store *store)
+{
+    s3_free(store->state);
+}
+
+/* The endpoint without slashes at its end; *out NULL for Amazon's own. */
+static int read_endpoint(char **out, mlf_error *error)
+{
+    static const char *const names[] = {"MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"};
+    const char *found = NULL;
+    for (size_t i = 0; !found && i < sizeof names / sizeof *names; i++)
+        found = mlf_env(names[i]);
+    *out = NULL;
+    if (!found)
+        return 0;
+    if (!mlf_url_origin_length(found))
+        return mlf_error_set(error, MLF_E_ARGUMENT, "the S3 endpoint '%.200s' is no http(s) address", found);
+    size_t length = strlen(found);
+    while (found[length - 1] == '/')
+        length--;
+    *out = sv_strndup(found, length);
+    return *out ? 0 : mlf_error_memory(error);
+}
+
+/* A bucket's name can be a part of the host's when it is a DNS label; with dots the certificate would not match. */
+static int is_label(const char *bucket)
+{
+    for (const char *p = bucket; *p; p++)
+        if (!islower((unsigned char)*p) && !isdigit((unsigned char)*p) && *p != '-')
+            return 0;
+    return 1;
+}
+
+static int check_bucket(const mlf_store *store, const char *bucket, mlf_error *error)
+{
+    size_t length = strlen(bucket);
+    if (length < 1 || length > 255 || strspn(bucket, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != length)
+        return mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: expected s3://bucket/path", store->uri);
+    return 0;
+}
+
+static int s3_open(mlf_store *store, const mlf_uri *uri, mlf_error *error)
+{
+    const char *style = mlf_env("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE"), *path = uri->path + strspn(uri->path, "/");
+    size_t length = strlen(path);
+    int code = check_bucket(store, uri->authority, error);
+    mlf_s3 *s3 = code ? NULL : sv_calloc(1, sizeof *s3);
+    if (!s3)
+        return code ? code : mlf_error_memory(error);
+    while (length && path[length - 1] == '/')
+        length--;
+    pthread_mutex_init(&s3->lock, NULL);
+    s3->keys = (mlf_aws_keys)MLF_AWS_KEYS_INIT;
+    s3->bucket = sv_strdup(uri->authority);
+    s3->prefix = sv_strndup(path, length);
+    s3->region = mlf_aws_region();
+    code = s3->bucket && s3->prefix && s3->region ? read_endpoint(&s3->endpoint, error) : mlf_error_memory(error);
+    if (!code)
+        code = mlf_env_flag(&s3->insecure_tls, "MLFLOW_S3_IGNORE_TLS", 0, error);
+    s3->path_style = style && !strcasecmp(style, "path") ? 1 : style && !strcasecmp(style, "virtual") ? 0 : s3->endpoint || !is_label(uri->authority);
+    store->state = s3;
+    if (code)
+        s3_free(s3);
+    return code;
+}
+
+char *mlf_s3_key(const mlf_s3 *s3, const char *path, mlf_error *error)
+{
+    char *key = mlf_uri_join(s3->prefix, path);
+    if (!key)
+        mlf_error_memory(error);
+    return key;
+}
+
+/* ---- listing ---- */
+
+static int page_query(sv_buffer *query, const char *prefix, const char *token)
+{
+    return (token && (sv_buffer_text(query, "continuation-token=") || mlf_url_encode(query, token, 0) || sv_buffer_byte(query, '&'))) ||
+           sv_buffer_text(query, "delimiter=%2F&encoding-type=url&list-type=2&prefix=") || mlf_url_encode(query, prefix, 0);
+}
+
+static int s3_list(mlf_store *store, const char *path, mlf_entry_fn *each, void *context, mlf_error *error)
+{
+    char *key = mlf_s3_key(store->state, path, error), *prefix = key && *key ? mlf_uri_join(key, "") : key, *token = NULL;
+    sv_buffer folder = SV_BUFFER_INIT(0), query = SV_BUFFER_INIT(0);
+    mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
+    int code = !prefix || sv_buffer_text(&folder, prefix) || (*prefix && sv_buffer_byte(&folder, '/')) ? mlf_error_memory(error) : 0;
+    for (int page = 0; !code; page++) {
+        char *next = NULL;
+        sv_buffer_clear(&query);
+        if (page_query(&query, folder.data ? folder.data : "", token))
+            code = mlf_error_memory(error);
+        const mlf_s3_request request = {.method = "GET", .key = "", .query = query.data};
+        if (!code)
+            code = mlf_s3_call(store, &request, &reply, error);
+        if (!code)
+            code = mlf_s3_read_listing(reply.body.data ? reply.body.data : "", reply.body.size, folder.data ? folder.data : "", each, context, &next, error);
+        if (!code && next && (page == MAX_PAGES || (token && !strcmp(token, next))))
+            code = mlf_error_set(error, MLF_E_REPLY, "%.300s: a listing without end", store->uri);
+        sv_free(token);
+        token = next;
+        if (!token)
+            break;
+    }
+    if (prefix != key)
+        sv_free(prefix);
+    sv_free(key);
+    sv_free(token);
+    sv_buffer_free(&folder);
+    sv_buffer_free(&query);
+    mlf_http_reply_free(&reply);
+    return code;
+}
+
+/* ---- files ---- */
+
+static int s3_get(mlf_store *store, const char *path, int64_t offset, mlf_object *object, mlf_bytes_fn *each, void *context, mlf_error *error)
+{
+    char *key = mlf_s3_key(store->state, path, error);
+    mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
+    const mlf_s3_request request = {.method = "GET", .key = key, .query = ""};
+    int code = key ? mlf_s3_download(store, &request, &reply, offset, object, each, context, error) : MLF_E_MEMORY;
+    mlf_http_reply_free(&reply);
+    sv_free(key);
+    return code;
+}
+
+static int remove_key(mlf_store *store, const char *path, mlf_error *error)
+{
+    char *key = mlf_s3_key(store->state, path, error);
+    mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
+    const mlf_s3_request request = {.method = "DELETE", .key = key, .query = ""};
+    mlf_error sent = MLF_ERROR_INIT;
+    int code = key ? mlf_s3_call(store, &request, &reply, &sent) : MLF_E_MEMORY;
+    if (code && reply.status == 404 && strstr(sent.message, "NoSuchKey"))
+        code = 0;
+    if (code && error && !error->code)
+        *error = sent;
+    mlf_http_reply_free(&reply);
+    sv_free(key);
+    return code;
+}
+
+struct removing {
+    mlf_store *store;
+    const mlf_leaves *leaves;
+};
+
+static int remove_one(void *context, size_t index, mlf_error *error)
+{
+    const struct removing *removing = context;
+    return remove_key(removing->store, removing->leaves->items[index].path, error);
+}
+
+static int s3_remove(mlf_store *store, const char *path, mlf_error *error)
+{
+    mlf_leaves leaves = {NULL, 0, 0};
+    struct removing removing = {store, &leaves};
+    const mlf_s3 *s3 = store->state;
+    int code = mlf_tree_walk(&leaves, store, path, error);
+    if (!code)
+        code = mlf_parallel(leaves.count, DELETE_THREADS, remove_one, &removing, error);
+    if (!code && (*path || *s3->prefix))
+        code = remove_key(store, path, error);
+    mlf_leaves_free(&leaves);
+    return code;
+}
+
+const mlf_store_ops MLF_STORE_S3 = {
+    .schemes = "s3 s3a",
+    .digests = MLF_DIGEST_MD5,
+    .open = s3_open,
+    .close = s3_close,
+    .list = s3_list,
+    .get = s3_get,
+    .put = mlf_s3_put,
+    .remove = s3_remove,
+    .begin = mlf_s3_begin,
+    .write = mlf_s3_write,
+    .commit = mlf_s3_commit,
+    .abort = mlf_s3_abort,
+};
