@@ -1,0 +1,417 @@
+/* encoders.c: one term for each value, by config.encode and its exceptions in encode.columns. */
+#include "encoders.h"
+
+#include "alloc.h"
+#include "design.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- statistics ---- */
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Calls f for each training row's value in order; the rows' mask and NaN are dealt with here. */
+typedef struct cursor {
+    const void *data;
+    sv_store store;
+    const uint8_t *parts;
+    uint8_t part;
+    size_t n_rows, first, n, at;
+    double block[512];
+} cursor;
+
+static int next_value(cursor *c, double *value)
+{
+    for (;; c->at++) {
+        if (c->at == c->n) {
+            c->first += c->n;
+            c->n = c->n_rows - c->first < 512 ? c->n_rows - c->first : 512;
+            c->at = 0;
+            if (c->n == 0) return 0;
+            sv_design_widen(c->block, c->data, c->store, c->first, c->n);
+        }
+        if (c->parts && c->parts[c->first + c->at] != c->part) continue;
+        *value = c->block[c->at++];
+        return 1;
+    }
+}
+
+/* Linear between neighbours, as numpy's default. */
+static double quantile(const double *sorted, size_t n, double q)
+{
+    double at = q * (double)(n - 1);
+    size_t low = (size_t)at;
+    return low + 1 < n ? sorted[low] + (at - (double)low) * (sorted[low + 1] - sorted[low]) : sorted[n - 1];
+}
+
+static void measure_order(sv_number_statistics *s, double *values, size_t n)
+{
+    qsort(values, n, sizeof *values, ascending);
+    s->median = quantile(values, n, 0.5);
+    s->quartile_low = quantile(values, n, 0.25);
+    s->quartile_high = quantile(values, n, 0.75);
+    size_t best = 0;
+    for (size_t i = 0, run = 0; i < n; i++) {
+        run = i > 0 && values[i] == values[i - 1] ? run + 1 : 1;
+        if (run > best) {
+            best = run;
+            s->most_frequent = values[i];
+        }
+    }
+}
+
+/* Present values of the part, collected. *out: (n), sv_free. */
+static int collect(double **out, size_t *n, const void *data, sv_store store, size_t n_rows, const uint8_t *parts, uint8_t part, sv_error *error)
+{
+    cursor c = {.data = data, .store = store, .parts = parts, .part = part, .n_rows = n_rows};
+    double value;
+    *n = 0;
+    *out = sv_array(n_rows ? n_rows : 1, sizeof **out);
+    if (!*out) return sv_error_set(error, SV_E_MEMORY, "encode: out of memory for %zu rows", n_rows);
+    while (next_value(&c, &value))
+        if (!isnan(value)) (*out)[(*n)++] = value;
+    return 0;
+}
+
+int sv_number_statistics_measure(sv_number_statistics *out, const void *data, sv_store store, size_t n_rows, const uint8_t *parts, uint8_t part, int sorted, sv_error *error)
+{
+    cursor c = {.data = data, .store = store, .parts = parts, .part = part, .n_rows = n_rows};
+    double value, sum = 0, squares = 0, correction = 0;
+    *out = (sv_number_statistics){.min = INFINITY, .max = -INFINITY, .median = NAN, .quartile_low = NAN, .quartile_high = NAN, .most_frequent = NAN};
+    while (next_value(&c, &value)) {
+        if (isnan(value)) {
+            out->n_missing++;
+            continue;
+        }
+        out->n_present++;
+        double next = sum + (value - correction); /* Kahan's sum: the mean does not depend on the number of rows */
+        correction = (next - sum) - (value - correction);
+        sum = next;
+        out->min = value < out->min ? value : out->min;
+        out->max = value > out->max ? value : out->max;
+    }
+    if (!out->n_present) return 0;
+    out->mean = sum / (double)out->n_present;
+    c = (cursor){.data = data, .store = store, .parts = parts, .part = part, .n_rows = n_rows};
+    while (next_value(&c, &value))
+        if (!isnan(value)) squares += (value - out->mean) * (value - out->mean);
+    out->deviation = sqrt(squares / (double)out->n_present);
+    if (!sorted) return 0;
+    double *values;
+    size_t n;
+    int rc = collect(&values, &n, data, store, n_rows, parts, part, error);
+    if (!rc) measure_order(out, values, n);
+    sv_free(values);
+    return rc;
+}
+
+/* ---- what to do with a column ---- */
+
+typedef enum way { WAY_DEFAULT, WAY_NUMBER, WAY_ONE_HOT, WAY_ORDINAL, WAY_HASH, WAY_BINS, WAY_SPLINE } way;
+
+typedef struct treatment {
+    way way;
+    sv_encode_numbers numbers;
+    size_t count; /* bins, knots, buckets */
+} treatment;
+
+static const struct {
+    const char *name;
+    way way;
+    sv_encode_numbers numbers;
+    size_t least, most; /* of the count; 0: takes none */
+} ways[] = {
+    {"standardize", WAY_NUMBER, SV_ENCODE_NUMBERS_STANDARDIZE, 0, 0},
+    {"min_max", WAY_NUMBER, SV_ENCODE_NUMBERS_MIN_MAX, 0, 0},
+    {"robust", WAY_NUMBER, SV_ENCODE_NUMBERS_ROBUST, 0, 0},
+    {"none", WAY_NUMBER, SV_ENCODE_NUMBERS_NONE, 0, 0},
+    {"one_hot", WAY_ONE_HOT, 0, 0, 0},
+    {"ordinal", WAY_ORDINAL, 0, 0, 0},
+    {"hash", WAY_HASH, 0, 2, 1 << 20},
+    {"bins", WAY_BINS, 0, 2, 1000},
+    {"spline", WAY_SPLINE, 0, 3, 50},
+};
+
+static int read_treatment(treatment *t, const sv_config *config, const sv_entry *entry, sv_error *error)
+{
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        size_t length = strlen(ways[i].name);
+        if (strncmp(entry->value, ways[i].name, length) != 0) continue;
+        const char *rest = entry->value + length;
+        char *end = NULL;
+        *t = (treatment){ways[i].way, ways[i].numbers, 0};
+        if (!ways[i].most && !*rest) return 0;
+        if (!ways[i].most || *rest != '(') continue;
+        unsigned long count = strtoul(rest + 1, &end, 10);
+        if (end == rest + 1 || strcmp(end, ")") != 0) continue;
+        if (count < ways[i].least || count > ways[i].most)
+            return sv_error_set(error, SV_E_CONFIG, "%s:%d:%d: in 'encode.columns.%s': expected %s(%zu … %zu), got %s", config->path ? config->path : "config", entry->line,
+                                entry->column, entry->key, ways[i].name, ways[i].least, ways[i].most, entry->value);
+        t->count = count;
+        return 0;
+    }
+    sv_error_set(error, SV_E_CONFIG, "%s:%d:%d: in 'encode.columns.%s': no such encoder: %s", config->path ? config->path : "config", entry->line, entry->column, entry->key, entry->value);
+    sv_error_hint(error, "standardize, min_max, robust, none, one_hot, ordinal, hash(n), bins(n) or spline(n)");
+    return SV_E_CONFIG;
+}
+
+static int treatment_of(treatment *t, const sv_config *config, const char *name, sv_kind kind, sv_error *error)
+{
+    *t = (treatment){.numbers = config->encode.numbers};
+    if (kind == SV_KIND_TEXT) {
+        static const way by_strings[] = {[SV_ENCODE_STRINGS_ONE_HOT] = WAY_ONE_HOT, [SV_ENCODE_STRINGS_ORDINAL] = WAY_ORDINAL, [SV_ENCODE_STRINGS_HASH] = WAY_HASH};
+        t->way = by_strings[config->encode.strings];
+        t->count = (size_t)config->encode.hash_buckets;
+    } else t->way = WAY_NUMBER;
+    for (size_t i = 0; i < config->encode.columns.count; i++) {
+        const sv_entry *entry = &config->encode.columns.items[i];
+        if (strcmp(entry->key, name) != 0) continue;
+        int rc = read_treatment(t, config, entry, error);
+        int text = t->way == WAY_ONE_HOT || t->way == WAY_ORDINAL || t->way == WAY_HASH;
+        if (!rc && text != (kind == SV_KIND_TEXT))
+            rc = sv_error_set(error, SV_E_CONFIG, "%s:%d:%d: in 'encode.columns.%s': %s is for %s", config->path ? config->path : "config", entry->line, entry->column, name,
+                              entry->value, text ? "text" : "numbers");
+        return rc;
+    }
+    return 0;
+}
+
+/* ---- numbers ---- */
+
+static double fill_value(const sv_config *config, const sv_number_statistics *s)
+{
+    switch (config->encode.missing) {
+    case SV_ENCODE_MISSING_MEDIAN: return s->median;
+    case SV_ENCODE_MISSING_MEAN: return s->mean;
+    case SV_ENCODE_MISSING_MOST_FREQUENT: return s->most_frequent;
+    case SV_ENCODE_MISSING_CONSTANT: return config->encode.missing_value;
+    case SV_ENCODE_MISSING_ERROR: break;
+    }
+    return NAN;
+}
+
+/* Mean and deviation of the column as the model will see it, missing values filled in. */
+static void filled_moments(const sv_number_statistics *s, double fill, double *mean, double *deviation)
+{
+    double present = (double)s->n_present, missing = isnan(fill) ? 0 : (double)s->n_missing, n = present + missing;
+    *mean = (present * s->mean + (missing > 0 ? missing * fill : 0)) / n;
+    double between = present * (s->mean - *mean) * (s->mean - *mean) + (missing > 0 ? missing * (fill - *mean) * (fill - *mean) : 0);
+    *deviation = missing > 0 ? sqrt((present * s->deviation * s->deviation + between) / n) : s->deviation;
+}
+
+static void set_scaling(sv_term *term, const treatment *t, const sv_number_statistics *s)
+{
+    double mean, deviation, centre = 0, scale = 1;
+    filled_moments(s, term->fill, &mean, &deviation);
+    switch (t->numbers) {
+    case SV_ENCODE_NUMBERS_STANDARDIZE: centre = mean; scale = deviation; break;
+    case SV_ENCODE_NUMBERS_MIN_MAX: centre = s->min; scale = s->max - s->min; break;
+    case SV_ENCODE_NUMBERS_ROBUST: centre = s->median; scale = s->quartile_high - s->quartile_low; break;
+    case SV_ENCODE_NUMBERS_NONE: break;
+    }
+    term->mean[0] = centre;
+    term->scale[0] = scale > 1e-12 * fabs(centre) ? scale : 1; /* a constant column: nothing to scale */
+}
+
+typedef struct job {
+    sv_pipeline *pipeline;
+    const sv_values *values;
+    const sv_config *config;
+    const sv_dataset *dataset;
+    treatment *treatments;              /* (values->n) */
+    sv_number_statistics *statistics;   /* (values->n) */
+    sv_error *errors;                   /* (values->n) */
+} job;
+
+static int needs_order(const job *j, size_t k)
+{
+    const sv_config *config = j->config;
+    int fills = config->encode.missing == SV_ENCODE_MISSING_MEDIAN || config->encode.missing == SV_ENCODE_MISSING_MOST_FREQUENT;
+    return j->treatments[k].numbers == SV_ENCODE_NUMBERS_ROBUST || (fills && j->values->columns[k].store == SV_STORE_F64);
+}
+
+static void measure_task(void *context, size_t k, size_t worker)
+{
+    const job *j = context;
+    const sv_value_column *column = &j->values->columns[k];
+    (void)worker;
+    if (column->kind == SV_KIND_TEXT) return;
+    sv_number_statistics_measure(&j->statistics[k], column->data, column->store, j->values->n_rows, j->dataset->parts, SV_PART_TRAIN, needs_order(j, k), &j->errors[k]);
+}
+
+static int add_number(const job *j, size_t k, sv_error *error)
+{
+    const sv_value_column *column = &j->values->columns[k];
+    const sv_number_statistics *s = &j->statistics[k];
+    int at = sv_pipeline_add_number(j->pipeline, column->id, error);
+    if (at < 0) return at;
+    sv_term *term = sv_pipeline_term(j->pipeline, (size_t)at);
+    term->fill = isnan(s->median) && j->config->encode.missing == SV_ENCODE_MISSING_MEDIAN ? s->mean : fill_value(j->config, s); /* a whole column without gaps was not put in order */
+    if (isnan(term->fill) && j->config->encode.missing == SV_ENCODE_MISSING_MOST_FREQUENT) term->fill = s->mean;
+    set_scaling(term, &j->treatments[k], s);
+    if (!j->config->encode.missing_indicator || !s->n_missing) return 0;
+    at = sv_pipeline_add_missing(j->pipeline, column->id, error);
+    return at < 0 ? at : 0;
+}
+
+/* Quantiles of the training rows, equal ones once. *n points. */
+static int quantile_points(double **out, size_t *n, const job *j, size_t k, size_t count, int ends, sv_error *error)
+{
+    const sv_value_column *column = &j->values->columns[k];
+    double *values = NULL;
+    size_t n_values;
+    int rc = collect(&values, &n_values, column->data, column->store, j->values->n_rows, j->dataset->parts, SV_PART_TRAIN, error);
+    *n = 0;
+    *out = rc ? NULL : sv_array(count + 2, sizeof **out);
+    if (!rc && !*out) rc = sv_error_set(error, SV_E_MEMORY, "encode: out of memory");
+    if (!rc) qsort(values, n_values, sizeof *values, ascending);
+    for (size_t i = ends ? 0 : 1; !rc && i < (ends ? count : count); i++) {
+        double q = ends ? 0.05 + 0.9 * (double)i / (double)(count - 1) : (double)i / (double)count, point = quantile(values, n_values, q);
+        if (*n == 0 || point > (*out)[*n - 1]) (*out)[(*n)++] = point;
+    }
+    sv_free(values);
+    return rc;
+}
+
+static int add_bins_or_spline(const job *j, size_t k, sv_error *error)
+{
+    const treatment *t = &j->treatments[k];
+    int spline = t->way == WAY_SPLINE, id = j->values->columns[k].id;
+    double *points;
+    size_t n;
+    int rc = quantile_points(&points, &n, j, k, t->count, spline, error);
+    if (!rc && n < (spline ? 3u : 1u))
+        rc = sv_error_set(error, SV_E_CONFIG, "encode.columns.%s: expected more different values for %s, got %zu", sv_features_name(j->values->features, id), spline ? "a spline" : "bins", n);
+    if (!rc) rc = spline ? sv_pipeline_add_spline(j->pipeline, id, points, n, error) : sv_pipeline_add_bins(j->pipeline, id, points, n, j->config->encode.drop_first, error);
+    sv_free(points);
+    if (rc < 0) return rc;
+    sv_term *term = sv_pipeline_term(j->pipeline, (size_t)rc);
+    sv_number_statistics s = j->statistics[k];
+    term->fill = isnan(s.median) ? s.mean : fill_value(j->config, &s);
+    return 0;
+}
+
+/* ---- text ---- */
+
+typedef struct level {
+    const char *text;
+    size_t length, count;
+} level;
+
+static int by_text(const void *a, const void *b)
+{
+    const level *x = a, *y = b;
+    int order = memcmp(x->text, y->text, x->length < y->length ? x->length : y->length);
+    return order ? order : (x->length > y->length) - (x->length < y->length);
+}
+
+/* The training rows' levels in order of their bytes. */
+static int count_levels(level **out, size_t *n, const job *j, size_t k, sv_error *error)
+{
+    const sv_value_column *column = &j->values->columns[k];
+    const sv_levels *levels = sv_features_levels(j->values->features, column->id);
+    size_t n_levels = levels ? sv_levels_count(levels) : 0;
+    level *all = *out = sv_calloc(n_levels, sizeof *all);
+    cursor c = {.data = column->data, .store = column->store, .parts = j->dataset->parts, .part = SV_PART_TRAIN, .n_rows = j->values->n_rows};
+    double code;
+    *n = 0;
+    if (!all) return sv_error_set(error, SV_E_MEMORY, "encode: out of memory for %zu levels", n_levels);
+    for (size_t i = 0; i < n_levels; i++)
+        all[i].text = sv_levels_text(levels, i, &all[i].length);
+    while (next_value(&c, &code))
+        if (code < (double)n_levels) all[(size_t)code].count++;
+    for (size_t i = 0; i < n_levels; i++)
+        if (all[i].count) all[(*n)++] = all[i];
+    qsort(all, *n, sizeof *all, by_text);
+    return 0;
+}
+
+static int add_levels(const job *j, size_t k, sv_error *error)
+{
+    level *levels;
+    sv_levels *categories = NULL;
+    size_t n, kept = 0, rare = (size_t)j->config->encode.rare;
+    const sv_value_column *column = &j->values->columns[k];
+    sv_unknown unknown = j->config->encode.unknown == SV_ENCODE_UNKNOWN_ERROR ? SV_UNKNOWN_ERROR : SV_UNKNOWN_ZEROS;
+    int rc = count_levels(&levels, &n, j, k, error), drop = j->config->encode.drop_first ? 1 : 0;
+    if (!rc && sv_levels_new(&categories)) rc = sv_error_set(error, SV_E_MEMORY, "encode: out of memory");
+    for (size_t i = 0; !rc && i < n; i++)
+        if (levels[i].count >= rare) {
+            if (sv_levels_add(categories, levels[i].text, levels[i].length) < 0) rc = sv_error_set(error, SV_E_MEMORY, "encode: out of memory for %zu levels", n);
+            kept++;
+        }
+    int grouped = kept < n;
+    if (!rc && kept + (size_t)grouped <= (size_t)drop && !grouped) drop = 0; /* a column with a single text keeps it */
+    int32_t *columns = sv_array(kept + 1, sizeof *columns);
+    for (size_t i = 0; columns && i < kept; i++)
+        columns[i] = (int32_t)i - drop;
+    if (!rc && !columns) rc = sv_error_set(error, SV_E_MEMORY, "encode: out of memory for %zu levels", n);
+    if (!rc && j->treatments[k].way == WAY_ORDINAL) rc = sv_pipeline_add_ordinal(j->pipeline, column->id, categories, unknown, error);
+    else if (!rc && j->treatments[k].way == WAY_HASH) rc = sv_pipeline_add_hash(j->pipeline, column->id, j->treatments[k].count, error);
+    else if (!rc)
+        rc = sv_pipeline_add_category(j->pipeline, column->id, categories, columns, grouped ? SV_UNKNOWN_COLUMN : unknown, grouped ? (int32_t)kept - drop : -1, error);
+    sv_free(columns);
+    sv_free(levels);
+    sv_levels_free(categories);
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- all ---- */
+
+static int add_term(const job *j, size_t k, sv_error *error)
+{
+    const sv_value_column *column = &j->values->columns[k];
+    if (column->kind == SV_KIND_TEXT) return add_levels(j, k, error);
+    if (j->statistics[k].n_present == 0)
+        return sv_error_set(error, SV_E_INPUT, "%s: expected a number in some training row, got none", sv_features_name(j->values->features, column->id));
+    return j->treatments[k].way == WAY_NUMBER ? add_number(j, k, error) : add_bins_or_spline(j, k, error);
+}
+
+/* "job * marital": the terms of two used values. */
+static int add_interaction(const job *j, const sv_entry *entry, sv_error *error)
+{
+    const sv_features *features = j->values->features;
+    const char *star = strchr(entry->value, '*');
+    int sides[2] = {-1, -1};
+    for (int side = 0; star && side < 2; side++) {
+        const char *from = side ? star + 1 : entry->value, *to = side ? entry->value + strlen(entry->value) : star;
+        while (from < to && *from == ' ') from++;
+        while (to > from && to[-1] == ' ') to--;
+        int id = sv_features_find(features, from, (size_t)(to - from));
+        for (size_t t = 0; id >= 0 && t < sv_pipeline_n_terms(j->pipeline) && sides[side] < 0; t++)
+            if (sv_pipeline_term_const(j->pipeline, t)->value == id) sides[side] = (int)t;
+    }
+    if (sides[0] < 0 || sides[1] < 0) {
+        sv_error_set(error, SV_E_CONFIG, "%s:%d:%d: in 'encode.interactions': expected two used features with * between them, got %s", j->config->path ? j->config->path : "config",
+                     entry->line, entry->column, entry->value);
+        return SV_E_CONFIG;
+    }
+    int rc = sv_pipeline_add_pair(j->pipeline, sides[0], sides[1], error);
+    return rc < 0 ? rc : 0;
+}
+
+int sv_encoders_fit(sv_pipeline *pipeline, const sv_values *values, const sv_config *config, const sv_dataset *dataset, sv_team *team, sv_error *error)
+{
+    size_t n = values->n;
+    job j = {pipeline, values, config, dataset, sv_calloc(n, sizeof(treatment)), sv_calloc(n, sizeof(sv_number_statistics)), sv_calloc(n, sizeof(sv_error))};
+    int rc = j.treatments && j.statistics && j.errors ? 0 : sv_error_set(error, SV_E_MEMORY, "encode: out of memory");
+    for (size_t k = 0; !rc && k < n; k++)
+        rc = treatment_of(&j.treatments[k], config, sv_features_name(values->features, values->columns[k].id), values->columns[k].kind, error);
+    if (!rc) sv_team_run(team, n, measure_task, &j);
+    for (size_t k = 0; !rc && k < n; k++) {
+        if (j.errors[k].code) rc = sv_error_set(error, j.errors[k].code, "%s", j.errors[k].message);
+        if (!rc) rc = add_term(&j, k, error);
+    }
+    for (size_t i = 0; !rc && i < config->encode.interactions.count; i++)
+        rc = add_interaction(&j, &config->encode.interactions.items[i], error);
+    sv_free(j.treatments);
+    sv_free(j.statistics);
+    sv_free(j.errors);
+    return rc;
+}

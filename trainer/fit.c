@@ -1,0 +1,305 @@
+/* fit.c: the steps of a training, in order: values, encoders, design, target and weights, solver, weights back into the pipeline. */
+#include "fit.h"
+
+#include "alloc.h"
+#include "clock.h"
+#include "design_terms.h"
+#include "encoders.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    sv_task task;
+    sv_loss loss;
+} kinds[] = {
+    [SV_MODEL_LOGISTIC] = {SV_TASK_BINARY, SV_LOSS_LOGISTIC},
+    [SV_MODEL_MULTINOMIAL] = {SV_TASK_MULTINOMIAL, SV_LOSS_SOFTMAX},
+    [SV_MODEL_LINEAR] = {SV_TASK_LINEAR, SV_LOSS_SQUARED},
+    [SV_MODEL_POISSON] = {SV_TASK_POISSON, SV_LOSS_POISSON},
+};
+
+/* What lives during one fit. */
+typedef struct fitting {
+    const sv_config *config;
+    const sv_dataset *dataset;
+    sv_team *team, *own_team;
+    sv_pipeline *pipeline;
+    sv_values values;
+    sv_design_terms terms;
+    size_t n_scores, n_classes;
+    double *weights, *offsets, *class_weights;
+} fitting;
+
+/* ---- the target ---- */
+
+static int check_target(const fitting *f, sv_error *error)
+{
+    const sv_column *target = &f->dataset->target;
+    double first = NAN, value;
+    size_t n = 0;
+    int differs = 0;
+    for (size_t i = 0; i < f->dataset->table.n_rows; i++) {
+        if (f->dataset->parts[i] != SV_PART_TRAIN) continue;
+        sv_design_widen(&value, target->data, target->store, i, 1);
+        if (!isfinite(value) || (f->config->train.model == SV_MODEL_POISSON && value < 0))
+            return sv_error_set(error, SV_E_INPUT, "target %s: row %zu: expected %s number, got %g", target->name ? target->name : f->config->target.name, i + 1,
+                                f->config->train.model == SV_MODEL_POISSON ? "a finite, not negative" : "a finite", value);
+        differs |= n > 0 && value != first;
+        first = n ? first : value;
+        n++;
+    }
+    if (n < 2) return sv_error_set(error, SV_E_INPUT, "training: expected at least 2 training rows, got %zu", n);
+    if (!differs) {
+        sv_error_set(error, SV_E_INPUT, "target %s: expected different values, got %g in all %zu training rows", target->name ? target->name : f->config->target.name, first, n);
+        sv_error_hint(error, "a constant target needs no model; look at target.when and at the split");
+        return SV_E_INPUT;
+    }
+    return 0;
+}
+
+static int name_classes(fitting *f, sv_error *error)
+{
+    const sv_levels *levels = f->dataset->target.levels;
+    const char **names = sv_array(f->n_classes, sizeof *names);
+    if (!names) return sv_error_set(error, SV_E_MEMORY, "training: out of memory");
+    for (size_t k = 0; k < f->n_classes; k++)
+        names[k] = sv_levels_text(levels, k, NULL);
+    int rc = sv_pipeline_set_classes(f->pipeline, names, f->n_classes, error);
+    sv_free(names);
+    return rc;
+}
+
+/* ---- weights ---- */
+
+static int number_column(double **out, const fitting *f, const char *name, const char *key, sv_error *error)
+{
+    const sv_table *table = &f->dataset->table;
+    int at = sv_table_find(table, name);
+    if (at < 0 || table->columns[at].levels) return sv_error_set(error, SV_E_CONFIG, "%s: expected a numeric column, got %s", key, name);
+    *out = sv_array(table->n_rows, sizeof **out);
+    if (!*out) return sv_error_set(error, SV_E_MEMORY, "training: out of memory");
+    sv_design_widen(*out, table->columns[at].data, table->columns[at].store, 0, table->n_rows);
+    for (size_t i = 0; i < table->n_rows; i++)
+        if (f->dataset->parts[i] != SV_PART_NONE && (!isfinite((*out)[i]) || ((*out)[i] < 0 && !strcmp(key, "train.weight"))))
+            return sv_error_set(error, SV_E_INPUT, "%s: column %s, row %zu: expected a finite%s number, got %g", key, name, i + 1, !strcmp(key, "train.weight") ? ", not negative" : "", (*out)[i]);
+    return 0;
+}
+
+static int class_named(const fitting *f, const char *name)
+{
+    const sv_levels *levels = f->dataset->target.levels;
+    if (levels) return sv_levels_find(levels, name, strlen(name));
+    if (!strcmp(name, "0") || !strcmp(name, "false")) return 0;
+    return !strcmp(name, "1") || !strcmp(name, "true") ? 1 : -1;
+}
+
+/* "balanced": n / (classes * rows of the class), as scikit-learn's. */
+static int weigh_classes(fitting *f, sv_error *error)
+{
+    const sv_entries *given = &f->config->train.class_weights;
+    int balanced = f->config->train.class_weight == SV_CLASS_WEIGHT_BALANCED;
+    if (!f->n_classes || (!balanced && !given->count)) return 0;
+    f->class_weights = sv_calloc(f->n_classes, sizeof *f->class_weights);
+    if (!f->class_weights) return sv_error_set(error, SV_E_MEMORY, "training: out of memory");
+    double n = 0, k;
+    for (size_t i = 0; balanced && i < f->dataset->table.n_rows; i++) {
+        if (f->dataset->parts[i] != SV_PART_TRAIN) continue;
+        sv_design_widen(&k, f->dataset->target.data, f->dataset->target.store, i, 1);
+        f->class_weights[(size_t)k]++;
+        n++;
+    }
+    for (size_t c = 0; c < f->n_classes; c++)
+        f->class_weights[c] = balanced && f->class_weights[c] > 0 ? n / ((double)f->n_classes * f->class_weights[c]) : 1;
+    for (size_t i = 0; i < given->count; i++) {
+        const sv_entry *entry = &given->items[i];
+        char *end;
+        double weight = strtod(entry->value, &end);
+        int c = class_named(f, entry->key);
+        if (c < 0 || (size_t)c >= f->n_classes || *end || !(weight >= 0) || !isfinite(weight))
+            return sv_error_set(error, SV_E_CONFIG, "%s:%d:%d: in 'train.class_weights': expected a class and a weight, got %s: %s", f->config->path ? f->config->path : "config", entry->line,
+                                entry->column, entry->key, entry->value);
+        f->class_weights[c] = weight;
+    }
+    return 0;
+}
+
+static int attach(fitting *f, sv_error *error)
+{
+    sv_design *design = f->terms.design;
+    const sv_config *config = f->config;
+    int rc = weigh_classes(f, error);
+    if (!rc && config->train.weight) rc = number_column(&f->weights, f, config->train.weight, "train.weight", error);
+    if (!rc && config->train.offset) rc = number_column(&f->offsets, f, config->train.offset, "train.offset", error);
+    design->target = f->dataset->target.data;
+    design->target_store = f->dataset->target.store;
+    design->n_classes = f->n_classes;
+    design->parts = f->dataset->parts;
+    design->part = SV_PART_TRAIN;
+    design->weights = f->weights;
+    design->class_weights = f->class_weights;
+    design->offsets = f->offsets;
+    return rc;
+}
+
+/* ---- the fit ---- */
+
+static sv_solver_options solver_options(const sv_config *config, const sv_fit_options *options)
+{
+    double l1 = config->train.penalty == SV_PENALTY_L1 ? 1 : config->train.penalty == SV_PENALTY_ELASTIC_NET ? config->train.l1_ratio : 0;
+    return (sv_solver_options){
+        .solver = config->train.solver, .c = config->train.c, .l1 = l1, .l2 = config->train.penalty == SV_PENALTY_NONE ? 0 : 1 - l1,
+        .tolerance = config->train.tolerance, .max_iter = config->train.max_iter, .step = config->train.step, .learning_rate = config->train.learning_rate,
+        .momentum = config->train.momentum, .batch_size = config->train.batch_size, .schedule = config->train.schedule, .seed = config->train.seed,
+        .patience = config->train.patience, .checkpoint = options->checkpoint, .checkpoint_every = config->train.checkpoint_every, .resume = options->resume,
+        .watch = options->watch, .watch_context = options->watch_context};
+}
+
+static void write_weights(const fitting *f, const double *w)
+{
+    size_t p = f->terms.design->n_weights;
+    for (size_t t = 0; t < f->terms.n_terms; t++) {
+        sv_term *term = sv_pipeline_term(f->pipeline, t);
+        for (size_t j = 0; j < term->width; j++)
+            for (size_t k = 0; k < f->n_scores; k++)
+                term->weights[j * f->n_scores + k] = w[k * p + f->terms.first[t] + j];
+    }
+    for (size_t k = 0; k < f->n_scores; k++)
+        sv_pipeline_intercept(f->pipeline)[k] = w[k * p + p - 1];
+}
+
+static void name_coefficient(sv_coefficient *c, const fitting *f, size_t k, const char *name)
+{
+    const char *class = f->n_scores > 1 ? sv_pipeline_class(f->pipeline, k) : NULL;
+    snprintf(c->name, sizeof c->name, "%s%s%s", class ? class : "", class ? ": " : "", name);
+}
+
+static int list_coefficients(sv_fit_report *report, const fitting *f, sv_error *error)
+{
+    size_t p = f->terms.design->n_weights;
+    const double *w = report->solution.weights;
+    sv_coefficient *c = report->coefficients = sv_calloc(f->n_scores * p, sizeof *c);
+    if (!c) return sv_error_set(error, SV_E_MEMORY, "training: out of memory");
+    report->n_coefficients = f->n_scores * p;
+    for (size_t k = 0; k < f->n_scores; k++) {
+        for (size_t t = 0; t < f->terms.n_terms; t++)
+            for (size_t j = 0; j < sv_pipeline_term_const(f->pipeline, t)->width; j++, c++) {
+                char name[sizeof c->name];
+                sv_pipeline_column_name(f->pipeline, t, j, name, sizeof name);
+                *c = (sv_coefficient){.weight = w[k * p + f->terms.first[t] + j], .standard_error = NAN, .z = NAN, .p = NAN, .low = NAN, .high = NAN};
+                name_coefficient(c, f, k, name);
+            }
+        *c = (sv_coefficient){.weight = w[k * p + p - 1], .standard_error = NAN, .z = NAN, .p = NAN, .low = NAN, .high = NAN};
+        name_coefficient(c++, f, k, "(intercept)");
+    }
+    return 0;
+}
+
+static int find_ids(int **ids, const sv_features *features, const char *const *used, size_t n_used, sv_error *error)
+{
+    *ids = sv_array(n_used ? n_used : 1, sizeof **ids);
+    if (!*ids) return sv_error_set(error, SV_E_MEMORY, "training: out of memory");
+    for (size_t k = 0; k < n_used; k++) {
+        (*ids)[k] = sv_features_find(features, used[k], strlen(used[k]));
+        if ((*ids)[k] < 0) return sv_error_set(error, SV_E_CONFIG, "use: no such column or feature: %s", used[k]);
+    }
+    return 0;
+}
+
+static int open_pipeline(fitting *f, const sv_features *all, const char *const *used, size_t n_used, sv_error *error)
+{
+    sv_features *features = NULL;
+    int rc = sv_features_select(&features, all, used, n_used, error);
+    if (rc) return rc;
+    rc = sv_pipeline_new(&f->pipeline, features, kinds[f->config->train.model].task, f->n_scores, error); /* takes features */
+    if (!rc) rc = sv_pipeline_set_target(f->pipeline, f->config->target.name, error);
+    if (!rc && f->config->train.model == SV_MODEL_MULTINOMIAL) rc = name_classes(f, error);
+    return rc;
+}
+
+static int prepare(fitting *f, const sv_features *all, const char *const *used, size_t n_used, sv_error *error)
+{
+    int *ids = NULL;
+    int rc = check_target(f, error);
+    if (!rc) rc = open_pipeline(f, all, used, n_used, error);
+    if (!rc) rc = find_ids(&ids, sv_pipeline_features(f->pipeline), used, n_used, error);
+    if (!rc) rc = sv_values_new(&f->values, sv_pipeline_features(f->pipeline), &f->dataset->table, ids, n_used, f->team, error);
+    if (!rc) rc = sv_values_check(&f->values, f->dataset->parts, SV_PART_NONE, f->team, error);
+    if (!rc) rc = sv_encoders_fit(f->pipeline, &f->values, f->config, f->dataset, f->team, error);
+    if (!rc) rc = sv_design_terms_new(&f->terms, f->pipeline, &f->values, f->dataset->parts, SV_PART_TRAIN, f->team, error);
+    if (!rc) rc = attach(f, error);
+    sv_free(ids);
+    return rc;
+}
+
+static int solve(fitting *f, sv_fit_report *report, const sv_fit_options *options, sv_error *error)
+{
+    sv_solver_options how = solver_options(f->config, options);
+    sv_design validation = *f->terms.design; /* the same columns, other rows; owns nothing */
+    validation.part = SV_PART_VALIDATION;
+    if (f->dataset->counts[SV_PART_VALIDATION] > 0) how.validation = &validation;
+    int rc = sv_solve(&report->solution, f->terms.design, kinds[f->config->train.model].loss, &how, f->team, options->share, error);
+    if (rc) return rc;
+    write_weights(f, report->solution.weights);
+    rc = list_coefficients(report, f, error);
+    if (!rc && f->config->evaluate.threshold > 0) sv_pipeline_set_threshold(f->pipeline, f->config->evaluate.threshold);
+    return rc ? rc : sv_pipeline_finish(f->pipeline, error);
+}
+
+static void close_fitting(fitting *f)
+{
+    sv_design_terms_free(&f->terms);
+    sv_values_free(&f->values);
+    sv_free(f->weights);
+    sv_free(f->offsets);
+    sv_free(f->class_weights);
+    sv_team_free(f->own_team);
+}
+
+int sv_fit(sv_pipeline **out, sv_fit_report *report, const sv_config *config, const sv_features *features, const char *const *used, size_t n_used, const sv_dataset *dataset,
+           const sv_fit_options *options, sv_error *error)
+{
+    static const sv_fit_options defaults = SV_FIT_OPTIONS_INIT;
+    int64_t start = sv_monotonic_ns(), solving;
+    fitting f = {.config = config, .dataset = dataset, .n_scores = 1};
+    options = options ? options : &defaults;
+    *out = NULL;
+    *report = (sv_fit_report){0};
+    f.team = options->team;
+    int rc = 0;
+    if (!f.team) rc = sv_team_new(&f.own_team, (size_t)config->train.threads, error);
+    if (!f.team) f.team = f.own_team;
+    if (config->train.model == SV_MODEL_LOGISTIC) f.n_classes = 2;
+    if (config->train.model == SV_MODEL_MULTINOMIAL) {
+        f.n_scores = f.n_classes = dataset->target.levels ? sv_levels_count(dataset->target.levels) : 0;
+        if (f.n_classes < 2) rc = sv_error_set(error, SV_E_INPUT, "target: expected at least 2 classes, got %zu", f.n_classes);
+    }
+    if (!rc) rc = prepare(&f, features, used, n_used, error);
+    solving = sv_monotonic_ns();
+    report->encode_seconds = (double)(solving - start) / 1e9;
+    if (!rc) rc = solve(&f, report, options, error);
+    report->solve_seconds = (double)(sv_monotonic_ns() - solving) / 1e9;
+    if (!rc) {
+        report->n_rows = dataset->counts[SV_PART_TRAIN];
+        report->n_weights = f.terms.design->n_weights;
+        report->n_scores = f.n_scores;
+        *out = f.pipeline;
+        f.pipeline = NULL;
+    }
+    sv_pipeline_free(f.pipeline);
+    close_fitting(&f);
+    if (rc) {
+        sv_fit_report_free(report);
+        *report = (sv_fit_report){0};
+    }
+    return rc;
+}
+
+void sv_fit_report_free(sv_fit_report *report)
+{
+    if (!report) return;
+    sv_solution_free(&report->solution);
+    sv_free(report->coefficients);
+}
