@@ -9,9 +9,9 @@
 
 enum { TASK_ROWS = 16 * SV_BLOCK_ROWS };
 
-typedef enum shape { SHAPE_NUMBER, SHAPE_CODE, SHAPE_ENCODED_CODE, SHAPE_ENCODED } shape;
+typedef enum term_shape { SHAPE_NUMBER, SHAPE_CODE, SHAPE_ENCODED_CODE, SHAPE_ENCODED } term_shape;
 
-static shape shape_of(const sv_pipeline *pipeline, size_t t)
+static term_shape shape_of(const sv_pipeline *pipeline, size_t t)
 {
     const sv_term *term = sv_pipeline_term_const(pipeline, t);
     switch (term->encoder) {
@@ -20,7 +20,7 @@ static shape shape_of(const sv_pipeline *pipeline, size_t t)
     case SV_ENCODER_HASH: return SHAPE_CODE;
     case SV_ENCODER_BINS: return SHAPE_ENCODED_CODE;
     case SV_ENCODER_PAIR: {
-        shape left = shape_of(pipeline, (size_t)term->left), right = shape_of(pipeline, (size_t)term->right);
+        term_shape left = shape_of(pipeline, (size_t)term->left), right = shape_of(pipeline, (size_t)term->right);
         return (left == SHAPE_CODE || left == SHAPE_ENCODED_CODE) && (right == SHAPE_CODE || right == SHAPE_ENCODED_CODE) ? SHAPE_ENCODED_CODE : SHAPE_ENCODED;
     }
     case SV_ENCODER_MISSING:
@@ -85,7 +85,7 @@ static int encode_terms(encoding *e, sv_team *team, sv_error *error)
     sv_binding *binding = NULL;
     int rc = 0, any = 0;
     for (size_t t = 0; !rc && t < sv_pipeline_n_terms(e->pipeline); t++) {
-        shape shape = shape_of(e->pipeline, t);
+        term_shape shape = shape_of(e->pipeline, t);
         size_t width = sv_pipeline_term_const(e->pipeline, t)->width;
         if (shape != SHAPE_ENCODED && shape != SHAPE_ENCODED_CODE) continue;
         any = 1;
@@ -129,18 +129,11 @@ static int standardise(sv_term *term, const double *columns, size_t n_rows, cons
     return 0;
 }
 
-static int add_code(sv_design *design, size_t f, const sv_term *term, const sv_value_column *column, uint32_t *encoded, sv_error *error)
+static int add_code(sv_design *design, size_t f, const sv_term *term, const sv_value_column *column, const sv_levels *levels, uint32_t *encoded, sv_error *error)
 {
     size_t n_codes = encoded ? term->width + 1 : 0;
     int32_t *slots = NULL;
-    if (!encoded) {
-        double largest = -1, value;
-        for (size_t i = 0; i < design->n_rows; i++) {
-            sv_design_widen(&value, column->data, column->store, i, 1);
-            largest = value > largest ? value : largest;
-        }
-        n_codes = (size_t)(largest + 1);
-    }
+    if (!encoded) n_codes = sv_levels_count(levels);
     slots = sv_array(n_codes ? n_codes : 1, sizeof *slots);
     if (!slots) return sv_error_set(error, SV_E_MEMORY, "design: out of memory for %zu levels", n_codes);
     for (size_t code = 0; code < n_codes; code++) {
@@ -161,11 +154,11 @@ static int lay_out(sv_design_terms *out, sv_pipeline *pipeline, const sv_values 
     int rc = 0;
     for (size_t t = 0; !rc && t < out->n_terms; t++) {
         sv_term *term = sv_pipeline_term(pipeline, t);
-        shape shape = shape_of(pipeline, t);
+        term_shape shape = shape_of(pipeline, t);
         const sv_value_column *column = term->value >= 0 ? find_value(values, term->value) : NULL;
         if (shape == SHAPE_CODE || shape == SHAPE_ENCODED_CODE) {
             out->first[t] = f;
-            rc = add_code(out->design, f++, term, column, e->codes[t], error);
+            rc = add_code(out->design, f++, term, column, term->value >= 0 ? sv_features_levels(values->features, term->value) : NULL, e->codes[t], error);
             e->codes[t] = NULL;
             continue;
         }
@@ -199,7 +192,7 @@ int sv_design_terms_new(sv_design_terms *out, sv_pipeline *pipeline, const sv_va
     *out = (sv_design_terms){.n_terms = n_terms, .first = sv_calloc(n_terms, sizeof(size_t))};
     int rc = out->first && e.evaluators && e.scratch && e.encoded && e.columns && e.codes ? 0 : SV_E_MEMORY;
     for (size_t t = 0; t < n_terms; t++) {
-        shape shape = shape_of(pipeline, t);
+        term_shape shape = shape_of(pipeline, t);
         if (shape == SHAPE_CODE || shape == SHAPE_ENCODED_CODE) n_factors++;
         else n_numbers += sv_pipeline_term_const(pipeline, t)->width;
     }
@@ -210,7 +203,7 @@ int sv_design_terms_new(sv_design_terms *out, sv_pipeline *pipeline, const sv_va
         if (out->design->numbers[j].may_be_nan) out->design->numbers[j].may_be_nan = has_gap(&out->design->numbers[j], values->n_rows);
     if (!rc) rc = sv_design_finish(out->design, error);
     for (size_t t = 0; !rc && t < n_terms; t++) {
-        shape shape = shape_of(pipeline, t);
+        term_shape shape = shape_of(pipeline, t);
         if (shape == SHAPE_CODE || shape == SHAPE_ENCODED_CODE) out->first[t] = out->design->factors[out->first[t]].first;
     }
     for (size_t t = 0; e.columns && e.codes && t < n_terms; t++) {

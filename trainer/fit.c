@@ -173,7 +173,8 @@ static void write_weights(const fitting *f, const double *w)
 static void name_coefficient(sv_coefficient *c, const fitting *f, size_t k, const char *name)
 {
     const char *class = f->n_scores > 1 ? sv_pipeline_class(f->pipeline, k) : NULL;
-    snprintf(c->name, sizeof c->name, "%s%s%s", class ? class : "", class ? ": " : "", name);
+    if (class) snprintf(c->name, sizeof c->name, "%.60s: %.60s", class, name);
+    else snprintf(c->name, sizeof c->name, "%s", name);
 }
 
 static int list_coefficients(sv_fit_report *report, const fitting *f, sv_error *error)
@@ -186,7 +187,7 @@ static int list_coefficients(sv_fit_report *report, const fitting *f, sv_error *
     for (size_t k = 0; k < f->n_scores; k++) {
         for (size_t t = 0; t < f->terms.n_terms; t++)
             for (size_t j = 0; j < sv_pipeline_term_const(f->pipeline, t)->width; j++, c++) {
-                char name[sizeof c->name];
+                char name[sizeof c->name - 2];
                 sv_pipeline_column_name(f->pipeline, t, j, name, sizeof name);
                 *c = (sv_coefficient){.weight = w[k * p + f->terms.first[t] + j], .standard_error = NAN, .z = NAN, .p = NAN, .low = NAN, .high = NAN};
                 name_coefficient(c, f, k, name);

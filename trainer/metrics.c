@@ -1,0 +1,303 @@
+/* metrics.c: figures of binary predictions from cells. */
+#include "metrics.h"
+
+#include "alloc.h"
+#include "prng.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const sv_figure_names[SV_FIGURES] = {
+    [SV_FIGURE_ACCURACY] = "accuracy", [SV_FIGURE_BALANCED_ACCURACY] = "balanced_accuracy", [SV_FIGURE_LOG_LOSS] = "log_loss", [SV_FIGURE_BRIER] = "brier",
+    [SV_FIGURE_ROC_AUC] = "roc_auc", [SV_FIGURE_PR_AUC] = "pr_auc", [SV_FIGURE_F1] = "f1", [SV_FIGURE_MCC] = "mcc", [SV_FIGURE_KS] = "ks",
+    [SV_FIGURE_ECE] = "ece", [SV_FIGURE_PRECISION] = "precision", [SV_FIGURE_RECALL] = "recall",
+};
+
+/* ---- ranking: least significant digit first, 11 bits at a time ---- */
+
+typedef struct keyed {
+    uint64_t key;
+    uint32_t row;
+} keyed;
+
+/* A number as an integer of the same order; NaN lowest. */
+static uint64_t key_of(double x)
+{
+    uint64_t bits;
+    if (isnan(x)) return 0;
+    x += 0.0; /* -0 is 0 */
+    memcpy(&bits, &x, sizeof bits);
+    return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+int sv_rank(uint32_t *order, const double *score, size_t n)
+{
+    enum { BITS = 11, SIZE = 1 << BITS, PASSES = 6 };
+    keyed *items = sv_array(2 * n + 1, sizeof *items), *from = items, *to = items ? items + n : NULL;
+    size_t(*counts)[SIZE] = sv_calloc(PASSES, sizeof *counts);
+    if (!items || !counts || n > UINT32_MAX) {
+        sv_free(items);
+        sv_free(counts);
+        return SV_E_MEMORY;
+    }
+    for (size_t i = 0; i < n; i++) {
+        from[i] = (keyed){key_of(score[i]), (uint32_t)i};
+        for (int pass = 0; pass < PASSES; pass++)
+            counts[pass][from[i].key >> (pass * BITS) & (SIZE - 1)]++;
+    }
+    for (int pass = 0; pass < PASSES; pass++) {
+        size_t *count = counts[pass], sum = 0;
+        if (n && count[from[0].key >> (pass * BITS) & (SIZE - 1)] == n) continue; /* all alike in this digit */
+        for (size_t d = 0; d < SIZE; d++) {
+            size_t here = count[d];
+            count[d] = sum;
+            sum += here;
+        }
+        for (size_t i = 0; i < n; i++)
+            to[count[from[i].key >> (pass * BITS) & (SIZE - 1)]++] = from[i];
+        keyed *swap = from;
+        from = to;
+        to = swap;
+    }
+    for (size_t i = 0; i < n; i++)
+        order[i] = from[i].row;
+    sv_free(items);
+    sv_free(counts);
+    return 0;
+}
+
+double sv_roc_auc(const double *score, const uint8_t *y, size_t n)
+{
+    uint32_t *order = sv_array(n ? n : 1, sizeof *order);
+    double area = NAN, below = 0, positives = 0;
+    if (order && !sv_rank(order, score, n)) {
+        area = 0;
+        for (size_t i = 0; i < n;) {
+            double up = 0, down = 0;
+            uint64_t key = key_of(score[order[i]]);
+            for (; i < n && key_of(score[order[i]]) == key; i++) {
+                up += y[order[i]] != 0;
+                down += y[order[i]] == 0;
+            }
+            area += up * (below + down / 2);
+            below += down;
+            positives += up;
+        }
+        area = positives > 0 && below > 0 ? area / positives / below : NAN;
+    }
+    sv_free(order);
+    return area;
+}
+
+/* ---- cells ---- */
+
+static double loss_of(double p)
+{
+    return -log(p < 2.220446049250313e-16 ? 2.220446049250313e-16 : p); /* clipped as scikit-learn does */
+}
+
+static void add_row(sv_cell *cell, double p, int positive)
+{
+    cell->p += p;
+    cell->loss_positive += loss_of(p);
+    cell->loss_negative += loss_of(1 - p);
+    cell->square_positive += (1 - p) * (1 - p);
+    cell->square_negative += p * p;
+    cell->positives += positive;
+    cell->negatives += !positive;
+}
+
+static void close_cell(sv_cell *cell)
+{
+    double n = cell->positives + cell->negatives;
+    cell->p /= n;
+    cell->loss_positive /= n;
+    cell->loss_negative /= n;
+    cell->square_positive /= n;
+    cell->square_negative /= n;
+}
+
+/* Begins a cell at row i: with `most`, when the last one is full; always at another p and at the threshold. */
+static int begins(const double *p, const uint32_t *order, size_t i, size_t in_cell, size_t per_cell, double threshold)
+{
+    double now = p[order[i]], before = i ? p[order[i - 1]] : 0;
+    if (i == 0 || (before < threshold && now >= threshold)) return 1;
+    return now != before && in_cell >= per_cell;
+}
+
+int sv_cells_new(sv_cells *out, const double *p, const uint8_t *y, size_t n, double threshold, size_t most)
+{
+    uint32_t *order = sv_array(n ? n : 1, sizeof *order);
+    size_t per_cell = most ? (n + most - 1) / most : 1, in_cell = 0;
+    *out = (sv_cells){0};
+    if (!order || sv_rank(order, p, n)) goto failed;
+    size_t capacity = 0;
+    for (size_t i = 0; i < n; i++) {
+        int first = begins(p, order, i, in_cell, per_cell, threshold);
+        capacity += (size_t)first;
+        in_cell = first ? 1 : in_cell + 1;
+    }
+    out->cells = sv_calloc(capacity, sizeof *out->cells);
+    if (!out->cells) goto failed;
+    in_cell = 0;
+    for (size_t i = 0; i < n; i++) {
+        int first = begins(p, order, i, in_cell, per_cell, threshold);
+        in_cell = first ? 1 : in_cell + 1;
+        if (first && p[order[i]] < threshold) out->first_predicted = out->n + 1;
+        out->n += (size_t)first;
+        add_row(&out->cells[out->n - 1], p[order[i]], y[order[i]]);
+        out->positives += y[order[i]];
+        out->negatives += !y[order[i]];
+    }
+    for (size_t k = 0; k < out->n; k++)
+        close_cell(&out->cells[k]);
+    sv_free(order);
+    return 0;
+failed:
+    sv_free(order);
+    return SV_E_MEMORY;
+}
+
+void sv_cells_free(sv_cells *cells)
+{
+    if (cells) sv_free(cells->cells);
+}
+
+int sv_cells_copy(sv_cells *out, const sv_cells *cells)
+{
+    *out = *cells;
+    out->cells = sv_array(cells->n ? cells->n : 1, sizeof *out->cells);
+    if (!out->cells) return SV_E_MEMORY;
+    if (cells->n) memcpy(out->cells, cells->cells, cells->n * sizeof *out->cells);
+    return 0;
+}
+
+/* Walks down the probabilities: ranks, precision by recall, the largest distance of the two curves. */
+static void figures_by_rank(double *f, const sv_cells *cells)
+{
+    double up = 0, down = 0, area = 0, precision = 0, distance = 0, P = cells->positives, N = cells->negatives;
+    for (size_t k = cells->n; k-- > 0;) {
+        const sv_cell *cell = &cells->cells[k];
+        area += cell->negatives * (up + cell->positives / 2);
+        up += cell->positives;
+        down += cell->negatives;
+        if (cell->positives > 0) precision += cell->positives * up / (up + down);
+        distance = fmax(distance, fabs(up / P - down / N));
+    }
+    f[SV_FIGURE_ROC_AUC] = area / P / N;
+    f[SV_FIGURE_PR_AUC] = precision / P;
+    f[SV_FIGURE_KS] = P > 0 && N > 0 ? distance : NAN;
+}
+
+static void figures_by_label(double *f, const sv_cells *cells)
+{
+    double tp = 0, fp = 0, P = cells->positives, N = cells->negatives;
+    for (size_t k = cells->first_predicted; k < cells->n; k++) {
+        tp += cells->cells[k].positives;
+        fp += cells->cells[k].negatives;
+    }
+    double fn = P - tp, tn = N - fp, spread = sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn));
+    f[SV_FIGURE_ACCURACY] = (tp + tn) / (P + N);
+    f[SV_FIGURE_BALANCED_ACCURACY] = (tp / P + tn / N) / 2;
+    f[SV_FIGURE_PRECISION] = tp + fp > 0 ? tp / (tp + fp) : 0;
+    f[SV_FIGURE_RECALL] = tp / P;
+    f[SV_FIGURE_F1] = 2 * tp + fp + fn > 0 ? 2 * tp / (2 * tp + fp + fn) : 0;
+    f[SV_FIGURE_MCC] = spread > 0 ? (tp * tn - fp * fn) / spread : 0;
+}
+
+static void figures_by_probability(double *f, const sv_cells *cells)
+{
+    double loss = 0, square = 0, n = cells->positives + cells->negatives, bins[10][3] = {{0}}, gap = 0;
+    for (size_t k = 0; k < cells->n; k++) {
+        const sv_cell *cell = &cells->cells[k];
+        double rows = cell->positives + cell->negatives;
+        int bin = cell->p >= 1 ? 9 : (int)(10 * cell->p);
+        loss += cell->positives * cell->loss_positive + cell->negatives * cell->loss_negative;
+        square += cell->positives * cell->square_positive + cell->negatives * cell->square_negative;
+        bins[bin][0] += rows * cell->p;
+        bins[bin][1] += cell->positives;
+        bins[bin][2] += rows;
+    }
+    for (int b = 0; b < 10; b++)
+        gap += fabs(bins[b][0] - bins[b][1]);
+    f[SV_FIGURE_LOG_LOSS] = loss / n;
+    f[SV_FIGURE_BRIER] = square / n;
+    f[SV_FIGURE_ECE] = gap / n;
+}
+
+void sv_cells_figures(double figures[SV_FIGURES], const sv_cells *cells)
+{
+    figures_by_rank(figures, cells);
+    figures_by_label(figures, cells);
+    figures_by_probability(figures, cells);
+}
+
+void sv_cells_confusion(uint64_t confusion[2][2], const sv_cells *cells)
+{
+    memset(confusion, 0, 4 * sizeof(uint64_t));
+    for (size_t k = 0; k < cells->n; k++) {
+        confusion[1][k >= cells->first_predicted] += (uint64_t)cells->cells[k].positives;
+        confusion[0][k >= cells->first_predicted] += (uint64_t)cells->cells[k].negatives;
+    }
+}
+
+/* ---- the bootstrap ---- */
+
+/* One binomial draw. Small means are counted out; large ones, where the normal curve is as good, are drawn from it. */
+static double binomial(sv_prng *prng, double n, double p)
+{
+    if (n <= 0 || p <= 0) return 0;
+    if (p >= 1) return n;
+    if (p > 0.5) return n - binomial(prng, n, 1 - p);
+    double mean = n * p;
+    if (mean > 100) {
+        double draw = floor(mean + sqrt(mean * (1 - p)) * sv_prng_normal(prng) + 0.5);
+        return draw < 0 ? 0 : draw > n ? n : draw;
+    }
+    double u = sv_prng_uniform(prng), odds = p / (1 - p), term = exp(n * log1p(-p)), count = 0; /* inversion */
+    while (u > term && count < n) {
+        u -= term;
+        count++;
+        term *= odds * (n - count + 1) / count;
+        if (term < 1e-300) break;
+    }
+    return count;
+}
+
+/* Rows of a class fall into cells multinomially: one conditional binomial after the other. */
+void sv_cells_resample(sv_cells *out, const sv_cells *cells, uint64_t seed, uint64_t replicate)
+{
+    sv_prng prng;
+    double up = cells->positives, down = cells->negatives, up_mass = up, down_mass = down;
+    sv_prng_seed(&prng, sv_mix64(seed) ^ sv_mix64(replicate + 1));
+    for (size_t k = 0; k < cells->n; k++) {
+        const sv_cell *cell = &cells->cells[k];
+        out->cells[k].positives = binomial(&prng, up, up_mass > 0 ? cell->positives / up_mass : 0);
+        out->cells[k].negatives = binomial(&prng, down, down_mass > 0 ? cell->negatives / down_mass : 0);
+        up -= out->cells[k].positives;
+        down -= out->cells[k].negatives;
+        up_mass -= cell->positives;
+        down_mass -= cell->negatives;
+    }
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void sv_interval(double *values, size_t n, double confidence, double *low, double *high)
+{
+    *low = *high = NAN;
+    for (size_t i = 0; i < n; i++)
+        if (isnan(values[i])) return;
+    if (!n) return;
+    qsort(values, n, sizeof *values, ascending);
+    double tail = (1 - confidence) / 2, at = tail * (double)(n - 1);
+    size_t i = (size_t)at, j = n - 1 - i;
+    double part = at - (double)i;
+    *low = values[i] + (i + 1 < n ? part * (values[i + 1] - values[i]) : 0);
+    *high = values[j] - (j > 0 ? part * (values[j] - values[j - 1]) : 0);
+}

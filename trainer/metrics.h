@@ -1,0 +1,55 @@
+/* metrics.h: how good predictions are: the figures themselves, from arrays, knowing nothing of tables and models. Leaves out: which rows, intervals' seeds (evaluate.c).
+
+   Binary figures are computed from cells: rows of (nearly) equal probability counted together. With a cell for each distinct probability they are exact;
+   with a thousand cells, drawn anew a thousand times, they give bootstrap intervals without touching the rows again. */
+#ifndef SV_METRICS_H
+#define SV_METRICS_H
+
+#include "error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct sv_cell {
+    double p;                    /* mean probability */
+    double positives, negatives; /* rows */
+    double loss_positive, loss_negative; /* mean -log p and -log(1 - p) of its rows */
+    double square_positive, square_negative; /* mean (1 - p)^2 and p^2 */
+} sv_cell;
+
+typedef struct sv_cells {
+    size_t n;
+    sv_cell *cells;          /* (n), ascending p */
+    size_t first_predicted;  /* cells from here on are predicted 1: p >= threshold */
+    double positives, negatives;
+} sv_cells;
+
+typedef enum sv_figure {
+    SV_FIGURE_ACCURACY, SV_FIGURE_BALANCED_ACCURACY, SV_FIGURE_LOG_LOSS, SV_FIGURE_BRIER, SV_FIGURE_ROC_AUC, SV_FIGURE_PR_AUC, SV_FIGURE_F1, SV_FIGURE_MCC,
+    SV_FIGURE_KS, SV_FIGURE_ECE, SV_FIGURE_PRECISION, SV_FIGURE_RECALL, SV_FIGURES
+} sv_figure;
+
+extern const char *const sv_figure_names[SV_FIGURES]; /* "accuracy" … as scikit-learn computes them; ece over ten equal bins; NaN where a class is absent */
+
+/* Cells of rows p[i] in [0, 1], y[i] 0 or 1. most: cells at most, 0: one for each distinct p. No cell crosses the threshold. SV_E_MEMORY. */
+int sv_cells_new(sv_cells *out, const double *p, const uint8_t *y, size_t n, double threshold, size_t most);
+void sv_cells_free(sv_cells *cells); /* the contents; accepts NULL */
+
+void sv_cells_figures(double figures[SV_FIGURES], const sv_cells *cells);
+void sv_cells_confusion(uint64_t confusion[2][2], const sv_cells *cells); /* [actual][predicted] */
+
+/* Resamples the rows of each class with replacement into out's counts (out: a copy of cells of the same shape); the same seed and replicate, the same draw. */
+void sv_cells_resample(sv_cells *out, const sv_cells *cells, uint64_t seed, uint64_t replicate);
+int sv_cells_copy(sv_cells *out, const sv_cells *cells);
+
+/* Area under the ROC curve of any score, ties counting half; NaN where a class is absent or memory is out. NaN scores rank lowest. */
+double sv_roc_auc(const double *score, const uint8_t *y, size_t n);
+
+
+/* Middle share of sorted-in-place values: *low and *high leave (1 - confidence) / 2 on each side. */
+void sv_interval(double *values, size_t n, double confidence, double *low, double *high);
+
+/* order[0..n): positions of score ascending; stable. SV_E_MEMORY. */
+int sv_rank(uint32_t *order, const double *score, size_t n);
+
+#endif
