@@ -129,7 +129,7 @@ int sv_best_threshold(double *threshold, const double *p, const uint8_t *y, size
             best = cost;
             *threshold = middle;
         }
-        for (; curve && c < n_curve && (double)c / (double)(n_curve - 1) <= above && (k < cells.n ? (double)c / (double)(n_curve - 1) <= above : 1); c++)
+        for (; curve && c < n_curve && (k == cells.n || (double)c / (double)(n_curve - 1) <= above); c++)
             curve[c] = (sv_cost_point){(double)c / (double)(n_curve - 1), cost};
         if (k < cells.n) {
             fp -= cells.cells[k].negatives;

@@ -131,10 +131,10 @@ static void row_sums(double s[SUMS], const sv_judging *judging, size_t i)
     s[SUM_LOSS] = sv_pipeline_task(judging->pipeline) == SV_TASK_POISSON ? 2 * ((y > 0 ? y * log(y / p) : 0) - (y - p)) : 0;
 }
 
-typedef struct ratio {
+typedef struct sum_ratio {
     const char *name;
     double (*of)(const double s[SUMS]);
-} ratio;
+} sum_ratio;
 
 static double accuracy_of(const double s[SUMS]) { return s[SUM_HITS] / s[SUM_ROWS]; }
 static double loss_of(const double s[SUMS]) { return s[SUM_LOSS] / s[SUM_ROWS]; }
@@ -142,17 +142,17 @@ static double rmse_of(const double s[SUMS]) { return sqrt(s[SUM_ERROR2] / s[SUM_
 static double mae_of(const double s[SUMS]) { return s[SUM_ABSOLUTE] / s[SUM_ROWS]; }
 static double r2_of(const double s[SUMS]) { return 1 - s[SUM_ERROR2] / (s[SUM_Y2] - s[SUM_Y] * s[SUM_Y] / s[SUM_ROWS]); }
 
-static const ratio multinomial_ratios[] = {{"accuracy", accuracy_of}, {"log_loss", loss_of}, {NULL, NULL}};
-static const ratio linear_ratios[] = {{"rmse", rmse_of}, {"mae", mae_of}, {"r2", r2_of}, {NULL, NULL}};
-static const ratio poisson_ratios[] = {{"rmse", rmse_of}, {"mae", mae_of}, {"r2", r2_of}, {"deviance", loss_of}, {NULL, NULL}};
+static const sum_ratio multinomial_ratios[] = {{"accuracy", accuracy_of}, {"log_loss", loss_of}, {NULL, NULL}};
+static const sum_ratio linear_ratios[] = {{"rmse", rmse_of}, {"mae", mae_of}, {"r2", r2_of}, {NULL, NULL}};
+static const sum_ratio poisson_ratios[] = {{"rmse", rmse_of}, {"mae", mae_of}, {"r2", r2_of}, {"deviance", loss_of}, {NULL, NULL}};
 
-static const ratio *ratios_of(sv_task task)
+static const sum_ratio *ratios_of(sv_task task)
 {
     return task == SV_TASK_MULTINOMIAL ? multinomial_ratios : task == SV_TASK_POISSON ? poisson_ratios : linear_ratios;
 }
 
 /* Draws as many groups as there are, with replacement: a bootstrap of rows for ratios whose rows were dealt out to the groups in turn. */
-static int ratio_interval(double *low, double *high, const ratio *ratio, const sv_judging *judging, const double (*groups)[SUMS], size_t n_groups, sv_part part)
+static int ratio_interval(double *low, double *high, const sum_ratio *ratio, const sv_judging *judging, const double (*groups)[SUMS], size_t n_groups, sv_part part)
 {
     size_t n = (size_t)judging->config->evaluate.bootstrap;
     double *values = sv_array(n ? n : 1, sizeof *values);
@@ -213,7 +213,7 @@ static int judge_ratios(sv_part_evaluation *out, const sv_judging *judging, sv_e
         for (int k = 0; k < SUMS; k++)
             total[k] += groups[g][k];
     if (!rc && out->n_rows) add_metric(out, "rows", (double)out->n_rows, NAN, NAN);
-    for (const ratio *ratio = ratios_of(task); !rc && out->n_rows && ratio->name; ratio++) {
+    for (const sum_ratio *ratio = ratios_of(task); !rc && out->n_rows && ratio->name; ratio++) {
         double low = NAN, high = NAN;
         if (judging->config->evaluate.bootstrap > 0) rc = ratio_interval(&low, &high, ratio, judging, (const double(*)[SUMS])groups, n_groups, out->part);
         add_metric(out, ratio->name, ratio->of(total), low, high);
