@@ -1,0 +1,77 @@
+/* mlflowc artifacts. */
+#include "alloc.h"
+#include "client_error.h"
+#include "mlflowc.h"
+
+#include <string.h>
+
+/* "runs:/RUN" for a bare run id, the URI as it is otherwise, with --path behind it: sv_free. */
+static char *uri_of(const mlc *m)
+{
+    const char *what = m->arguments[0], *path = mlc_option_value(m, "path");
+    sv_buffer uri = SV_BUFFER_INIT(65536);
+    int is_id = what[0] && !what[strspn(what, "0123456789abcdef")] && strlen(what) == 32;
+    int failed = sv_buffer_format(&uri, "%s%s", is_id ? "runs:/" : "", what);
+    if (!failed && path) failed = sv_buffer_format(&uri, "/%s", path);
+    if (!failed) return sv_buffer_take(&uri);
+    sv_buffer_free(&uri);
+    return NULL;
+}
+
+static int transfer_options(mlc *m, mlf_transfer_options *options)
+{
+    long threads;
+    int code = mlc_option_number(m, "threads", 0, 1, &threads);
+    *options = (mlf_transfer_options)MLF_TRANSFER_OPTIONS_INIT;
+    if (!code) options->threads = threads > 16 ? 16 : (int)threads;
+    return code;
+}
+
+int mlc_artifacts_list(mlc *m)
+{
+    static const mlc_column columns[] = {{"PATH", "path"}, {"SIZE", "file_size#"}};
+    mlf_artifact *items = NULL;
+    size_t n = 0;
+    char *uri = uri_of(m);
+    int code = uri ? mlf_artifacts_list(&items, &n, m->client, uri, &m->error) : mlf_error_memory(&m->error);
+    mlc_table *table = code ? NULL : mlc_table_begin(m, columns, 2);
+    for (size_t i = 0; table && i < n; i++) {
+        json_t *row = items[i].is_dir ? json_pack("{s:s, s:b}", "path", items[i].path, "is_dir", 1)
+                                      : json_pack("{s:s, s:b, s:I}", "path", items[i].path, "is_dir", 0, "file_size",
+                                                  (json_int_t)items[i].size_bytes);
+        if (row) mlc_table_row(table, mlf_object_of(row));
+        json_decref(row);
+    }
+    if (table) mlc_table_end(table);
+    mlf_artifacts_free(items, n);
+    sv_free(uri);
+    return code;
+}
+
+int mlc_artifacts_download(mlc *m)
+{
+    mlf_transfer_options options;
+    char *uri = uri_of(m);
+    int code = uri ? transfer_options(m, &options) : mlf_error_memory(&m->error);
+    if (!code) code = mlf_artifacts_fetch(m->client, uri, m->arguments[1], &options, &m->error);
+    sv_free(uri);
+    return code;
+}
+
+int mlc_artifacts_upload(mlc *m)
+{
+    mlf_transfer_options options;
+    char *uri = uri_of(m);
+    int code = uri ? transfer_options(m, &options) : mlf_error_memory(&m->error);
+    if (!code) code = mlf_artifacts_upload(m->client, m->arguments[1], uri, &options, &m->error);
+    sv_free(uri);
+    return code;
+}
+
+int mlc_artifacts_delete(mlc *m)
+{
+    char *uri = uri_of(m);
+    int code = uri ? mlf_artifacts_delete(m->client, uri, &m->error) : mlf_error_memory(&m->error);
+    sv_free(uri);
+    return code;
+}

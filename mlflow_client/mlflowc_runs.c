@@ -1,0 +1,169 @@
+/* mlflowc runs, metrics, params: synchronous, one request a command. */
+#include "alloc.h"
+#include "client_error.h"
+#include "clock.h"
+#include "endpoints.h"
+#include "mlflowc.h"
+#include "mlflowc_query.h"
+#include "number.h"
+#include "validate.h"
+
+#include <string.h>
+
+static const mlc_column run_columns[] = {{"RUN", "info.run_id"},
+                                         {"NAME", "info.run_name"},
+                                         {"STATUS", "info.status"},
+                                         {"STARTED", "info.start_time~"},
+                                         {"USER", "data.tags@mlflow.user"}};
+
+int mlc_runs_list(mlc *m)
+{
+    mlc_query query;
+    mlf_iterator *iterator = NULL;
+    mlc_column columns[MLC_MAX_COLUMNS];
+    char texts[MLC_MAX_COLUMNS][160];
+    size_t n = mlc_columns(m, run_columns, sizeof run_columns / sizeof *run_columns, columns, texts);
+    int code = mlc_query_experiments(m, &query);
+    if (!code) code = mlf_runs_search(&iterator, m->client, &query.query, &m->error);
+    mlc_query_free(&query);
+    return mlc_print_search(m, code, iterator, columns, n);
+}
+
+int mlc_runs_get(mlc *m)
+{
+    mlf_object *run = NULL;
+    int code = mlf_runs_get(&run, m->client, m->arguments[0], &m->error);
+    return mlc_print_object(m, code, run);
+}
+
+int mlc_runs_create(mlc *m)
+{
+    mlf_run_options options = MLF_RUN_OPTIONS_INIT;
+    mlf_pair *tags;
+    size_t n_tags;
+    mlf_run *run = NULL;
+    int code = mlc_option_pairs(m, "tag", &tags, &n_tags);
+    if (code) return code;
+    options.experiment = mlc_option_value(m, "experiment");
+    options.name = mlc_option_value(m, "name");
+    options.description = mlc_option_value(m, "description");
+    options.parent_run_id = mlc_option_value(m, "parent");
+    options.source_name = "mlflowc";
+    options.tags = tags;
+    options.n_tags = n_tags;
+    options.system_metrics = 0;
+    code = mlf_run_create(&run, m->client, &options, &m->error);
+    if (!code) mlc_print_fact(m, "run_id", mlf_run_id(run));
+    mlf_run_free(run);
+    sv_free(tags);
+    return code;
+}
+
+int mlc_runs_end(mlc *m)
+{
+    const char *status = mlc_option_value(m, "status");
+    return mlf_runs_update(m->client, m->arguments[0], status ? status : "FINISHED", sv_epoch_ms(), NULL, &m->error);
+}
+
+int mlc_runs_rename(mlc *m)
+{
+    return mlf_runs_update(m->client, m->arguments[0], NULL, 0, m->arguments[1], &m->error);
+}
+
+int mlc_runs_delete(mlc *m)
+{
+    int code = MLF_OK;
+    for (int i = 0; !code && i < m->n_arguments; i++)
+        code = mlf_runs_delete(m->client, m->arguments[i], &m->error);
+    return code;
+}
+
+int mlc_runs_restore(mlc *m)
+{
+    int code = MLF_OK;
+    for (int i = 0; !code && i < m->n_arguments; i++)
+        code = mlf_runs_restore(m->client, m->arguments[i], &m->error);
+    return code;
+}
+
+int mlc_runs_tag(mlc *m)
+{
+    int code = MLF_OK;
+    for (int i = 1; !code && i < m->n_arguments; i++) {
+        mlf_pair tag;
+        code = mlc_pairs(m, &m->arguments[i], 1, &tag);
+        if (!code) code = mlf_runs_set_tag(m->client, m->arguments[0], tag.key, tag.value, &m->error);
+    }
+    return code;
+}
+
+int mlc_runs_untag(mlc *m)
+{
+    int code = MLF_OK;
+    for (int i = 1; !code && i < m->n_arguments; i++)
+        code = mlf_runs_delete_tag(m->client, m->arguments[0], m->arguments[i], &m->error);
+    return code;
+}
+
+/* ---- metrics and params ---- */
+
+/* One "KEY=VALUE" as a point; NULL when it is none, with the reason in m->error. */
+static json_t *point_of(mlc *m, char *text, long step)
+{
+    mlf_pair pair;
+    double value;
+    if (mlc_pairs(m, &text, 1, &pair) || mlf_check_key("metric", pair.key, &m->error)) return NULL;
+    if (sv_parse_double(pair.value, strlen(pair.value), &value)) {
+        mlf_error_set(&m->error, MLF_E_ARGUMENT, "metric %.100s: expected a number, got \"%.100s\"", pair.key,
+                      pair.value);
+        return NULL;
+    }
+    return json_pack("{s:s, s:o, s:I, s:I}", "key", pair.key, "value", mlf_json_double(value), "timestamp",
+                     (json_int_t)sv_epoch_ms(), "step", (json_int_t)step);
+}
+
+static json_t *param_of(mlc *m, char *text, long step)
+{
+    mlf_pair pair;
+    if (mlc_pairs(m, &text, 1, &pair) || mlf_check_key("param", pair.key, &m->error) ||
+        mlf_check_text("param value", pair.value, MLF_MAX_PARAM_VALUE, &m->error))
+        return NULL;
+    return json_pack("{s:s, s:s}", "key", pair.key, "value", pair.value);
+}
+
+/* All arguments behind the run as one batch of list ("metrics" or "params"). */
+static int log_batch(mlc *m, const char *list, json_t *(*item_of)(mlc *m, char *text, long step))
+{
+    long step;
+    int code = mlc_option_number(m, "step", 0, INT64_MIN, &step);
+    json_t *items = json_array();
+    for (int i = 1; !code && i < m->n_arguments; i++) {
+        json_t *item = item_of(m, m->arguments[i], step);
+        if (!item) code = m->error.code ? m->error.code : mlf_error_memory(&m->error);
+        if (item && json_array_append_new(items, item)) code = mlf_error_memory(&m->error);
+    }
+    if (code) {
+        json_decref(items);
+        return code;
+    }
+    return mlf_endpoint_call(NULL, m->client, EP(runs_log_batch),
+                             json_pack("{s:s, s:o}", "run_id", m->arguments[0], list, items), &m->error);
+}
+
+int mlc_metrics_log(mlc *m)
+{
+    return log_batch(m, "metrics", point_of);
+}
+
+int mlc_params_log(mlc *m)
+{
+    return log_batch(m, "params", param_of);
+}
+
+int mlc_metrics_history(mlc *m)
+{
+    static const mlc_column columns[] = {{"STEP", "step"}, {"VALUE", "value"}, {"TIME", "timestamp~"}};
+    mlf_iterator *iterator = NULL;
+    int code = mlf_metrics_history(&iterator, m->client, m->arguments[0], m->arguments[1], &m->error);
+    return mlc_print_search(m, code, iterator, columns, 3);
+}
