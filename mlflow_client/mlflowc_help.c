@@ -1,5 +1,6 @@
 /* Help, manual page and completion, all from the table of commands. */
 #include "mlflowc.h"
+#include "validate.h"
 
 #include <string.h>
 
@@ -51,6 +52,16 @@ static void help_command(FILE *out, const mlc_command *command)
     }
 }
 
+/* "  usage   summary", the summary's first COLUMN or so aligned by characters and not by bytes. */
+static void put_summary(FILE *out, const char *usage, const char *summary)
+{
+    size_t width = mlf_text_length(usage);
+    fprintf(out, "  %s", usage);
+    for (; width < COLUMN; width++)
+        fputc(' ', out);
+    fprintf(out, " %.*s\n", (int)strcspn(summary, ":"), summary);
+}
+
 void mlc_help(FILE *out, const char *noun, const char *verb)
 {
     const mlc_command *only = NULL;
@@ -64,9 +75,8 @@ void mlc_help(FILE *out, const char *noun, const char *verb)
         for (size_t i = 0; i < mlc_n_commands; i++) {
             char usage[128];
             if (count && !matches(&mlc_commands[i], noun, NULL)) continue;
-            int length = usage_of(usage, sizeof usage, &mlc_commands[i]);
-            fprintf(out, length < COLUMN ? "  %-44s %.100s\n" : "  %s\n%47s%.100s\n", usage,
-                    length < COLUMN ? mlc_commands[i].summary : "", mlc_commands[i].summary);
+            usage_of(usage, sizeof usage, &mlc_commands[i]);
+            put_summary(out, usage, mlc_commands[i].summary);
         }
     }
     fputs("\nfor every command:\n", out);
