@@ -335,8 +335,9 @@ int mlf_folder_set_id(mlf_folder *folder, const char *key, const char *id, mlf_e
 {
     pthread_mutex_lock(&folder->lock);
     int code = json_object_set_new(folder->ids, key, json_string(id)) ? mlf_error_memory(error) : MLF_OK;
-    if (!code && folder->path)
-        code = write_ids(folder, error);
+    mlf_error unwritten = MLF_ERROR_INIT;
+    if (!code && folder->path && write_ids(folder, &unwritten))
+        sv_log(SV_LOG_DEBUG, "%s: %s", folder->path, unwritten.message);
     pthread_mutex_unlock(&folder->lock);
     return code;
 }

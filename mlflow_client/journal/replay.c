@@ -106,20 +106,54 @@ static int ensure_experiment(mlf_replay *replay, const char *name, mlf_error *er
 
 /* ---- the run ---- */
 
-/* The run that carries this client-made key: 1 found (run_id is set), 0 none, negative mlf_code. */
-static int find_by_key(mlf_replay *replay, const char *key, mlf_error *error)
+static int search_key(json_t **reply, mlf_replay *replay, const char *key, const char *view, mlf_error *error)
 {
     char filter[128];
-    json_t *reply = NULL;
     snprintf(filter, sizeof filter, "tags.`" MLF_TAG_KEY "` = '%s'", key);
-    int code = call(&reply, replay, "POST", "/api/2.0/mlflow/runs/search",
-                    json_pack("{s:[s], s:s, s:s, s:i}", "experiment_ids", replay->experiment_id, "filter", filter, "run_view_type", "ALL", "max_results", 2), error);
-    const char *id = text_of(json_object_get(json_array_get(json_object_get(reply, "runs"), 0), "info"), "run_id");
-    int found = !code && *id && strlen(id) < sizeof replay->run_id;
-    if (found)
-        snprintf(replay->run_id, sizeof replay->run_id, "%s", id);
+    return call(reply, replay, "POST", "/api/2.0/mlflow/runs/search",
+                json_pack("{s:[s], s:s, s:s, s:i}", "experiment_ids", replay->experiment_id, "filter", filter, "run_view_type", view, "max_results", 100), error);
+}
+
+static const char *run_at(const json_t *reply, size_t i)
+{
+    return text_of(json_object_get(json_array_get(json_object_get(reply, "runs"), i), "info"), "run_id");
+}
+
+/* The run that carries this client-made key, one that is not deleted before one that is: 1 found (run_id is set), 0 none, negative mlf_code. */
+static int find_by_key(mlf_replay *replay, const char *key, mlf_error *error)
+{
+    static const char *const views[] = {"ACTIVE_ONLY", "DELETED_ONLY"};
+    int found = 0;
+    for (int i = 0; !found && i < 2; i++) {
+        json_t *reply = NULL;
+        found = search_key(&reply, replay, key, views[i], error);
+        const char *id = run_at(reply, 0);
+        if (!found && *id && strlen(id) < sizeof replay->run_id) {
+            snprintf(replay->run_id, sizeof replay->run_id, "%s", id);
+            found = 1;
+        }
+        json_decref(reply);
+    }
+    return found;
+}
+
+/* A create whose answer was lost may still have been under way on the server when it was looked for: the empty run it made in the end goes again. */
+static int remove_doubles(mlf_replay *replay, const char *key, mlf_error *error)
+{
+    json_t *reply = NULL;
+    int code = search_key(&reply, replay, key, "ACTIVE_ONLY", error);
+    for (size_t i = 0; !code && *run_at(reply, i); i++)
+        if (strcmp(run_at(reply, i), replay->run_id))
+            code = call_only(replay, "POST", "/api/2.0/mlflow/runs/delete", json_pack("{s:s}", "run_id", run_at(reply, i)), error);
     json_decref(reply);
-    return code ? code : found;
+    return code;
+}
+
+int mlf_replay_settle(mlf_replay *replay, mlf_error *error)
+{
+    char doubtful[2];
+    int needed = *replay->run_id && mlf_folder_id(replay->folder, "doubtful", doubtful, sizeof doubtful);
+    return needed ? remove_doubles(replay, replay->folder->key, error) : MLF_OK;
 }
 
 static json_t *tags_of(const json_t *payload)
@@ -172,7 +206,11 @@ static int replay_create(mlf_replay *replay, const json_t *payload, mlf_error *e
     int found = code || !replay->maybe_done ? 0 : find_by_key(replay, key, error);
     if (!code)
         code = found > 0 ? MLF_OK : found < 0 ? found : create_run(replay, payload, error);
-    return code ? code : note_run(replay, key, error);
+    if (!code)
+        code = note_run(replay, key, error);
+    if (!code && replay->maybe_done)
+        code = mlf_folder_set_id(replay->folder, "doubtful", "1", error);
+    return code;
 }
 
 static int read_run(mlf_replay *replay, const char *run_id, mlf_error *error)
@@ -215,7 +253,8 @@ static int replay_end(mlf_replay *replay, const json_t *payload, mlf_error *erro
 {
     if (!json_object_get(payload, "status") || !json_object_get(payload, "end_time"))
         return bad_payload("end", error);
-    return call_only(replay, "POST", "/api/2.0/mlflow/runs/update",
+    int code = mlf_replay_settle(replay, error);
+    return code ? code : call_only(replay, "POST", "/api/2.0/mlflow/runs/update",
                      json_pack("{s:s, s:O, s:O}", "run_id", replay->run_id, "status", json_object_get(payload, "status"), "end_time", json_object_get(payload, "end_time")), error);
 }
 

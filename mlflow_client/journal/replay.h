@@ -28,6 +28,9 @@ typedef struct mlf_replay {
 /* Does one operation. payload is borrowed. A retriable error (mlf_error_is_retriable) is tried again later; any other puts the operation aside. */
 int mlf_replay_op(mlf_replay *replay, int kind, const json_t *payload, mlf_error *error);
 
+/* Once all is sent: removes what a create that was given up may have made after all. Nothing to do for most runs. */
+int mlf_replay_settle(mlf_replay *replay, mlf_error *error);
+
 /* One attempt of a JSON call: *reply as mlf_json_call(). */
 int mlf_replay_call(json_t **reply, const mlf_replay *replay, const char *method, const char *path, const json_t *arguments, mlf_error *error);
 

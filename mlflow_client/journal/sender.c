@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PAUSE_FIRST_MS = 100, PAUSE_MOST_MS = 15000 };
+enum { PAUSE_FIRST_MS = 100, PAUSE_MOST_MS = 15000, PAUSE_CREATE_MS = 500 /* the server may still be at what broke off */ };
 
 int mlf_sender_init(mlf_sender *sender, mlf_client *client, mlf_folder *folder, int fresh, const atomic_int *cancel, mlf_error *error)
 {
@@ -301,7 +301,7 @@ static outcome send_op(mlf_sender *sender, const mlf_batch *batch)
 
 /* ---- what came of it; the lock is held ---- */
 
-static void plan_retry(mlf_sender *sender, const outcome *result)
+static void plan_retry(mlf_sender *sender, const mlf_batch *batch, const outcome *result)
 {
     static _Thread_local sv_prng prng;
     static _Thread_local int seeded;
@@ -314,6 +314,8 @@ static void plan_retry(mlf_sender *sender, const outcome *result)
     if (wait_ms > PAUSE_MOST_MS)
         wait_ms = PAUSE_MOST_MS;
     wait_ms = wait_ms / 2 + (int64_t)((double)wait_ms * sv_prng_uniform(&prng) / 2);
+    if (batch->op == MLF_OP_RUN_CREATE && wait_ms < PAUSE_CREATE_MS)
+        wait_ms = PAUSE_CREATE_MS;
     if (result->retry_after_ms > wait_ms)
         wait_ms = result->retry_after_ms;
     int64_t now = sv_monotonic_ns();
@@ -367,7 +369,7 @@ static mlf_work conclude(mlf_sender *sender, mlf_batch *batch, const outcome *re
     if (result->ambiguous)
         sender->replay.maybe_done = 1;
     if (may_pass(result)) {
-        plan_retry(sender, result);
+        plan_retry(sender, batch, result);
         return MLF_WORK_PAUSE;
     }
     halt(sender, &result->error);

@@ -90,7 +90,7 @@ static void note_failure(sync_job *job, const mlf_error *error)
 static void conclude(sync_job *job, mlf_folder *folder, mlf_sender *sender)
 {
     mlf_error error = MLF_ERROR_INIT;
-    int done = mlf_sender_is_done(sender);
+    int done = mlf_sender_is_done(sender) && !mlf_replay_settle(&sender->replay, &error);
     char run_id[MLF_RUN_ID_SIZE];
     snprintf(run_id, sizeof run_id, "%s", sender->replay.run_id);
     job->report.points += sender->points;

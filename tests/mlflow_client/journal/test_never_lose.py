@@ -1,0 +1,330 @@
+"""The promise of the journal, against a real server: whatever happens to the network, the server, the disk or the process, each point is there once and each run once.
+
+JOURNAL_ROUNDS (default 12) is how often the random cases are repeated; the counts are printed at the end.
+"""
+
+import collections
+import json
+import math
+import os
+import pathlib
+import random
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from mlflow import MlflowClient
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from bad_network import BadNetwork  # noqa: E402
+from mlflow_server import MlflowServer  # noqa: E402
+
+ROUNDS = int(os.environ.get("JOURNAL_ROUNDS", "12"))
+COMMIT_S = 0.5  # the commit interval is 0.2 s; the rest is a busy machine
+totals = collections.Counter()
+
+
+@pytest.fixture(scope="module")
+def server():
+    with MlflowServer() as running:
+        yield running
+    print("\n" + ", ".join(f"{name} {count}" for name, count in sorted(totals.items())), file=sys.stderr)
+
+
+@pytest.fixture
+def job(build_root, tmp_path):
+    """job(uri, *arguments) -> CompletedProcess; job.start(…) -> Popen; journals in tmp_path/journals."""
+    program = build_root / "tests" / "mlflow_client" / "journal" / "journal_job"
+
+    def environment(uri, extra):
+        env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+        env["MLFLOW_JOURNAL_DIR"] = str(tmp_path / "journals")
+        if uri:
+            env["MLFLOW_TRACKING_URI"] = uri
+        return {**env, **extra}
+
+    def start(uri, *arguments, env=(), **options):
+        return subprocess.Popen(
+            [str(program), *map(str, arguments)], env=environment(uri, dict(env)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)  # fmt: skip
+
+    def run(uri, *arguments, env=(), **options):
+        process = start(uri, *arguments, env=env, **options)
+        out, err = process.communicate(timeout=180)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    run.start = start
+    run.journals = tmp_path / "journals"
+    return run
+
+
+def words_of(done, first):
+    """The words of the last line that begins so."""
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith(first + " ")]
+    assert lines, f"no line '{first}'\n{done.stdout}\n{done.stderr}"
+    return lines[-1]
+
+
+def sync(job, server, code="MLF_OK"):
+    done = job(server.uri, "sync")
+    words = words_of(done, "sync")
+    assert words[1] == code, done.stdout + done.stderr
+    return dict(zip(["journals", "sent", "waiting", "busy", "points", "operations", "refused"], map(int, words[2:9])))
+
+
+def runs_of(server, experiment):
+    client = MlflowClient(server.uri)
+    found = client.get_experiment_by_name(experiment)
+    return client.search_runs([found.experiment_id]) if found else []
+
+
+def expect_once(server, experiment, steps, runs=1, at_least=None):
+    """Every run has each step of loss and acc once: all of them, or (at_least) a beginning of that length or more."""
+    client = MlflowClient(server.uri)
+    found = runs_of(server, experiment)
+    assert len(found) == runs, f"{experiment}: {len(found)} runs, expected {runs}"
+    totals["runs"] += runs
+    for run in found:
+        for key, formula in (("loss", lambda step: 1 / (step + 1)), ("acc", lambda step: step / 7)):
+            points = client.get_metric_history(run.info.run_id, key) if steps or at_least else []
+            seen = collections.Counter(point.step for point in points)
+            wanted = steps if at_least is None else max(at_least, max(seen, default=-1) + 1)
+            lost, doubled = set(range(wanted)) - seen.keys(), [step for step, n in seen.items() if n > 1]
+            totals["points"] += len(points)
+            totals["lost"] += len(lost)
+            totals["doubled"] += len(doubled)
+            assert not lost and not doubled, f"{key}: lost {sorted(lost)[:10]}, doubled {doubled[:10]}"
+            assert all(point.value == formula(point.step) for point in points)
+    return found
+
+
+def expect_nothing_waits(job):
+    assert not list(job.journals.glob("*")), list(job.journals.glob("*"))
+
+
+def test_all_is_read_back_by_mlflows_own_client(job, server):
+    done = job(server.uri, "--experiment", "plain", "--steps", 2500, "--threads", 3)
+    assert words_of(done, "end")[1] == "MLF_OK", done.stdout
+    (run,) = expect_once(server, "plain", 2500)
+    assert run.data.params == {"p0": "0", "p1": "1", "p2": "4"}
+    assert run.info.status == "FINISHED" and run.info.end_time >= run.info.start_time > 0
+    assert run.data.tags["stage"] == "done" and run.data.tags["mlflow.source.name"].endswith("journal_job") and run.data.tags["mlflow.user"]
+    expect_nothing_waits(job)
+
+
+def test_server_away_from_the_start_then_sync(job, server):
+    done = job("http://127.0.0.1:1", "--experiment", "away", "--steps", 3000, "--runs", 2, "--no-end")
+    assert done.returncode == 0
+    report = sync(job, server)
+    assert (report["journals"], report["sent"], report["points"], report["refused"]) == (2, 2, 12000, 0)
+    expect_once(server, "away", 3000, runs=2)
+    assert sync(job, server)["journals"] == 0  # nothing is left to do
+    expect_nothing_waits(job)
+
+
+def test_offline_by_environment_never_asks_the_network(job, server):
+    with BadNetwork(server.port, lambda n: None) as network:
+        done = job(network.uri, "--experiment", "offline", "--steps", 50, env={"MLFLOW_OFFLINE": "1"})
+        assert words_of(done, "end")[1] == "MLF_OK" and network.connections == 0
+    assert sync(job, server)["sent"] == 1
+    (run,) = expect_once(server, "offline", 50)
+    assert run.info.status == "FINISHED"
+
+
+def test_continued_from_another_process(job, server):
+    done = job(server.uri, "--experiment", "continued", "--steps", 10)
+    run_id = words_of(done, "run")[1]
+    again = job(server.uri, "--steps", 25, env={"MLFLOW_RUN_ID": run_id})
+    assert words_of(again, "run")[1] == run_id
+    client = MlflowClient(server.uri)
+    assert {point.step for point in client.get_metric_history(run_id, "loss")} == set(range(25))
+    assert client.get_run(run_id).info.status == "FINISHED" and len(runs_of(server, "continued")) == 1
+
+
+def test_continued_offline_run_keeps_its_identity(job, server):
+    first = job(None, "--experiment", "offline-continued", "--steps", 10, env={"MLFLOW_OFFLINE": "1"})
+    key = words_of(first, "run")[1]
+    job(None, "--experiment", "offline-continued", "--steps", 0, "--params", 5, env={"MLFLOW_OFFLINE": "1", "MLFLOW_RUN_ID": key})
+    assert sync(job, server)["sent"] == 2
+    (run,) = expect_once(server, "offline-continued", 10)
+    assert run.data.params["p4"] == "16"
+
+
+def test_server_killed_and_restarted_meanwhile(job):
+    with MlflowServer() as server:
+        process = job.start(server.uri, "--experiment", "restart", "--steps", 1500, "--pause-us", 4000)
+        time.sleep(2)
+        server.kill()
+        time.sleep(1)
+        server.start()
+        out, err = process.communicate(timeout=120)
+        if "end MLF_OK" not in out:  # it took the server longer than the job's patience
+            sync(job, server)
+        expect_once(server, "restart", 1500)
+        expect_nothing_waits(job)
+
+
+STORM = b"HTTP/1.1 503 Busy\r\nContent-Type: application/json\r\nContent-Length: 41\r\nConnection: close\r\n\r\n" + b'{"error_code": "TEMPORARILY_UNAVAILABLE"}'
+BROKEN = b"HTTP/1.1 500 Oops\r\nContent-Type: text/html\r\nContent-Length: 14\r\nConnection: close\r\n\r\n<html>x</html>"
+PORTAL = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 26\r\nConnection: close\r\n\r\n<html>Please log in</html>"
+
+
+@pytest.mark.parametrize("name, answer", [("storm-503", STORM), ("storm-500", BROKEN), ("portal", PORTAL)])
+def test_storms(job, server, name, answer):
+    """Two connections of three are answered so for a while; the job ends well or its journal is synced."""
+    with BadNetwork(server.port, lambda n: ("answer", answer) if n % 3 and n < 30 else None) as network:
+        done = job(network.uri, "--experiment", name, "--steps", 400, "--pause-us", 5000)
+        assert done.returncode == 0, done.stdout + done.stderr
+        totals["connections harmed"] += network.harmed
+    sync(job, server)
+    expect_once(server, name, 400)
+
+
+@pytest.mark.parametrize("direction", ["cut-request", "cut-reply"])
+def test_cut_after_n_bytes_swept_over_the_exchange(job, server, direction):
+    """The first connection, which carries the whole exchange when nobody is unkind, breaks after N bytes."""
+    span = 7000 if direction == "cut-request" else 4000
+    step = max(1, span // (3 * ROUNDS))
+    for n in range(1, span, step):
+        experiment = f"{direction}-{n}"
+        with BadNetwork(server.port, lambda i: (direction, n) if i == 0 else None) as network:
+            done = job(network.uri, "--experiment", experiment, "--steps", 20)
+            assert done.returncode == 0, done.stdout + done.stderr
+            totals["connections harmed"] += network.harmed
+        sync(job, server)
+        expect_once(server, experiment, 20)
+        expect_nothing_waits(job)
+
+
+def test_connections_cut_at_random(job, server):
+    dice = random.Random(7)
+    for round_number in range(ROUNDS):
+        experiment = f"random-cuts-{round_number}"
+        with BadNetwork(server.port, lambda n: (dice.choice(["cut-request", "cut-reply"]), dice.randrange(1, 3000)) if n < 8 else None) as network:
+            done = job(network.uri, "--experiment", experiment, "--steps", 200, "--pause-us", 1000)
+            assert done.returncode == 0, done.stdout + done.stderr
+            totals["connections harmed"] += network.harmed
+        sync(job, server)
+        expect_once(server, experiment, 200)
+
+
+def announced(process, lines):
+    for line in process.stdout:
+        if line.startswith("step "):
+            lines.append((time.monotonic(), int(line.split()[1])))
+
+
+@pytest.mark.parametrize("where", ["online", "offline"])
+def test_process_killed_while_logging(job, server, where):
+    """What was logged longer ago than the commit interval survives kill -9; what came later may, but only as an unbroken beginning, and once."""
+    dice = random.Random(11)
+    for round_number in range(ROUNDS):
+        experiment, lines = f"killed-{where}-{round_number}", []
+        env = {"MLFLOW_OFFLINE": "1"} if where == "offline" else {}
+        process = job.start(server.uri, "--experiment", experiment, "--steps", 100000, "--pause-us", 200, "--announce", env=env)
+        reader = threading.Thread(target=announced, args=(process, lines))
+        reader.start()
+        time.sleep(dice.uniform(0.02, 1.2))
+        killed = time.monotonic()
+        process.kill()
+        process.wait()
+        reader.join()
+        process.stderr.close()
+        committed = sum(1 for when, _ in lines if when < killed - COMMIT_S)
+        report = sync(job, server)
+        totals["processes killed"] += 1
+        totals["points committed before a kill"] += 2 * committed
+        if not committed and not runs_of(server, experiment):
+            continue  # killed before anything was promised
+        expect_once(server, experiment, None, at_least=committed)
+        assert report["refused"] == 0
+        expect_nothing_waits(job)
+
+
+def test_sync_killed_and_repeated(job, server):
+    dice = random.Random(13)
+    for round_number in range(ROUNDS):
+        experiment = f"sync-killed-{round_number}"
+        job(None, "--experiment", experiment, "--steps", 4000, "--series", env={"MLFLOW_OFFLINE": "1"})
+        kills = 0
+        while list(job.journals.glob("*")):
+            process = job.start(server.uri, "sync")
+            try:
+                process.wait(dice.uniform(0.01, 0.5 + 0.2 * kills))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+            process.communicate()
+        totals["syncs killed"] += kills
+        (run,) = expect_once(server, experiment, 4000)
+        assert run.info.status == "FINISHED"
+
+
+def test_two_syncs_at_once_do_not_collide(job, server):
+    for n in range(6):
+        job(None, "--experiment", "two-syncs", "--steps", 500, "--series", env={"MLFLOW_OFFLINE": "1"})
+    both = [job.start(server.uri, "sync") for _ in range(2)]
+    for process in both:
+        process.communicate(timeout=120)
+    sync(job, server)
+    expect_once(server, "two-syncs", 500, runs=6)
+    expect_nothing_waits(job)
+
+
+def test_a_journal_in_use_is_left_alone(job, server):
+    process = job.start(server.uri, "--experiment", "in-use", "--steps", 400, "--pause-us", 5000)
+    time.sleep(0.8)
+    report = sync(job, server)
+    assert (report["journals"], report["busy"]) == (1, 1)
+    process.communicate(timeout=60)
+    expect_once(server, "in-use", 400)
+
+
+def small_files():
+    """The disk is full after 2,000 bytes a file."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+
+def test_full_disk_is_survived_in_memory_with_one_warning(job, server):
+    done = job(server.uri, "--experiment", "full", "--steps", 3000, preexec_fn=small_files, restore_signals=False)
+    assert words_of(done, "end")[1] == "MLF_OK", done.stdout + done.stderr
+    assert done.stderr.count("warn:") == 1, done.stderr
+    expect_once(server, "full", 3000)
+    expect_nothing_waits(job)
+
+
+def test_no_folder_for_journals_is_survived_in_memory_with_one_warning(job, server, tmp_path):
+    (tmp_path / "a-file").write_text("in the way")
+    done = job(server.uri, "--experiment", "nowhere", "--steps", 3000, "--runs", 2, env={"MLFLOW_JOURNAL_DIR": str(tmp_path / "a-file" / "journals")})
+    assert words_of(done, "end")[1] == "MLF_OK", done.stdout + done.stderr
+    assert done.stderr.count("warn:") == 1, done.stderr
+    expect_once(server, "nowhere", 3000, runs=2)
+
+
+def test_what_the_server_refuses_is_kept_with_its_reason(job, server):
+    done = job(server.uri, "--experiment", "refused", "--steps", 20, "--params", 2)
+    run_id = words_of(done, "run")[1]
+    client = MlflowClient(server.uri)
+    client.log_param(run_id, "p2", "another value")
+    again = job(server.uri, "--steps", 30, env={"MLFLOW_RUN_ID": run_id})
+    assert words_of(again, "end")[1] == "MLF_E_SERVER", again.stdout
+    (kept,) = job.journals.glob("refused-*.jsonl")
+    (line,) = [json.loads(text) for text in kept.read_text().splitlines()]
+    assert line["record"] == {"key": "p2", "value": "4"} and "p2" in line["reason"]
+    assert {point.step for point in client.get_metric_history(run_id, "loss")} == set(range(30))  # all else arrived
+
+
+def test_a_run_deleted_meanwhile_stops_its_sending_and_nothing_else(job, server):
+    process = job.start(server.uri, "--experiment", "deleted", "--steps", 300, "--pause-us", 10000)
+    time.sleep(1)
+    (run,) = runs_of(server, "deleted")
+    MlflowClient(server.uri).delete_run(run.info.run_id)
+    out, _ = process.communicate(timeout=60)
+    assert "end MLF_E_STATE" in out and "deleted" in out and process.returncode == 0
+    assert len(list(job.journals.glob("*"))) == 1
+    MlflowClient(server.uri).restore_run(run.info.run_id)
+    assert sync(job, server)["sent"] == 1
+    expect_once(server, "deleted", 300)
