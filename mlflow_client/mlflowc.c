@@ -180,6 +180,7 @@ static int make_client(mlc *m)
     options.timeout_ms = seconds > 86400 ? 86400000 : (int)seconds * 1000;
     options.max_retries = retries > 1000 ? 1000 : (int)retries;
     options.user_agent = "mlflowc/" MLF_VERSION;
+    if (!strcmp(m->command->noun, "sync")) options.offline = 0; /* MLFLOW_OFFLINE is for those who log */
     return mlf_client_new(&m->client, &options, &m->error);
 }
 

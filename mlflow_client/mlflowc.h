@@ -107,6 +107,7 @@ int mlc_registry_list(mlc *m), mlc_registry_get(mlc *m), mlc_registry_versions(m
     mlc_registry_delete(mlc *m), mlc_registry_rename(mlc *m);
 int mlc_request(mlc *m), mlc_call(mlc *m), mlc_endpoints(mlc *m);
 int mlc_run(mlc *m);
+int mlc_sync(mlc *m), mlc_journal_list(mlc *m), mlc_journal_show(mlc *m);
 int mlc_print_completion(mlc *m), mlc_print_man(mlc *m);
 
 #endif

@@ -34,7 +34,7 @@ const mlc_option mlc_options[] = {
     {"status", "STATUS", "FINISHED, FAILED or KILLED"},
     {"step", "N", "the step of the points (0)"},
     {"tag", "KEY=VALUE", "a tag (may be given again)"},
-    {"threads", "N", "files on their way at once"},
+    {"threads", "N", "files or connections at once"},
     {"view", "VIEW", "active, deleted or all"},
 };
 const size_t mlc_n_options = sizeof mlc_options / sizeof *mlc_options;
@@ -122,6 +122,14 @@ const mlc_command mlc_commands[] = {
      "Runs a command as a run: its arguments, git state, exit code, time, peak memory, last output, and metrics found "
      "in lines such as \"step=3 loss=0.5\"",
      "run --experiment bank -- ./simulate --seed 3\nrun --metric '([a-z_]+): +([-+.0-9e]+)' -- ./train", mlc_run, 1},
+
+    {"sync", NULL, "[DIR…]", 0, -1, "threads",
+     "Sends what was logged offline or could not be sent; may be repeated and interrupted at any point",
+     "sync\nsync /scratch/job-17/journal", mlc_sync, 0},
+    {"journal", "list", "[DIR]", 0, 1, "", "Lists the journals that wait on this machine", "journal list",
+     mlc_journal_list, 0},
+    {"journal", "show", "PATH", 1, 1, "limit", "Shows what a journal holds, record by record",
+     "journal show ~/.local/state/mlflow-client/01a2…", mlc_journal_show, 0},
 
     {"request", NULL, "METHOD PATH [BODY|-]", 2, 3, "", "Sends any request; \"-\" reads the body from standard input",
      "request GET /api/2.0/mlflow/experiments/get '{\"experiment_id\": \"0\"}'", mlc_request, 0},

@@ -1,0 +1,131 @@
+/* mlflowc sync and journal: what waits on disk. */
+#include "alloc.h"
+#include "client_error.h"
+#include "mlflowc.h"
+#include "number.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* ---- sync ---- */
+
+static void progress(void *context, const char *journal, const char *run_id, const char *state, uint64_t points)
+{
+    const mlc *m = context;
+    if (m->json) {
+        json_t *line = json_pack("{s:s, s:s, s:s, s:I}", "journal", journal, "run_id", run_id ? run_id : "", "state",
+                                 state, "points", (json_int_t)points);
+        char *text = line ? mlf_object_text(mlf_object_of(line), 0) : NULL;
+        if (text) puts(text);
+        mlf_free(text);
+        json_decref(line);
+    } else {
+        printf("%-8s %s %s, %" PRIu64 " points\n", state, journal, run_id ? run_id : "", points);
+    }
+    fflush(stdout);
+}
+
+static void put_report(const mlc *m, const mlf_sync_report *report)
+{
+    if (!m->json) {
+        printf("%" PRIu64 " journals: %" PRIu64 " sent, %" PRIu64 " waiting, %" PRIu64 " in use elsewhere; %" PRIu64
+               " points and %" PRIu64 " operations taken, %" PRIu64 " refused\n",
+               report->journals, report->sent, report->waiting, report->busy, report->points, report->operations,
+               report->refused);
+        return;
+    }
+    json_t *line = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "journals", (json_int_t)report->journals, "sent",
+                             (json_int_t)report->sent, "waiting", (json_int_t)report->waiting, "busy",
+                             (json_int_t)report->busy, "points", (json_int_t)report->points, "operations",
+                             (json_int_t)report->operations, "refused", (json_int_t)report->refused);
+    char *text = line ? mlf_object_text(mlf_object_of(line), 0) : NULL;
+    if (text) puts(text);
+    mlf_free(text);
+    json_decref(line);
+}
+
+int mlc_sync(mlc *m)
+{
+    mlf_sync_options options = MLF_SYNC_OPTIONS_INIT;
+    mlf_sync_report report = {0};
+    long connections;
+    int code = mlc_option_number(m, "threads", 0, 1, &connections);
+    if (code) return code;
+    options.connections = connections > 64 ? 64 : (int)connections;
+    options.progress = progress;
+    options.context = m;
+    code = mlf_sync(m->client, (const char *const *)m->arguments, (size_t)m->n_arguments, &options, &report, &m->error);
+    put_report(m, &report);
+    return code;
+}
+
+/* ---- journal ---- */
+
+static json_t *row_of(const mlf_journal *journal)
+{
+    mlf_journal_info info;
+    mlf_journal_info_get(journal, &info);
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "key", info.key, "path", info.path, "run_id",
+                     info.run_id, "holder", info.holder, "ended", info.ended, "bytes", (json_int_t)info.bytes,
+                     "bytes_waiting", (json_int_t)(info.bytes - info.bytes_taken), "points_taken",
+                     (json_int_t)info.points_taken, "operations_taken", (json_int_t)info.operations_taken, "refused",
+                     (json_int_t)info.refused);
+}
+
+int mlc_journal_list(mlc *m)
+{
+    static const mlc_column columns[] = {{"JOURNAL", "key"},     {"RUN", "run_id"},       {"WAITING", "bytes_waiting#"},
+                                         {"REFUSED", "refused"}, {"IN USE BY", "holder"}, {"PATH", "path"}};
+    char **paths = NULL;
+    int code = mlf_journal_list(&paths, m->client, m->n_arguments ? m->arguments[0] : NULL, &m->error);
+    mlc_table *table = code ? NULL : mlc_table_begin(m, columns, sizeof columns / sizeof *columns);
+    for (size_t i = 0; table && paths[i]; i++) {
+        mlf_journal *journal = NULL;
+        mlf_error error = MLF_ERROR_INIT;
+        json_t *row = mlf_journal_open(&journal, paths[i], &error)
+                          ? json_pack("{s:s, s:s}", "path", paths[i], "holder", error.message)
+                          : row_of(journal);
+        if (row) mlc_table_row(table, mlf_object_of(row));
+        json_decref(row);
+        mlf_journal_close(journal);
+    }
+    if (table) mlc_table_end(table);
+    mlf_free(paths);
+    return code;
+}
+
+/* A point as {kind, key, value, step, timestamp, taken}; an operation as {kind, operation, taken}. */
+static json_t *record_row(const mlf_journal_record *record)
+{
+    if (record->is_point) {
+        char value[SV_NUMBER_SIZE];
+        sv_format_double(value, record->value);
+        return json_pack("{s:s, s:s, s:s, s:I, s:I, s:b}", "kind", record->kind, "key", record->key, "value", value,
+                         "step", (json_int_t)record->step, "timestamp", (json_int_t)record->timestamp_ms, "taken",
+                         record->is_taken);
+    }
+    json_t *operation = json_loads(record->json ? record->json : "", 0, NULL);
+    return json_pack("{s:s, s:s*, s:b, s:o}", "kind", record->kind, "value", record->json, "taken", record->is_taken,
+                     "operation", operation ? operation : json_object());
+}
+
+int mlc_journal_show(mlc *m)
+{
+    static const mlc_column columns[] = {{"KIND", "kind"}, {"TAKEN", "taken"},     {"KEY", "key"},
+                                         {"STEP", "step"}, {"TIME", "timestamp~"}, {"VALUE", "value"}};
+    mlf_journal *journal = NULL;
+    mlf_journal_record record;
+    long limit, shown = 0;
+    int code = mlc_option_number(m, "limit", 1000000000, 1, &limit);
+    if (!code) code = mlf_journal_open(&journal, m->arguments[0], &m->error);
+    mlc_table *table = code ? NULL : mlc_table_begin(m, columns, sizeof columns / sizeof *columns);
+    for (; table && !code && shown < limit; shown++) {
+        code = mlf_journal_next(journal, &record, &m->error);
+        json_t *row = code ? NULL : record_row(&record);
+        if (row) mlc_table_row(table, mlf_object_of(row));
+        json_decref(row);
+    }
+    if (table) mlc_table_end(table);
+    mlf_journal_close(journal);
+    return code == MLF_E_END ? MLF_OK : code;
+}
