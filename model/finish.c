@@ -58,12 +58,16 @@ static int make_table(const sv_pipeline *pipeline, const sv_term *term, sv_plan 
     return 0;
 }
 
-static int set_output(sv_pipeline *pipeline, size_t output, const char *prefix, const char *name, const char *suffix)
+static int set_output(sv_pipeline *pipeline, size_t output, const char *prefix, const char *name, const char *suffix, sv_error *error)
 {
     sv_buffer text = SV_BUFFER_INIT(0);
     int code = sv_buffer_format(&text, "%s%s%s", prefix, name, suffix);
     pipeline->outputs[output] = code ? NULL : sv_buffer_take(&text);
-    return pipeline->outputs[output] ? 0 : SV_E_MEMORY;
+    if (!pipeline->outputs[output])
+        return sv_error_set(error, SV_E_MEMORY, "out of memory");
+    if (sv_features_find(pipeline->features, pipeline->outputs[output], strlen(pipeline->outputs[output])) >= 0)
+        return sv_error_set(error, SV_E_CONFIG, "%s is the name of a column or feature and of what the model answers", pipeline->outputs[output]);
+    return 0;
 }
 
 static int name_outputs(sv_pipeline *pipeline, sv_error *error)
@@ -79,13 +83,13 @@ static int name_outputs(sv_pipeline *pipeline, sv_error *error)
         return sv_error_set(error, SV_E_MEMORY, "out of memory");
     }
     if (pipeline->task == SV_TASK_BINARY) {
-        code = set_output(pipeline, 0, "", pipeline->target, "_probability");
-        code = code ? code : set_output(pipeline, 1, "", pipeline->target, "_prediction");
+        code = set_output(pipeline, 0, "", pipeline->target, "_probability", error);
+        code = code ? code : set_output(pipeline, 1, "", pipeline->target, "_prediction", error);
     } else
-        code = set_output(pipeline, 0, "prediction", "", "");
+        code = set_output(pipeline, 0, "prediction", "", "", error);
     for (size_t k = 1; !code && k < pipeline->n_outputs && pipeline->task == SV_TASK_MULTINOMIAL; k++)
-        code = set_output(pipeline, k, "probability_", pipeline->classes[k - 1], "");
-    return code ? sv_error_set(error, code, "out of memory") : 0;
+        code = set_output(pipeline, k, "probability_", pipeline->classes[k - 1], "", error);
+    return code;
 }
 
 int sv_pipeline_finish(sv_pipeline *pipeline, sv_error *error)

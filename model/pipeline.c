@@ -15,6 +15,33 @@ const char *sv_task_name(sv_task task)
     return (const char *const[]){"binary", "multinomial", "linear", "poisson"}[task];
 }
 
+static const struct {
+    const char *name;
+    int has_fill;
+} encoders[] = {[SV_ENCODER_NUMBER] = {"number", 1},   [SV_ENCODER_MISSING] = {"missing", 0}, [SV_ENCODER_CATEGORY] = {"category", 0},
+                [SV_ENCODER_ORDINAL] = {"ordinal", 1}, [SV_ENCODER_HASH] = {"hash", 0},       [SV_ENCODER_BINS] = {"bins", 1},
+                [SV_ENCODER_SPLINE] = {"spline", 1},   [SV_ENCODER_PAIR] = {"pair", 0}};
+
+const char *sv_encoder_name(sv_encoder encoder)
+{
+    return encoders[encoder].name;
+}
+
+int sv_encoder_from_name(sv_encoder *encoder, const char *name)
+{
+    for (size_t i = 0; i < sizeof encoders / sizeof *encoders; i++)
+        if (!strcmp(encoders[i].name, name)) {
+            *encoder = (sv_encoder)i;
+            return 0;
+        }
+    return -1;
+}
+
+int sv_encoder_has_fill(sv_encoder encoder)
+{
+    return encoders[encoder].has_fill;
+}
+
 static int out_of_memory(sv_error *error)
 {
     return sv_error_set(error, SV_E_MEMORY, "out of memory");
@@ -487,6 +514,11 @@ int sv_pipeline_set_isotonic(sv_pipeline *pipeline, const double *x, const doubl
     }
     pipeline->calibration = c;
     return 0;
+}
+
+int32_t sv_pipeline_code(const sv_pipeline *pipeline, int column, const char *text, size_t length)
+{
+    return sv_features_code(pipeline->features, column, text, length);
 }
 
 size_t sv_pipeline_n_outputs(const sv_pipeline *pipeline)

@@ -25,6 +25,10 @@ typedef enum sv_encoder {
     SV_ENCODER_PAIR      /* products of the encoded columns of two earlier terms (no pairs themselves), the second's varying fastest */
 } sv_encoder;
 
+const char *sv_encoder_name(sv_encoder encoder); /* "number", "missing", "category", "ordinal", "hash", "bins", "spline", "pair" */
+int sv_encoder_from_name(sv_encoder *encoder, const char *name); /* 0, or -1 when no such encoder */
+int sv_encoder_has_fill(sv_encoder encoder); /* 1: sv_term.fill means something */
+
 /* What a text that is none of the categories does. */
 typedef enum sv_unknown { SV_UNKNOWN_ZEROS, SV_UNKNOWN_ERROR, SV_UNKNOWN_COLUMN /* sets encoded column unknown_column (rare levels' group) */ } sv_unknown;
 
@@ -114,6 +118,9 @@ sv_type sv_pipeline_output_type(const sv_pipeline *pipeline, size_t output);
 /* Encoded columns of a term for the evaluator's last block of n_rows: out is (width, n_rows). A refused or missing value without fill is NaN throughout.
    The naive form, for training on wide terms and for tests. */
 void sv_pipeline_encode(const sv_pipeline *pipeline, size_t term, const sv_evaluator *evaluator, size_t n_rows, double *out);
+
+/* sv_features_code of the pipeline's features: a request's text as a block's code. */
+int32_t sv_pipeline_code(const sv_pipeline *pipeline, int column, const char *text, size_t length);
 
 /* A thread's workspace for scoring; the pipeline must be finished and outlive it. */
 typedef struct sv_scorer sv_scorer;

@@ -1,0 +1,68 @@
+#include "package_json.h"
+
+#include "error.h"
+#include "number.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Bytes of the UTF-8 character at text, or 0 when it is none (Unicode 15, table 3-7). */
+static size_t character_length(const unsigned char *text, size_t length)
+{
+    unsigned char c = text[0], low = 0x80, high = 0xbf;
+    size_t n = c < 0x80 ? 1 : c >= 0xc2 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
+    if (!n || n > length)
+        return 0;
+    if (c == 0xe0 || c == 0xf0)
+        low = c == 0xe0 ? 0xa0 : 0x90;
+    if (c == 0xed || c == 0xf4)
+        high = c == 0xed ? 0x9f : 0x8f;
+    for (size_t i = 1; i < n; i++, low = 0x80, high = 0xbf)
+        if (text[i] < low || text[i] > high)
+            return 0;
+    return n;
+}
+
+int sv_json_string(sv_buffer *json, const char *text, size_t length)
+{
+    int code = sv_buffer_byte(json, '"');
+    for (size_t i = 0, n; i < length && !code; i += n) {
+        unsigned char c = (unsigned char)text[i];
+        if (!(n = character_length((const unsigned char *)text + i, length - i)))
+            return SV_E_INPUT;
+        if (c == '"' || c == '\\')
+            code = sv_buffer_format(json, "\\%c", c);
+        else if (c < 0x20)
+            code = sv_buffer_format(json, "\\u%04x", c);
+        else
+            code = sv_buffer_append(json, text + i, n);
+    }
+    return code ? code : sv_buffer_byte(json, '"');
+}
+
+int sv_json_text(sv_buffer *json, const char *text)
+{
+    return text ? sv_json_string(json, text, strlen(text)) : sv_buffer_text(json, "null");
+}
+
+int sv_json_number(sv_buffer *json, double number)
+{
+    char text[SV_NUMBER_SIZE];
+    if (number != number)
+        return sv_buffer_text(json, "null");
+    if (isinf(number))
+        return SV_E_NUMERIC;
+    sv_format_double(text, number);
+    return sv_buffer_text(json, text);
+}
+
+int sv_json_numbers(sv_buffer *json, const double *numbers, size_t n)
+{
+    int code = sv_buffer_byte(json, '[');
+    for (size_t i = 0; i < n && !code; i++) {
+        if (i)
+            code = sv_buffer_text(json, ", ");
+        code = code ? code : sv_json_number(json, numbers[i]);
+    }
+    return code ? code : sv_buffer_byte(json, ']');
+}
