@@ -198,7 +198,7 @@ static int convert_cell(const sv_served *served, size_t input, const sv_json *ce
     default: {
         char scratch[SV_DOUBLE_CHARS];
         sv_span text = text_of(cell, reading, scratch);
-        ((int32_t *)column)[row] = text.text ? sv_pipeline_code(served->pipeline, (int)input, text.text, text.size) : -1;
+        ((int32_t *)column)[row] = text.text ? sv_features_code(served->features, (int)input, text.text, text.size) : -1;
         return 0;
     }
     }
@@ -286,7 +286,7 @@ int sv_frame_convert(const sv_frame *frame, sv_arena *arena, const sv_served *se
         if (positions[i] < 0) {
             for (size_t row = 0; row < frame->n_rows; row++)
                 if (served->inputs[i].type == SV_STRING)
-                    ((int32_t *)columns[i])[row] = sv_pipeline_code(served->pipeline, (int)i, "", 0);
+                    ((int32_t *)columns[i])[row] = sv_features_code(served->features, (int)i, "", 0);
                 else
                     ((double *)columns[i])[row] = NAN;
             continue;

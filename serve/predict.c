@@ -1,7 +1,7 @@
-/* predict.c: POST /predict: one object of raw columns, or an array of them. A wrong body gets 422 with every error at once, in FastAPI's form. */
+/* predict.c: POST /predict: one object of raw columns, or an array of them. A wrong body gets 422 with every error at once, in FastAPI's form. Types are
+   strict (a number in quotes is no number), so that what openapi.json promises is what is taken. */
 #include "json_write.h"
 #include "mlflow_error.h"
-#include "python_number.h"
 #include "row_scan.h"
 #include "service.h"
 
@@ -85,14 +85,9 @@ static void complain(checker *c, const char *type, sv_span field, const char *ms
 
 static int check_long(checker *c, const sv_input *input, const sv_json *value, double *number)
 {
-    int64_t whole;
     switch (value->kind) {
     case SV_JSON_LONG:
         *number = (double)value->whole;
-        return 0;
-    case SV_JSON_TRUE:
-    case SV_JSON_FALSE:
-        *number = value->kind == SV_JSON_TRUE;
         return 0;
     case SV_JSON_REAL:
         *number = value->real;
@@ -106,13 +101,6 @@ static int check_long(checker *c, const sv_input *input, const sv_json *value, d
     case SV_JSON_BIG:
         complain(c, "int_parsing_size", input->name, "Input should be an integer between -9223372036854775808 and 9223372036854775807", value, NULL);
         return -1;
-    case SV_JSON_TEXT:
-        if (sv_python_int(value->text, &whole) == 0) {
-            *number = (double)whole;
-            return 0;
-        }
-        complain(c, "int_parsing", input->name, "Input should be a valid integer, unable to parse string as an integer", value, NULL);
-        return -1;
     default:
         complain(c, "int_type", input->name, "Input should be a valid integer", value, NULL);
         return -1;
@@ -125,19 +113,10 @@ static int check_double(checker *c, const sv_input *input, const sv_json *value,
     case SV_JSON_LONG:
         *number = (double)value->whole;
         return 0;
-    case SV_JSON_TRUE:
-    case SV_JSON_FALSE:
-        *number = value->kind == SV_JSON_TRUE;
-        return 0;
     case SV_JSON_REAL:
     case SV_JSON_BIG:
         *number = value->real;
         break;
-    case SV_JSON_TEXT:
-        if (sv_python_float(value->text, number) == 0)
-            break;
-        complain(c, "float_parsing", input->name, "Input should be a valid number, unable to parse string as a number", value, NULL);
-        return -1;
     default:
         complain(c, "float_type", input->name, "Input should be a valid number", value, NULL);
         return -1;
@@ -166,7 +145,7 @@ static int check_text(checker *c, const sv_input *input, size_t column, const sv
         complain(c, "string_type", input->name, "Input should be a valid string", value, NULL);
         return -1;
     }
-    *code = sv_pipeline_code(c->call->served->pipeline, (int)column, value->text.text, value->text.size);
+    *code = sv_features_code(c->call->served->features, (int)column, value->text.text, value->text.size);
     if (sv_input_takes(input, *code))
         return 0;
     char choices[600], msg[640];
@@ -178,8 +157,8 @@ static int check_text(checker *c, const sv_input *input, size_t column, const sv
 
 static int check_boolean(checker *c, const sv_input *input, const sv_json *value, double *number)
 {
-    if (value->kind == SV_JSON_TRUE || value->kind == SV_JSON_FALSE || (value->kind == SV_JSON_LONG && (value->whole == 0 || value->whole == 1))) {
-        *number = value->kind == SV_JSON_TRUE || (value->kind == SV_JSON_LONG && value->whole == 1);
+    if (value->kind == SV_JSON_TRUE || value->kind == SV_JSON_FALSE) {
+        *number = value->kind == SV_JSON_TRUE;
         return 0;
     }
     complain(c, "bool_type", input->name, "Input should be a valid boolean", value, NULL);
@@ -200,7 +179,7 @@ static int check_field(checker *c, size_t column, const sv_json *value, void *ou
     double *number = (double *)out + row;
     if (input->optional && value->kind == SV_JSON_NULL) {
         if (input->type == SV_STRING)
-            ((int32_t *)out)[row] = sv_pipeline_code(c->call->served->pipeline, (int)column, "", 0);
+            ((int32_t *)out)[row] = sv_features_code(c->call->served->features, (int)column, "", 0);
         else
             *number = NAN;
         return 0;

@@ -12,6 +12,15 @@ static const sv_row rows[] = {
     {"GET", "/", sv_handle_root, SV_ROUTE_ROOT, 1},
     {"POST", "/explain", sv_handle_explain, SV_ROUTE_EXPLAIN, 1},
     {"GET", "/metrics", sv_handle_metrics, SV_ROUTE_METRICS, 0},
+    {"GET", "/openapi.json", sv_handle_openapi, SV_ROUTE_DOCS, 1},
+    {"GET", "/docs", sv_handle_docs, SV_ROUTE_DOCS, 0},
+    {"GET", "/ui", sv_handle_page, SV_ROUTE_PAGE, 0},
+    {"GET", "/ui/card", sv_handle_card, SV_ROUTE_PAGE, 1},
+    {"GET", "/v2", sv_handle_v2_server, SV_ROUTE_INFER, 0},
+    {"GET", "/v2/health/live", sv_handle_v2_live, SV_ROUTE_HEALTH, 0},
+    {"GET", "/v2/health/ready", sv_handle_v2_live, SV_ROUTE_HEALTH, 0},
+    {"GET", "/v2/models/*", sv_handle_v2_model, SV_ROUTE_INFER, 1},
+    {"POST", "/v2/models/*", sv_handle_v2_infer, SV_ROUTE_INFER, 1},
 };
 
 #define N_ROWS (sizeof rows / sizeof *rows)
@@ -41,19 +50,21 @@ static sv_span decode_path(sv_arena *arena, sv_span path)
     return (sv_span){first, (size_t)(out - first)};
 }
 
-/* /models/{name}/rest -> slot and /rest. Returns -1 when no such model is served. */
+/* /models/{name}/rest -> slot and /rest; /v2/models/{name}… -> slot. Returns -1 when no such model is served. */
 static int pick_model(sv_call *call, sv_span *path)
 {
-    static const char prefix[] = "/models/";
-    if (!sv_span_starts(*path, prefix))
+    int is_v2 = sv_span_starts(*path, "/v2/models/");
+    if (!is_v2 && !sv_span_starts(*path, "/models/"))
         return 0;
-    sv_span name = {path->text + sizeof prefix - 1, path->size - (sizeof prefix - 1)};
+    size_t skip = is_v2 ? 11 : 8;
+    sv_span name = {path->text + skip, path->size - skip};
     const char *slash = memchr(name.text, '/', name.size);
     size_t name_size = slash ? (size_t)(slash - name.text) : name.size;
     for (size_t s = 0; s < call->service->n_slots; s++)
         if (sv_span_is((sv_span){name.text, name_size}, call->service->slots[s].key)) {
             call->slot = s;
-            *path = slash ? (sv_span){slash, name.size - name_size} : (sv_span){"/", 1};
+            if (!is_v2)
+                *path = slash ? (sv_span){slash, name.size - name_size} : (sv_span){"/", 1};
             return 0;
         }
     return -1;

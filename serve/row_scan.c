@@ -107,7 +107,7 @@ static inline int scan_value(scan *s, int input, size_t row)
     sv_span text;
     if (spec->type != SV_STRING || scan_text(s, &text))
         return -1;
-    int32_t code = sv_pipeline_code(s->served->pipeline, input, text.text, text.size);
+    int32_t code = sv_features_code(s->served->features, input, text.text, text.size);
     ((int32_t *)column)[row] = code;
     return s->strict_choices && !sv_input_takes(spec, code) ? -1 : 0;
 }
@@ -457,7 +457,7 @@ static inline int scan_csv_value(scan *s, int input, size_t row)
     size_t at;
     if (spec->type != SV_STRING || scan_cell(s, &cell) || may_be_missing(cell) || !sv_utf8_is_valid(cell, 0, &at))
         return -1;
-    ((int32_t *)column)[row] = sv_pipeline_code(s->served->pipeline, input, cell.text, cell.size);
+    ((int32_t *)column)[row] = sv_features_code(s->served->features, input, cell.text, cell.size);
     return 0;
 }
 

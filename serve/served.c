@@ -143,33 +143,42 @@ static int describe_version(sv_served *served)
     return sv_signature_inputs(&served->schema_text, served->pipeline);
 }
 
-int sv_served_load(sv_served **out, const char *folder, sv_identity *identity, unsigned n_batches, sv_error *error)
+int sv_served_new(sv_served **out, sv_package *package, sv_identity *identity, unsigned n_batches, sv_error *error)
 {
     sv_served *served = sv_calloc(1, sizeof *served);
     if (!served) {
+        sv_package_free(package);
         sv_identity_free(identity);
         return sv_error_set(error, SV_E_MEMORY, "model: out of memory");
     }
     served->identity = *identity;
+    served->package = *package;
     *identity = (sv_identity){0};
+    *package = (sv_package){0};
     served->loaded_ms = sv_epoch_ms();
-    int code = sv_package_load(&served->package, folder, error);
-    if (code == 0) {
-        served->pipeline = served->package.pipeline;
-        served->features = sv_pipeline_features(served->pipeline);
-        if (!served->identity.model_id)
-            served->identity.model_id = sv_strdup(served->package.model_id);
-        if (!served->identity.run_id)
-            served->identity.run_id = sv_strdup(served->package.run_id);
-        if (describe_inputs(served) || describe_outputs(served) || make_batches(served, n_batches) || describe_version(served))
-            code = sv_error_set(error, SV_E_MEMORY, "model %s: out of memory", folder);
-    }
-    if (code) {
+    served->pipeline = served->package.pipeline;
+    served->features = sv_pipeline_features(served->pipeline);
+    if (!served->identity.model_id)
+        served->identity.model_id = sv_strdup(served->package.model_id);
+    if (!served->identity.run_id)
+        served->identity.run_id = sv_strdup(served->package.run_id);
+    if (describe_inputs(served) || describe_outputs(served) || make_batches(served, n_batches) || describe_version(served)) {
         sv_served_free(served);
-        return code;
+        return sv_error_set(error, SV_E_MEMORY, "model: out of memory");
     }
     *out = served;
     return 0;
+}
+
+int sv_served_load(sv_served **out, const char *folder, sv_identity *identity, unsigned n_batches, sv_error *error)
+{
+    sv_package package = {0};
+    int code = sv_package_load(&package, folder, error);
+    if (code == 0)
+        return sv_served_new(out, &package, identity, n_batches, error);
+    sv_package_free(&package);
+    sv_identity_free(identity);
+    return code;
 }
 
 static void free_span(sv_span span)
@@ -217,7 +226,7 @@ int sv_served_input(const sv_served *served, const char *name, size_t size)
 void sv_batch_set_missing(const sv_served *served, sv_batch *batch, size_t input, size_t row)
 {
     if (served->inputs[input].type == SV_STRING)
-        ((int32_t *)batch->columns[input])[row] = sv_pipeline_code(served->pipeline, (int)input, "", 0);
+        ((int32_t *)batch->columns[input])[row] = sv_features_code(served->features, (int)input, "", 0);
     else
         ((double *)batch->columns[input])[row] = NAN;
 }

@@ -53,6 +53,9 @@ typedef struct sv_served {
     sv_buffer schema_text; /* the signature as MLflow prints it in messages */
 } sv_served;
 
+/* From a package already read. Takes package and identity (their contents), also on failure. */
+int sv_served_new(sv_served **out, sv_package *package, sv_identity *identity, unsigned n_batches, sv_error *error);
+
 /* Loads the package in folder. n_batches: threads that will score. Takes identity (its texts) also on failure. */
 int sv_served_load(sv_served **out, const char *folder, sv_identity *identity, unsigned n_batches, sv_error *error);
 void sv_served_free(sv_served *served); /* accepts NULL */
@@ -62,7 +65,7 @@ void sv_identity_free(sv_identity *identity);
 /* 1 unless the code is a text that /predict shall refuse. */
 static inline int sv_input_takes(const sv_input *input, int32_t code)
 {
-    return !input->strict_choice || (code >= 0 && input->is_choice[code]);
+    return !input->strict_choice || (code >= 0 && input->is_choice[code]); /* codes below 0 are unknown texts */
 }
 
 /* The input of that name, or -1. Any thread. */
