@@ -1,7 +1,7 @@
 /* double_text.c: the shortest decimal that reads back as the same double, the closest one among those: R. Giulietti, "The Schubfach way to render
    doubles" (2020). Layout as Python's repr. The table of 128-bit powers of ten is computed once, exactly, with small big-number arithmetic.
-   tests/serve/test_json_write.c compares it with the shortest of %.15g … %.17g. */
-#include "json_write.h"
+   tests/serve/test_json_out.c compares it with the shortest of %.15g … %.17g. */
+#include "json_out.h"
 
 #include <pthread.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* explain.c: POST /explain: what each feature adds to the score of each row, in the body and the order of /predict. */
-#include "json_write.h"
+#include "json_out.h"
 #include "service.h"
 
 /* {"term": name, "contribution": x} of every term that adds to score k; added up behind the intercept they are the score, bit for bit. */

@@ -2,7 +2,7 @@
    give a wrong number without a word (a fraction or a too large number in a long column): those are refused. */
 #include "date.h"
 #include "frame.h"
-#include "json_write.h"
+#include "json_out.h"
 #include "mlflow_error.h"
 #include "number.h"
 #include "python_number.h"

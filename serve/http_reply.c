@@ -1,7 +1,7 @@
 /* http_reply.c: see http_reply.h. */
 #include "http_reply.h"
 
-#include "json_write.h"
+#include "json_out.h"
 
 #include <stdio.h>
 

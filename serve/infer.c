@@ -1,5 +1,5 @@
 /* infer.c: the Open Inference Protocol V2 over REST, with the binary tensor extension: /v2, /v2/health/…, /v2/models/NAME(/versions/V)(/ready|/infer). */
-#include "json_write.h"
+#include "json_out.h"
 #include "number.h"
 #include "service.h"
 #include "tensor.h"

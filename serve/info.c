@@ -1,5 +1,5 @@
 /* info.c: what the service says of itself: GET /, /ping, /health, /version, /metrics. */
-#include "json_write.h"
+#include "json_out.h"
 #include "service.h"
 
 #define MLFLOW_VERSION "3.17.2" /* of the scoring protocol that we answer */

@@ -1,7 +1,7 @@
 /* mlflow_error.c: see mlflow_error.h. */
 #include "mlflow_error.h"
 
-#include "json_write.h"
+#include "json_out.h"
 
 #include <stdarg.h>
 #include <stdio.h>

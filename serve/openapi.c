@@ -1,5 +1,5 @@
 /* openapi.c: GET /openapi.json: OpenAPI 3.1, made from the signature, the choices and the ranges that the package knows. */
-#include "json_write.h"
+#include "json_out.h"
 #include "service.h"
 
 #include <math.h>

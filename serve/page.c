@@ -1,7 +1,7 @@
 /* page.c: GET /ui, /docs and /ui/card, which tells the page about the model. */
 #include "page.h"
 
-#include "json_write.h"
+#include "json_out.h"
 #include "service.h"
 
 static void send_page(sv_call *call, const sv_page *page)

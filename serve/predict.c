@@ -1,6 +1,6 @@
 /* predict.c: POST /predict: one object of raw columns, or an array of them. A wrong body gets 422 with every error at once, in FastAPI's form. Types are
    strict (a number in quotes is no number), so that what openapi.json promises is what is taken. */
-#include "json_write.h"
+#include "json_out.h"
 #include "mlflow_error.h"
 #include "row_scan.h"
 #include "service.h"

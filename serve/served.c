@@ -3,7 +3,7 @@
 
 #include "alloc.h"
 #include "clock.h"
-#include "json_write.h"
+#include "json_out.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 
 #include "alloc.h"
 #include "file.h"
-#include "json_write.h"
+#include "json_out.h"
 #include "log.h"
 #include "mlflow_client.h"
 

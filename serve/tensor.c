@@ -2,7 +2,7 @@
 #include "tensor.h"
 
 #include "date.h"
-#include "json_write.h"
+#include "json_out.h"
 
 #include <math.h>
 #include <stdint.h>

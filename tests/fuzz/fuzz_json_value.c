@@ -1,6 +1,6 @@
 /* Any bytes as JSON: the tree, once read, must be writable. */
 #include "json_value.h"
-#include "json_write.h"
+#include "json_out.h"
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* The JSON reader accepts what Python's json accepts; the writer writes what it writes. jansson is the oracle where both are strict. */
 #include "json_value.h"
-#include "json_write.h"
+#include "json_out.h"
 #include "prng.h"
 
 #include <criterion/criterion.h>

@@ -1,4 +1,4 @@
-/* example.c: the checks a version passes before it answers anybody: its own input example, scored. */
+/* served_check.c: the checks a version passes before it answers anybody: its own input example, scored. */
 #include "frame.h"
 #include "served.h"
 

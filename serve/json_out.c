@@ -1,5 +1,5 @@
-/* json_write.c: see json_write.h. */
-#include "json_write.h"
+/* json_out.c: see json_out.h. */
+#include "json_out.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
-/* json_write.h: JSON text as Python's json.dumps writes it: ASCII, shortest doubles. */
-#ifndef SV_JSON_WRITE_H
-#define SV_JSON_WRITE_H
+/* json_out.h: JSON text as Python's json.dumps writes it: ASCII, shortest doubles. */
+#ifndef SV_JSON_OUT_H
+#define SV_JSON_OUT_H
 
 #include "buffer.h"
 #include "span.h"
