@@ -6,6 +6,7 @@
 #include "config.h"
 #include "split.h"
 #include "table.h"
+#include "team.h"
 
 typedef struct sv_dataset {
     sv_table table; /* raw columns; for a panel the account-periods with their aggregates, lags and leads */
@@ -16,10 +17,18 @@ typedef struct sv_dataset {
     size_t counts[SV_PARTS];  /* rows of each part */
     uint64_t digest;          /* of the bytes that were read: the dataset's identity in the run */
     size_t bytes_read, bad_rows;
+    char bad[10][256];        /* the first of them: what was wrong */
 } sv_dataset;
 
-/* Reads what config.data says, builds the panel when there is one, computes the target, splits. */
-int sv_dataset_read(sv_dataset *out, const sv_config *config, sv_error *error);
+/* Reads what config.data says, builds the panel when there is one, computes the target, splits. team may be NULL. */
+int sv_dataset_read(sv_dataset *out, const sv_config *config, sv_team *team, sv_error *error);
+
+/* Only the table (after the panel); out's target and parts stay empty. */
+int sv_dataset_read_table(sv_dataset *out, const sv_config *config, sv_team *team, sv_error *error);
+
+/* The target's column from the table, and SV_PART_NONE into parts (n_rows, zeroed before) where it is not known. */
+int sv_dataset_make_target(sv_column *target, uint8_t *parts, const sv_config *config, const sv_table *table, sv_team *team, sv_error *error);
+
 void sv_dataset_free(sv_dataset *dataset); /* the contents; accepts NULL */
 
 #endif
