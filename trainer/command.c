@@ -3,10 +3,8 @@
 #include "number.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define VERSION "0.1.0"
 
@@ -232,26 +230,4 @@ int sv_command_main(const sv_command *commands, size_t n_commands, int argc, cha
     if (!code && (fflush(stdout) || ferror(stdout)))
         code = sv_error_set(&error, SV_E_IO, "standard output: cannot be written: %s", strerror(errno));
     return report(&error, code);
-}
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    if (interrupted)
-        _exit(130);
-    interrupted = number;
-}
-
-void sv_interrupt_watch(void)
-{
-    struct sigaction action = {.sa_handler = on_signal};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-int sv_interrupted(void)
-{
-    return interrupted != 0;
 }

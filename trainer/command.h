@@ -3,6 +3,7 @@
 #define SV_COMMAND_H
 
 #include "error.h"
+#include "interrupt.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -47,9 +48,5 @@ typedef struct sv_command {
 
 /* Runs the command that argv names; the exit status (0, 1, 2, 130). Prints help, the version and errors. */
 int sv_command_main(const sv_command *commands, size_t n_commands, int argc, char **argv);
-
-/* Set by SIGINT and SIGTERM once sv_interrupt_watch() was called; long work looks at it and returns SV_E_INTERRUPTED. A second signal ends the process. */
-void sv_interrupt_watch(void);
-int sv_interrupted(void);
 
 #endif

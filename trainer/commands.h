@@ -4,6 +4,7 @@
 
 #include "command.h"
 
+int sv_run_train(const sv_arguments *arguments, sv_error *error);    /* train_command.c */
 int sv_run_check(const sv_arguments *arguments, sv_error *error);    /* check_command.c */
 int sv_run_reference(const sv_arguments *arguments, sv_error *error);
 int sv_run_generate(const sv_arguments *arguments, sv_error *error); /* generate_command.c */

@@ -2,6 +2,9 @@
 #include "commands.h"
 
 static const sv_command commands[] = {
+    {"train", "CONFIG", "read, fit, judge, package, track and register a model",
+     SV_OPTION_SET | SV_OPTION_OUTPUT | SV_OPTION_OFFLINE | SV_OPTION_NO_TRACKING | SV_OPTION_NO_REGISTER | SV_OPTION_THREADS | SV_OPTION_QUIET | SV_OPTION_JSON | SV_OPTION_RESUME,
+     0, sv_run_train},
     {"check", "CONFIG", "validates everything that needs no data; prints the resolved configuration", SV_OPTION_SET | SV_OPTION_QUIET, 0, sv_run_check},
     {"generate", NULL, "the built-in cashflow world as CSV", SV_OPTION_ROWS | SV_OPTION_SEED | SV_OPTION_OUTPUT, SV_OPTION_OUTPUT, sv_run_generate},
     {"reference", NULL, "every configuration key, as configs/REFERENCE.md", 0, 0, sv_run_reference},

@@ -1,0 +1,9 @@
+/* interrupt.h: Ctrl-C as something to ask for. */
+#ifndef SV_INTERRUPT_H
+#define SV_INTERRUPT_H
+
+/* Set by SIGINT and SIGTERM once sv_interrupt_watch() was called; long work looks at it and returns SV_E_INTERRUPTED. A second signal ends the process. */
+void sv_interrupt_watch(void);
+int sv_interrupted(void);
+
+#endif

@@ -1,0 +1,188 @@
+/* train_command.c: `solvent train`: read, fit, judge, package, track, register. */
+#include "alloc.h"
+#include "clock.h"
+#include "commands.h"
+#include "file.h"
+#include "packaging.h"
+#include "training.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct train_job {
+    const sv_arguments *arguments;
+    sv_config *config;
+    sv_progress progress;
+    sv_tracker *tracker;
+    sv_training training;
+    sv_packaging packaging;
+    int64_t began_ns;
+    double track_seconds;
+} train_job;
+
+static int read_config(train_job *job, sv_error *error)
+{
+    const sv_arguments *a = job->arguments;
+    sv_config_options options = {a->sets, a->n_sets};
+    int code = sv_config_read(&job->config, a->config, &options, error);
+    if (code)
+        return code;
+    if (a->threads > 0)
+        job->config->train.threads = a->threads;
+    if (a->output)
+        job->config->output = a->output;
+    if (a->no_tracking)
+        job->config->tracking.enabled = 0;
+    if (a->no_register || !job->config->name)
+        job->config->registry.enabled = 0;
+    return 0;
+}
+
+static json_t *number_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text ? json_string(text) : json_null();
+}
+
+static json_t *metrics_object(const sv_evaluation *evaluation)
+{
+    json_t *metrics = json_object();
+    for (size_t p = 0; p < evaluation->n_parts; p++)
+        for (size_t m = 0; m < evaluation->parts[p].n_metrics; m++) {
+            char key[96];
+            snprintf(key, sizeof key, "%s.%s", sv_part_name(evaluation->parts[p].part), evaluation->parts[p].metrics[m].name);
+            json_object_set_new(metrics, key, number_or_null(evaluation->parts[p].metrics[m].value));
+        }
+    return metrics;
+}
+
+/* The contract of --json: the last line. */
+static void tell_done(train_job *job, const char *run_id, const char *model_id, const char *version)
+{
+    const sv_training *t = &job->training;
+    json_t *seconds = json_pack("{s:f,s:f,s:f,s:f,s:f}", "read", t->read_seconds, "fit", t->fit_seconds, "evaluate", t->evaluate_seconds, "track", job->track_seconds, "total",
+                                (double)(sv_monotonic_ns() - job->began_ns) / 1e9);
+    json_t *done = json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:o}", "event", "done", "run_id", text_or_null(run_id), "model_id", text_or_null(model_id), "name",
+                             text_or_null(version ? job->config->name : NULL), "version", text_or_null(version), "package",
+                             text_or_null(job->config->output ? job->packaging.package : NULL), "seconds", seconds, "iterations", (json_int_t)t->fit.solution.iterations,
+                             "objective", number_or_null(t->fit.solution.objective), "metrics", metrics_object(&t->evaluation));
+    sv_progress_event(&job->progress, done);
+}
+
+static int log_run(train_job *job, sv_error *error)
+{
+    sv_training *t = &job->training;
+    char features[64];
+    int code = sv_tracker_settings(job->tracker, job->config, error);
+    if (!code)
+        code = sv_tracker_dataset(job->tracker, &t->dataset, job->config, error);
+    json_t *names = json_array();
+    for (size_t i = 0; i < t->n_used; i++)
+        json_array_append_new(names, json_string(t->used[i]));
+    char *text = json_dumps(names, 0);
+    json_decref(names);
+    snprintf(features, sizeof features, "%zu", t->n_used);
+    if (!code)
+        code = sv_tracker_param(job->tracker, "features.count", features, error);
+    if (!code && text)
+        code = sv_tracker_param(job->tracker, "features.used", text, error);
+    if (!code && text)
+        code = sv_tracker_text(job->tracker, text, strlen(text), "features.json", error);
+    free(text);
+    if (!code)
+        code = sv_tracker_param(job->tracker, "fit.solver", t->fit.solution.solver, error);
+    if (!code && t->fit.solution.why[0])
+        code = sv_tracker_param(job->tracker, "fit.why", t->fit.solution.why, error);
+    sv_tracker_metric(job->tracker, "fit.iterations", (double)t->fit.solution.iterations, 0);
+    sv_tracker_metric(job->tracker, "fit.objective", t->fit.solution.objective, 0);
+    sv_tracker_metric(job->tracker, "fit.gradient_norm", t->fit.solution.gradient_norm, 0);
+    sv_tracker_metric(job->tracker, "fit.converged", t->fit.solution.converged, 0);
+    sv_tracker_metric(job->tracker, "seconds.read", t->read_seconds, 0);
+    sv_tracker_metric(job->tracker, "seconds.fit", t->fit_seconds, 0);
+    sv_tracker_metric(job->tracker, "seconds.evaluate", t->evaluate_seconds, 0);
+    return code ? code : sv_tracker_evaluation(job->tracker, &t->evaluation);
+}
+
+static int log_model(train_job *job, sv_error *error)
+{
+    int code = sv_tracker_folder(job->tracker, job->packaging.report, NULL, error);
+    if (!code)
+        code = sv_tracker_model(job->tracker, job->packaging.package, job->config, &job->training.evaluation, error);
+    if (code || !job->config->registry.enabled)
+        return code;
+    return sv_tracker_register(job->tracker, job->config, job->packaging.card, job->config->registry.alias, error);
+}
+
+static int track(train_job *job, sv_error *error)
+{
+    int64_t began = sv_monotonic_ns();
+    int code = sv_tracker_join(job->tracker, error);
+    if (!code && job->tracker)
+        code = log_run(job, error);
+    if (!code && job->tracker)
+        code = log_model(job, error);
+    job->track_seconds = (double)(sv_monotonic_ns() - began) / 1e9;
+    return code;
+}
+
+static int work(train_job *job, sv_error *error)
+{
+    sv_tracker_options tracking = {.offline = job->arguments->offline};
+    int code = sv_tracker_begin(&job->tracker, job->config, &tracking, error);
+    if (!code)
+        code = sv_training_begin(&job->training, job->config, NULL, &job->progress, job->tracker, error);
+    if (!code)
+        code = sv_training_read(&job->training, error);
+    if (!code)
+        code = sv_training_fit(&job->training, NULL, job->arguments->resume, error);
+    if (!code)
+        code = sv_training_evaluate(&job->training, error);
+    if (!code && (job->tracker || job->config->output))
+        code = sv_packaging_write(&job->packaging, &job->training, error);
+    return code ? code : track(job, error);
+}
+
+int sv_run_train(const sv_arguments *arguments, sv_error *error)
+{
+    train_job job = {.arguments = arguments, .began_ns = sv_monotonic_ns()};
+    char run_id[128], model_id[128], version[32], address[512];
+    sv_error ending = SV_ERROR_INIT;
+    sv_progress_begin(&job.progress, arguments->json ? SV_VOICE_JSON : arguments->quiet ? SV_VOICE_QUIET : SV_VOICE_LINES);
+    sv_interrupt_watch();
+    int code = read_config(&job, error);
+    if (code)
+        return code;
+    code = work(&job, error);
+    sv_progress_clear(&job.progress);
+    const char *texts[4] = {sv_tracker_run_id(job.tracker), sv_tracker_model_id(job.tracker), sv_tracker_version(job.tracker), code ? NULL : sv_tracker_address(job.tracker)};
+    char *kept[4] = {run_id, model_id, version, address};
+    size_t sizes[4] = {sizeof run_id, sizeof model_id, sizeof version, sizeof address};
+    for (int i = 0; i < 4; i++) {
+        snprintf(kept[i], sizes[i], "%s", texts[i] ? texts[i] : "");
+        kept[i] = texts[i] ? kept[i] : NULL;
+    }
+    int64_t began = sv_monotonic_ns();
+    if (sv_tracker_end(job.tracker, code ? error : NULL, &ending) && !code)
+        code = sv_error_set(error, ending.code, "%s", ending.message);
+    job.track_seconds += (double)(sv_monotonic_ns() - began) / 1e9;
+    if (!code) {
+        if (kept[2])
+            sv_progress_line(&job.progress, "register", "%s version %s%s%s", job.config->name, version, job.config->registry.alias ? " @" : "",
+                             job.config->registry.alias ? job.config->registry.alias : "");
+        if (job.config->output)
+            sv_progress_line(&job.progress, "package", "%s", job.packaging.package);
+        if (kept[3])
+            sv_progress_line(&job.progress, "run", "%s", address);
+        tell_done(&job, kept[0], kept[1], kept[2]);
+    }
+    sv_packaging_free(&job.packaging);
+    sv_training_free(&job.training);
+    sv_config_free(job.config);
+    return code;
+}

@@ -1,0 +1,42 @@
+/* training.h: one training from configuration to evaluated pipeline, step by step, so that `train`, `sweep` and tests take the same way. */
+#ifndef SV_TRAINING_H
+#define SV_TRAINING_H
+
+#include "config.h"
+#include "dataset.h"
+#include "evaluate.h"
+#include "fit.h"
+#include "progress.h"
+#include "tracker.h"
+
+typedef struct sv_training {
+    const sv_config *config; /* borrowed */
+    sv_team *team;
+    int owns_team;
+    sv_progress *progress;   /* borrowed */
+    sv_tracker *tracker;     /* borrowed; NULL: none */
+    sv_dataset dataset;
+    sv_features *features;
+    const char **used;       /* (n_used) names that enter the model */
+    size_t n_used;
+    sv_pipeline *pipeline;
+    sv_fit_report fit;
+    sv_evaluation evaluation;
+    sv_fit_step *steps;      /* (n_steps), one an iteration */
+    size_t n_steps;
+    double read_seconds, fit_seconds, evaluate_seconds;
+} sv_training;
+
+/* team NULL: one of config.train.threads threads, made here. */
+int sv_training_begin(sv_training *training, const sv_config *config, sv_team *team, sv_progress *progress, sv_tracker *tracker, sv_error *error);
+
+/* Rows, target, split; features, and which of them enter. */
+int sv_training_read(sv_training *training, sv_error *error);
+
+/* Fits, calibrates. SV_E_INTERRUPTED once a signal came. resume: a checkpoint, or NULL. */
+int sv_training_fit(sv_training *training, const char *checkpoint, const char *resume, sv_error *error);
+int sv_training_evaluate(sv_training *training, sv_error *error);
+
+void sv_training_free(sv_training *training); /* the contents; accepts NULL */
+
+#endif
