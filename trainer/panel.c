@@ -122,9 +122,9 @@ static int compute_raw(double **out, panel *p, const sv_entry *entry, const char
     sv_features *features;
     sv_error inner = SV_ERROR_INIT;
     bare.features = (sv_entries){0};
-    int code = sv_schema_build_one(&features, entry->key, "panel.aggregates", text, &bare, p->table, &inner);
+    int code = sv_schema_build_one(&features, "(aggregate)", "panel.aggregates", text, &bare, p->table, &inner);
     if (!code) {
-        code = sv_schema_compute(out, features, entry->key, p->table, team, &inner);
+        code = sv_schema_compute(out, features, "(aggregate)", p->table, team, &inner);
         sv_features_free(features);
     }
     if (!code)

@@ -124,7 +124,10 @@ static void tell_evaluation(sv_training *t)
             char cell[48], interval[32] = "";
             if (!isnan(metric->low))
                 snprintf(interval, sizeof interval, " ±%.4f", (metric->high - metric->low) / 2);
-            snprintf(cell, sizeof cell, "%.4f%s", metric->value, interval);
+            if (metric->value == floor(metric->value) && fabs(metric->value) >= 2) /* a count */
+                snprintf(cell, sizeof cell, "%.0f", metric->value);
+            else
+                snprintf(cell, sizeof cell, "%.4f%s", metric->value, interval);
             int width = interval[0] ? 23 : 22; /* ± is two bytes */
             snprintf(line + strlen(line), sizeof line - strlen(line), "%*s", width, cell);
         }
