@@ -5,11 +5,15 @@
 #include "fit.h"
 #include "metrics.h"
 #include "evaluate.h"
+#include "buffer.h"
+#include "file.h"
 #include "prng.h"
+#include "report.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { N = 3000 };
@@ -178,6 +182,53 @@ Test(fit, evaluation_has_all_parts_and_figures)
     sv_team_free(team);
     sv_pipeline_free(pipeline);
     sv_fit_report_free(&report);
+    drop(&w);
+}
+
+static int keep_step(void *context, const sv_fit_step *step)
+{
+    sv_report *report = context;
+    if (report->n_steps < 50) ((sv_fit_step *)(uintptr_t)report->steps)[report->n_steps++] = *step;
+    return 0;
+}
+
+Test(fit, report_is_one_safe_page_with_its_plots)
+{
+    world w;
+    sv_fit_step steps[50];
+    sv_fit_report fitted;
+    sv_evaluation evaluation;
+    sv_pipeline *pipeline = NULL;
+    sv_team *team = NULL;
+    sv_error error = SV_ERROR_INIT;
+    char folder[] = "/tmp/report.XXXXXX";
+    build(&w, YAML("description: \"<script>alert(1)</script>\"\nevaluate: {bootstrap: 100, segments: [job], costs: {false_positive: 1, false_negative: 5}}\ntrain: {solver: lbfgs}\n"));
+    define(&w, "debt", "balance < 0");
+    sv_report report = {.config = w.config, .dataset = &w.dataset, .fit = &fitted, .evaluation = &evaluation, .steps = steps, .warnings = "column balance alone predicts <the target>"};
+    sv_fit_options options = {.watch = keep_step, .watch_context = &report};
+    cr_assert_eq(sv_team_new(&team, 2, &error), 0);
+    cr_assert_eq(sv_fit(&pipeline, &fitted, w.config, w.features, w.used, w.n_used, &w.dataset, &options, &error), 0, "%s", error.message);
+    cr_assert_eq(sv_evaluate(&evaluation, pipeline, &w.dataset, w.config, team, &error), 0, "%s", error.message);
+    report.pipeline = pipeline;
+    cr_assert_not_null(mkdtemp(folder));
+    const char *to = getenv("REPORT_FOLDER") ? getenv("REPORT_FOLDER") : folder; /* to look at it */
+    cr_assert_eq(sv_report_write(to, &report, &error), 0, "%s", error.message);
+    sv_buffer page = SV_BUFFER_INIT(0);
+    char *path = sv_path_join(to, "report.html");
+    cr_assert_eq(sv_file_read(&page, path, 0, &error), 0);
+    cr_assert(strstr(page.data, "&lt;script&gt;") && !strstr(page.data, "<script") && !strstr(page.data, "http://127"));
+    cr_assert(!strstr(page.data, "nan") && strstr(page.data, "Reliability") && strstr(page.data, "job = artist"));
+    sv_buffer card = SV_BUFFER_INIT(0);
+    cr_assert_eq(sv_report_card(&card, &report, &error), 0);
+    cr_assert(strstr(card.data, "| roc_auc |"));
+    sv_buffer_free(&card);
+    sv_buffer_free(&page);
+    sv_free(path);
+    cr_assert_eq(sv_folder_remove(folder, &error), 0);
+    sv_evaluation_free(&evaluation);
+    sv_team_free(team);
+    sv_pipeline_free(pipeline);
+    sv_fit_report_free(&fitted);
     drop(&w);
 }
 
