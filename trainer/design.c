@@ -2,32 +2,16 @@
 #include "design.h"
 
 #include "alloc.h"
+#include "kernel.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { MAX_JOIN = 2048 }; /* codes of a join: its table of sums stays in a first-level cache */
 
-#define WIDEN(type)                                                                                                                          \
-    {                                                                                                                                        \
-        const type *restrict in = (const type *)data + first;                                                                               \
-        for (size_t i = 0; i < n; i++)                                                                                                       \
-            out[i] = (double)in[i];                                                                                                          \
-    }                                                                                                                                        \
-    break
-
-void sv_design_widen(double *restrict out, const void *data, sv_store store, size_t first, size_t n)
+void sv_design_widen(double *out, const void *data, sv_store store, size_t first, size_t n)
 {
-    switch (store) {
-    case SV_STORE_I8: WIDEN(int8_t);
-    case SV_STORE_I16: WIDEN(int16_t);
-    case SV_STORE_I32: WIDEN(int32_t);
-    case SV_STORE_I64: WIDEN(int64_t);
-    case SV_STORE_F64: memcpy(out, (const double *)data + first, n * sizeof *out); break;
-    case SV_STORE_CODE8: WIDEN(uint8_t);
-    case SV_STORE_CODE16: WIDEN(uint16_t);
-    case SV_STORE_CODE32: WIDEN(uint32_t);
-    }
+    sv_kernel_widen(out, data, store, first, n);
 }
 
 void sv_design_row_weights(double *restrict out, const sv_design *design, size_t first, size_t n)

@@ -15,6 +15,38 @@ static double lanes_sum(const double lane[SV_LANES])
     return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
+#define WIDEN(type)                                                                                                                          \
+    {                                                                                                                                        \
+        const type *restrict in = (const type *)data + first;                                                                               \
+        for (size_t i = 0; i < n; i++)                                                                                                       \
+            out[i] = (double)in[i];                                                                                                          \
+    }                                                                                                                                        \
+    break
+
+CLONES void sv_kernel_widen(double *restrict out, const void *data, sv_store store, size_t first, size_t n)
+{
+    switch (store) {
+    case SV_STORE_I8: WIDEN(int8_t);
+    case SV_STORE_I16: WIDEN(int16_t);
+    case SV_STORE_I32: WIDEN(int32_t);
+    case SV_STORE_I64: WIDEN(int64_t);
+    case SV_STORE_F64: memcpy(out, (const double *)data + first, n * sizeof *out); break;
+    case SV_STORE_CODE8: WIDEN(uint8_t);
+    case SV_STORE_CODE16: WIDEN(uint16_t);
+    case SV_STORE_CODE32: WIDEN(uint32_t);
+    }
+}
+
+CLONES void sv_kernel_add_rows(double *restrict sums, const double *restrict rows, const uint32_t *restrict codes, size_t width, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double *restrict to = sums + codes[i] * width;
+        const double *restrict from = rows + i * width;
+        for (size_t j = 0; j < width; j += SV_LANES)
+            for (int l = 0; l < SV_LANES; l++) to[j + l] += from[j + l];
+    }
+}
+
 CLONES void sv_kernel_margin(double *restrict z, const double *const *x, const double *centre, const double *u, size_t n_columns, size_t n)
 {
     size_t j = 0;

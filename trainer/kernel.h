@@ -3,6 +3,8 @@
 #ifndef SV_KERNEL_H
 #define SV_KERNEL_H
 
+#include "table.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +14,12 @@ static inline size_t sv_pad(size_t n)
 {
     return (n + SV_LANES - 1) & ~(size_t)(SV_LANES - 1);
 }
+
+/* n values from `first` as doubles. Any store. */
+void sv_kernel_widen(double *out, const void *data, sv_store store, size_t first, size_t n);
+
+/* sums[codes[i]] += rows[i], whole rows of `width` doubles, a multiple of SV_LANES. */
+void sv_kernel_add_rows(double *sums, const double *rows, const uint32_t *codes, size_t width, size_t n);
 
 /* z[i] += sum over j of u[j] * (x[j][i] - centre[j]). */
 void sv_kernel_margin(double *z, const double *const *x, const double *centre, const double *u, size_t n_columns, size_t n);

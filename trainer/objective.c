@@ -8,13 +8,15 @@
 
 #include <cblas.h>
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 enum {
     MIN_CHUNK_ROWS = 4096,
     MAX_CHUNKS = 64,           /* 16 threads on each of 4 machines */
     MAX_PARTIALS = 1 << 22,    /* doubles in all chunks' sums together, unless one chunk alone needs more */
-    MAX_GROUP_CODES = 32       /* of a Hessian group: a pair's table is 8 kB */
+    MAX_GROUP_CODES = 32,      /* of a Hessian group: a pair's table is 8 kB */
+    MAX_COPIED = 4096          /* codes whose sums are kept fourfold: neighbouring rows with the same code need not wait for each other */
 };
 
 /* Which weights a code of joined factors adds up: (n_codes, n_members) positions in the weight vector, -1 for none. */
@@ -36,7 +38,7 @@ typedef struct scratch {
     double *z, *r, *h;         // (n_scores, SV_PASS_ROWS)
     double *y, *weight;        // (SV_PASS_ROWS)
     double *wide;              // (n_numbers, SV_PASS_ROWS)
-    double *join_sums;         // (n_scores, n_join_codes)
+    double *join_sums;         // (n_scores, n_sums)
     double *scaled;            // (n_numbers, SV_PASS_ROWS): sqrt(h) * standardised
     double *rows;              // (SV_PASS_ROWS, row_width): h * (standardised, 1)
     double *group_sums;        // (sum of group codes, row_width)
@@ -55,8 +57,7 @@ struct sv_objective {
     sv_team *team;
     sv_share share;
     size_t n_scores, n_weights, n_passes;
-    code_map *joins;           // (n_joins)
-    size_t n_join_codes;
+    size_t n_join_codes, n_copies, n_sums; /* n_sums: n_join_codes * n_copies */
     double *tables;            // (n_scores, n_join_codes): the summed weights of each code
     double *u, *centre;        // (n_scores, n_numbers), (n_numbers)
     size_t n_groups, row_width, n_group_sums, n_pair_sums;
@@ -100,7 +101,7 @@ static int build_map(code_map *map, const sv_design *design, const size_t *facto
 static int new_scratch(sv_objective *o, scratch *s)
 {
     size_t rows = SV_PASS_ROWS, k = o->n_scores, d = o->design->n_numbers;
-    size_t doubles = 3 * k * rows + 2 * rows + d * rows + k * o->n_join_codes;
+    size_t doubles = 3 * k * rows + 2 * rows + d * rows + k * o->n_sums;
     s->block = sv_aligned(64, doubles * sizeof(double));
     s->x = sv_array(d ? d : 1, sizeof *s->x);
     if (!s->block || !s->x) return SV_E_MEMORY;
@@ -112,6 +113,21 @@ static int new_scratch(sv_objective *o, scratch *s)
     s->wide = s->weight + rows;
     s->join_sums = s->wide + d * rows;
     return 0;
+}
+
+/* OpenBLAS made threads of its own when it was loaded; they would spin beside ours. */
+extern int blas_thread_shutdown_(void) __attribute__((weak));
+
+static void end_blas_threads(void)
+{
+    openblas_set_num_threads(1);
+    if (blas_thread_shutdown_) blas_thread_shutdown_();
+}
+
+static void quiet_blas(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, end_blas_threads);
 }
 
 static size_t score_count(const sv_design *design, sv_loss loss)
@@ -128,16 +144,14 @@ int sv_objective_new(sv_objective **out, const sv_design *design, sv_loss loss, 
     o->n_scores = score_count(design, loss);
     o->n_weights = design->n_weights;
     int rc = 0;
-    o->joins = sv_calloc(design->n_joins, sizeof *o->joins);
     o->scratch = sv_calloc(sv_team_size(team), sizeof *o->scratch);
-    if (!o->joins || !o->scratch) rc = SV_E_MEMORY;
-    for (size_t k = 0; !rc && k < design->n_joins; k++) {
-        const sv_design_join *join = &design->joins[k];
-        rc = build_map(&o->joins[k], design, join->factors, join->strides, join->n_factors, join->n_codes);
-        o->n_join_codes += join->n_codes;
-    }
+    if (!o->scratch) rc = SV_E_MEMORY;
+    for (size_t k = 0; k < design->n_joins; k++)
+        o->n_join_codes += design->joins[k].n_codes;
+    o->n_copies = o->n_join_codes <= MAX_COPIED ? 4 : 1;
+    o->n_sums = o->n_join_codes * o->n_copies;
     if (!rc) {
-        o->tables = sv_array(o->n_scores * o->n_join_codes, sizeof(double));
+        o->tables = sv_array(o->n_scores * o->n_join_codes + 1, sizeof(double));
         o->u = sv_array(o->n_scores * design->n_numbers, sizeof(double));
         o->centre = sv_array(design->n_numbers, sizeof(double));
         if (!o->tables || !o->u || !o->centre) rc = SV_E_MEMORY;
@@ -151,7 +165,7 @@ int sv_objective_new(sv_objective **out, const sv_design *design, sv_loss loss, 
         *out = NULL;
         return out_of_memory(error);
     }
-    openblas_set_num_threads(1); /* the threads are ours */
+    quiet_blas();
     o->total = c * sv_design_total_weight(design, NULL);
     return 0;
 }
@@ -165,12 +179,9 @@ void sv_objective_free(sv_objective *o)
         sv_free(o->scratch[t].scaled);
         sv_free(o->scratch[t].codes);
     }
-    for (size_t k = 0; o->joins && k < o->design->n_joins; k++)
-        sv_free(o->joins[k].positions);
     for (size_t g = 0; g < o->n_groups; g++)
         sv_free(o->groups[g].map.positions);
     sv_free(o->groups);
-    sv_free(o->joins);
     sv_free(o->scratch);
     sv_free(o->tables);
     sv_free(o->u);
@@ -201,7 +212,7 @@ static void load_numbers(const sv_objective *o, scratch *s, size_t first, size_t
             continue;
         }
         double *wide = s->wide + j * SV_PASS_ROWS;
-        sv_design_widen(wide, number->data, number->store, first, n);
+        sv_kernel_widen(wide, number->data, number->store, first, n);
         if (number->may_be_nan)
             for (size_t i = 0; i < n; i++)
                 wide[i] = isnan(wide[i]) ? number->fill : wide[i];
@@ -213,7 +224,7 @@ static void load_numbers(const sv_objective *o, scratch *s, size_t first, size_t
 
 static void load_targets(const sv_objective *o, scratch *s, size_t first, size_t n)
 {
-    sv_design_widen(s->y, o->design->target, o->design->target_store, first, n);
+    sv_kernel_widen(s->y, o->design->target, o->design->target_store, first, n);
     sv_design_row_weights(s->weight, o->design, first, n);
     for (size_t i = n; i < sv_pad(n); i++)
         s->y[i] = s->weight[i] = 0;
@@ -242,12 +253,21 @@ static void add_table(double *restrict z, const double *restrict table, const vo
 #define ADD_TO_SUMS(type)                                                                                                                    \
     {                                                                                                                                        \
         const type *restrict code = (const type *)codes + first;                                                                            \
-        for (size_t i = 0; i < n; i++)                                                                                                       \
+        size_t i = 0;                                                                                                                        \
+        if (n_copies == 4)                                                                                                                   \
+            for (double *a = sums, *b = a + n_codes, *c = b + n_codes, *d = c + n_codes; i + 4 <= n; i += 4) {                               \
+                a[code[i]] += r[i];                                                                                                          \
+                b[code[i + 1]] += r[i + 1];                                                                                                  \
+                c[code[i + 2]] += r[i + 2];                                                                                                  \
+                d[code[i + 3]] += r[i + 3];                                                                                                  \
+            }                                                                                                                                \
+        for (; i < n; i++)                                                                                                                   \
             sums[code[i]] += r[i];                                                                                                           \
     }                                                                                                                                        \
     break
 
-static void add_to_sums(double *restrict sums, const double *restrict r, const void *codes, sv_store store, size_t first, size_t n)
+/* sums: (n_copies, n_codes). */
+static void add_to_sums(double *sums, size_t n_codes, size_t n_copies, const double *restrict r, const void *codes, sv_store store, size_t first, size_t n)
 {
     switch (store) {
     case SV_STORE_CODE8: ADD_TO_SUMS(uint8_t);
@@ -295,10 +315,11 @@ static void block_gradient(const sv_objective *o, scratch *s, double *g, size_t 
     size_t padded = sv_pad(n), d = design->n_numbers;
     for (size_t k = 0; k < o->n_scores; k++, g += o->n_weights) {
         const double *r = (squares ? s->h : s->r) + k * SV_PASS_ROWS;
-        double *sums = s->join_sums + k * o->n_join_codes;
+        double *sums = s->join_sums + k * o->n_sums;
         for (size_t t = 0; t < design->n_joins; t++) {
-            add_to_sums(sums, r, design->joins[t].codes, design->joins[t].store, first, n);
-            sums += design->joins[t].n_codes;
+            const sv_design_join *join = &design->joins[t];
+            add_to_sums(sums, join->n_codes, o->n_copies, r, join->codes, join->store, first, n);
+            sums += o->n_copies * join->n_codes;
         }
         if (squares) sv_kernel_squares(g, s->x, o->centre, r, d, padded);
         else sv_kernel_gradient(g, s->x, o->centre, r, d, padded);
@@ -347,16 +368,6 @@ static void scale_numbers(const sv_objective *o, scratch *s, const double *h, si
         for (size_t i = 0; i < n; i++) s->rows[i * width + d] = h[i];
 }
 
-static void add_group_rows(double *restrict sums, const double *restrict rows, const uint32_t *restrict codes, size_t width, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        double *restrict to = sums + codes[i] * width;
-        const double *restrict from = rows + i * width;
-        for (size_t j = 0; j < width; j++)
-            to[j] += from[j];
-    }
-}
-
 static void block_hessian(const sv_objective *o, scratch *s, size_t k, size_t n, double *hessian)
 {
     const double *h = s->h + k * SV_PASS_ROWS;
@@ -370,12 +381,12 @@ static void block_hessian(const sv_objective *o, scratch *s, size_t k, size_t n,
     double *pair = s->pair_sums;
     for (size_t a = 0; a < o->n_groups; a++) {
         const uint32_t *code_a = s->codes + a * SV_PASS_ROWS;
-        add_group_rows(s->group_sums + o->groups[a].sums_first, s->rows, code_a, o->row_width, n);
+        sv_kernel_add_rows(s->group_sums + o->groups[a].sums_first, s->rows, code_a, o->row_width, n);
         for (size_t b = a + 1; b < o->n_groups; b++) {
             const uint32_t *code_b = s->codes + b * SV_PASS_ROWS;
             size_t n_b = o->groups[b].n_codes;
             for (size_t i = 0; i < n; i++)
-                pair[code_a[i] * n_b + code_b[i]] += h[i];
+                pair[code_a[i] * (uint32_t)n_b + code_b[i]] += h[i];
             pair += o->groups[a].n_codes * n_b;
         }
     }
@@ -383,17 +394,37 @@ static void block_hessian(const sv_objective *o, scratch *s, size_t k, size_t n,
 
 /* ---- one chunk ---- */
 
-/* Hands each code's sum to the weights that it stands for. */
-static void spread_sums(const sv_objective *o, const scratch *s, double *g)
+/* Hands each code's sum to the weights that it stands for: adds up along the fastest axis, then goes on with the sums of what is left. Spoils sums. */
+static void fold_join(const sv_design *design, const sv_design_join *join, double *sums, double *g)
+{
+    size_t n = join->n_codes;
+    for (size_t m = 0; m < join->n_factors; m++) {
+        const sv_design_factor *factor = &design->factors[join->factors[m]];
+        size_t codes = factor->n_codes ? factor->n_codes : 1, rest = n / codes;
+        for (size_t q = 0; q < rest; q++) {
+            double total = 0;
+            for (size_t code = 0; code < factor->n_codes; code++) {
+                double sum = sums[q * codes + code];
+                int32_t slot = factor->slots[code];
+                total += sum;
+                if (slot >= 0) g[factor->first + (size_t)slot] += sum;
+            }
+            sums[q] = total;
+        }
+        n = rest;
+    }
+}
+
+static void spread_sums(const sv_objective *o, scratch *s, double *g)
 {
     for (size_t k = 0; k < o->n_scores; k++, g += o->n_weights) {
-        const double *sums = s->join_sums + k * o->n_join_codes;
+        double *sums = s->join_sums + k * o->n_sums;
         for (size_t t = 0; t < o->design->n_joins; t++) {
-            const code_map *map = &o->joins[t];
-            for (size_t code = 0; code < map->n_codes; code++)
-                for (size_t m = 0; m < map->n_members; m++)
-                    if (map->positions[code * map->n_members + m] >= 0) g[map->positions[code * map->n_members + m]] += sums[code];
-            sums += map->n_codes;
+            size_t n = o->design->joins[t].n_codes;
+            for (size_t copy = 1; copy < o->n_copies; copy++)
+                for (size_t code = 0; code < n; code++) sums[code] += sums[copy * n + code];
+            fold_join(o->design, &o->design->joins[t], sums, g);
+            sums += o->n_copies * n;
         }
     }
 }
@@ -463,7 +494,7 @@ static void range_pass(const sv_objective *o, scratch *s, size_t begin, size_t e
     size_t size = o->n_scores * o->n_weights, p = o->n_weights, hessian_scores = o->kind == PASS_HESSIAN ? o->n_scores : 1;
     memset(out, 0, o->stride * sizeof *out);
     for (size_t k = 0; k < hessian_scores; k++) {
-        if (k == 0) memset(s->join_sums, 0, o->n_scores * o->n_join_codes * sizeof(double));
+        if (k == 0) memset(s->join_sums, 0, o->n_scores * o->n_sums * sizeof(double));
         if (o->kind == PASS_HESSIAN) clear_hessian(o, s);
         for (size_t first = begin; first < end; first += SV_PASS_ROWS) {
             size_t n = end - first < SV_PASS_ROWS ? end - first : SV_PASS_ROWS;
@@ -518,6 +549,25 @@ static void set_grid(sv_objective *o, size_t stride)
     o->stride = stride;
 }
 
+/* The sums of weights of every code: from the slowest axis to the fastest each entry becomes a row of the next. */
+static void fill_table(const sv_design *design, const sv_design_join *join, const double *w, double *table)
+{
+    size_t n = 1;
+    table[0] = 0;
+    for (size_t m = join->n_factors; m-- > 0;) {
+        const sv_design_factor *factor = &design->factors[join->factors[m]];
+        size_t codes = factor->n_codes ? factor->n_codes : 1;
+        for (size_t q = n; q-- > 0;) {
+            double outer = table[q];
+            for (size_t code = codes; code-- > 0;) {
+                int32_t slot = factor->n_codes ? factor->slots[code] : -1;
+                table[q * codes + code] = outer + (slot >= 0 ? w[factor->first + (size_t)slot] : 0);
+            }
+        }
+        n *= codes;
+    }
+}
+
 static void set_weights(sv_objective *o, const double *w)
 {
     const sv_design *design = o->design;
@@ -527,13 +577,8 @@ static void set_weights(sv_objective *o, const double *w)
         for (size_t j = 0; j < design->n_numbers; j++)
             o->u[k * design->n_numbers + j] = w[j] / design->numbers[j].scale;
         for (size_t t = 0; t < design->n_joins; t++) {
-            const int32_t *at = o->joins[t].positions;
-            for (size_t code = 0; code < o->joins[t].n_codes; code++) {
-                double sum = 0;
-                for (size_t m = 0; m < o->joins[t].n_members; m++, at++)
-                    sum += *at >= 0 ? w[*at] : 0;
-                *table++ = sum;
-            }
+            fill_table(design, &design->joins[t], w, table);
+            table += design->joins[t].n_codes;
         }
     }
 }
@@ -602,7 +647,7 @@ static int hessian_memory(sv_objective *o)
     o->groups = sv_calloc(o->design->n_factors, sizeof *o->groups);
     if (!o->groups) return SV_E_MEMORY;
     plan_groups(o);
-    o->row_width = (d + 1 + 3) & ~(size_t)3;
+    o->row_width = sv_pad(d + 1);
     for (size_t g = 0; g < o->n_groups; g++) {
         factor_group *group = &o->groups[g];
         if (build_map(&group->map, o->design, group->factors, group->strides, group->n_factors, group->n_codes)) return SV_E_MEMORY;
