@@ -35,7 +35,8 @@ int sv_newton(sv_search *search, sv_error *error)
         for (size_t i = 0; i < n; i++)
             direction[i] = -search->gradient[i];
         sv_search_precondition(search, direction);
-        rc = sv_search_line(search, direction, &step, trial, trial_gradient, hessian, error);
+        int last = search->iteration + 1 >= search->options->max_iter; /* no one will ask for that Hessian */
+        rc = sv_search_line(search, direction, &step, trial, trial_gradient, last ? NULL : hessian, error);
         if (rc || step == 0) break;
         search->iteration++;
         rc = sv_search_report(search, step, error);
@@ -44,7 +45,7 @@ int sv_newton(sv_search *search, sv_error *error)
     return rc < 0 ? rc : 0;
 }
 
-enum { SAMPLE_ROWS = 4096, SAMPLE_GROWTH = 8, SAMPLE_LEAST = 24, MAX_FACTORED = 2048 };
+enum { SAMPLE_ROWS = 2048, SAMPLE_GROWTH = 8, SAMPLE_LEAST = 24, SAMPLE_SHARE = 2, MAX_SAMPLE_ROWS = 1 << 17, MAX_FACTORED = 2048 };
 
 /* Newton on a sample, from search->w; a few iterations, only as near as the sample's own error is worth. */
 static int sample_round(sv_search *search, const sv_design *design, sv_loss loss, size_t stride, int64_t rounds, double tolerance, sv_error *error)
@@ -78,11 +79,9 @@ int sv_sample_start(sv_search *search, const sv_design *design, sv_loss loss, sv
 {
     size_t least = SAMPLE_LEAST * search->n_weights * search->n_scores;
     size_t rows = SAMPLE_ROWS > least ? SAMPLE_ROWS : least;
-    if (search->n_weights > MAX_FACTORED || design->n_rows < 2 * rows) return 0;
+    if (search->n_weights > MAX_FACTORED || design->n_rows < SAMPLE_SHARE * rows) return 0;
     int rc = 0;
-    for (int round = 0; !rc && design->n_rows >= 2 * rows; round++, rows *= SAMPLE_GROWTH) {
-        rc = sample_round(search, design, loss, (design->n_rows / rows) | 1, round ? 2 : 8, 0.1 / sqrt((double)rows), error);
-        if (rows > 1u << 17) break;
-    }
+    for (int round = 0; !rc && design->n_rows >= SAMPLE_SHARE * rows && (round == 0 || rows <= MAX_SAMPLE_ROWS); round++, rows *= SAMPLE_GROWTH)
+        rc = sample_round(search, design, loss, (design->n_rows / rows) | 1, round ? 2 : 6, 0.1 / sqrt((double)rows), error);
     return rc;
 }
