@@ -73,7 +73,8 @@ static void put_tile(page *p, const char *name, const char *part, double value, 
 static void put_top(page *p, const sv_report *r)
 {
     const sv_part_evaluation *part = last_part(r);
-    put(p, "%s<title>", head);
+    if (!p->rc) p->rc = sv_buffer_text(&p->text, head);
+    put(p, "<title>");
     put_safe(p, r->config->name);
     put(p, "</title></head><body><main><h1>");
     put_safe(p, r->config->name);

@@ -217,6 +217,7 @@ Test(fit, report_is_one_safe_page_with_its_plots)
     char *path = sv_path_join(to, "report.html");
     cr_assert_eq(sv_file_read(&page, path, 0, &error), 0);
     cr_assert(strstr(page.data, "&lt;script&gt;") && !strstr(page.data, "<script") && !strstr(page.data, "http://127"));
+    cr_assert(strstr(page.data, "</style><title>m</title>"));
     cr_assert(!strstr(page.data, "nan") && strstr(page.data, "Reliability") && strstr(page.data, "job = artist"));
     sv_buffer card = SV_BUFFER_INIT(0);
     cr_assert_eq(sv_report_card(&card, &report, &error), 0);
