@@ -6,6 +6,7 @@
 #include "mime.h"
 #include "parallel.h"
 #include "ranged.h"
+#include "relay.h"
 #include "s3.h"
 #include "url.h"
 #include "xml.h"
@@ -16,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PART_BYTES = 8 << 20, MAX_PARTS = 10000, PUT_THREADS = 3, CHUNK_BYTES = 256 << 10, ETAG_BYTES = 80 };
+enum { PART_BYTES = MLF_PIECE_BYTES, MAX_PARTS = 10000, PUT_THREADS = 3, CHUNK_BYTES = 256 << 10, ETAG_BYTES = 80 };
 
 /* What one request carries: memory, or a part of a file. */
 struct piece {
@@ -34,14 +35,8 @@ struct mlf_upload {
     char *key, *id; /* id NULL: no multipart upload was begun */
     char (*etags)[ETAG_BYTES]; /* (n_parts) */
     int n_parts, capacity;
-    /* A stream fills one buffer while the other is on its way. */
-    char *buffers[2];
-    int filling, is_sending, done;
-    size_t used;
-    pthread_t thread;
-    struct piece sending;
-    int sending_number, sending_code;
-    mlf_error sending_error;
+    int done;
+    mlf_relay relay;
 };
 
 static int digest_piece(struct digests *out, const struct piece *piece, mlf_error *error)
@@ -211,46 +206,19 @@ static void forget_parts(mlf_upload *upload)
 
 /* ---- a stream ---- */
 
-static void *send_in_background(void *argument)
+/* One piece of the stream is one part. */
+static int send_piece(void *context, int number, const void *bytes, size_t length, mlf_error *error)
 {
-    mlf_upload *upload = argument;
-    upload->sending_code = put_part(upload, upload->sending_number, &upload->sending, upload->etags[upload->sending_number - 1], &upload->sending_error);
-    return NULL;
-}
-
-static int wait_for_part(mlf_upload *upload, mlf_error *error)
-{
-    if (!upload->is_sending)
-        return 0;
-    pthread_join(upload->thread, NULL);
-    upload->is_sending = 0;
-    if (upload->sending_code && error && !error->code)
-        *error = upload->sending_error;
-    return upload->sending_code;
-}
-
-/* Sends what has been filled; the other buffer is filled next. */
-static int send_buffer(mlf_upload *upload, mlf_error *error)
-{
-    int code = wait_for_part(upload, error);
-    if (!code && !upload->id)
-        code = begin_parts(upload, error);
+    mlf_upload *upload = context;
+    const struct piece piece = {bytes, -1, 0, (int64_t)length};
+    int code = upload->id ? 0 : begin_parts(upload, error);
     if (!code)
-        code = room_for_parts(upload, upload->n_parts + 1, error);
-    if (code)
-        return code;
-    upload->sending = (struct piece){upload->buffers[upload->filling], -1, 0, (int64_t)upload->used};
-    upload->sending_number = ++upload->n_parts;
-    upload->sending_error = (mlf_error)MLF_ERROR_INIT;
-    upload->is_sending = !pthread_create(&upload->thread, NULL, send_in_background, upload);
-    if (!upload->is_sending) {
-        send_in_background(upload);
-        if (upload->sending_code && error && !error->code)
-            *error = upload->sending_error;
-    }
-    upload->filling = !upload->filling;
-    upload->used = 0;
-    return upload->is_sending ? 0 : upload->sending_code;
+        code = room_for_parts(upload, number, error);
+    if (!code)
+        code = put_part(upload, number, &piece, upload->etags[number - 1], error);
+    if (!code)
+        upload->n_parts = number;
+    return code;
 }
 
 int mlf_s3_begin(mlf_upload **out, mlf_store *store, const char *path, mlf_error *error)
@@ -259,6 +227,8 @@ int mlf_s3_begin(mlf_upload **out, mlf_store *store, const char *path, mlf_error
     if (!upload)
         return mlf_error_memory(error);
     upload->store = store;
+    upload->relay.send = send_piece;
+    upload->relay.context = upload;
     upload->key = mlf_s3_key(store->state, path, error);
     if (upload->key && *upload->key) {
         *out = upload;
@@ -271,33 +241,19 @@ int mlf_s3_begin(mlf_upload **out, mlf_store *store, const char *path, mlf_error
 
 int mlf_s3_write(mlf_upload *upload, const void *bytes, size_t length, mlf_error *error)
 {
-    for (const char *from = bytes; length;) {
-        char **buffer = &upload->buffers[upload->filling];
-        if (!*buffer && !(*buffer = sv_malloc(PART_BYTES)))
-            return mlf_error_memory(error);
-        size_t room = PART_BYTES - upload->used, n = length < room ? length : room;
-        memcpy(*buffer + upload->used, from, n);
-        upload->used += n;
-        from += n;
-        length -= n;
-        int code = upload->used == PART_BYTES ? send_buffer(upload, error) : 0;
-        if (code)
-            return code;
-    }
-    return 0;
+    return mlf_relay_write(&upload->relay, bytes, length, error);
 }
 
 int mlf_s3_commit(mlf_upload *upload, mlf_error *error)
 {
-    const char *rest = upload->buffers[upload->filling];
-    const struct piece whole = {rest ? rest : "", -1, 0, (int64_t)upload->used};
-    int code;
-    if (!upload->id)
+    size_t length = 0;
+    int code = mlf_relay_wait(&upload->relay, error);
+    const void *rest = mlf_relay_rest(&upload->relay, &length);
+    const struct piece whole = {rest, -1, 0, (int64_t)length};
+    if (!code && !upload->id)
         code = put_piece(upload->store, upload->key, "", &whole, NULL, error);
-    else {
-        code = upload->used ? send_buffer(upload, error) : 0;
-        if (!code)
-            code = wait_for_part(upload, error);
+    else if (!code) {
+        code = send_piece(upload, upload->n_parts + 1, rest, length, error);
         if (!code)
             code = complete(upload, error);
     }
@@ -307,11 +263,9 @@ int mlf_s3_commit(mlf_upload *upload, mlf_error *error)
 
 void mlf_s3_abort(mlf_upload *upload)
 {
-    wait_for_part(upload, NULL);
+    mlf_relay_free(&upload->relay);
     if (upload->id && !upload->done)
         forget_parts(upload);
-    sv_free(upload->buffers[0]);
-    sv_free(upload->buffers[1]);
     sv_free(upload->etags);
     sv_free(upload->key);
     sv_free(upload->id);

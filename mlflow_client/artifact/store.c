@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-static const mlf_store_ops *const STORES[] = {&MLF_STORE_LOCAL, &MLF_STORE_PROXY, &MLF_STORE_S3};
+static const mlf_store_ops *const STORES[] = {&MLF_STORE_LOCAL, &MLF_STORE_PROXY, &MLF_STORE_S3, &MLF_STORE_GS};
 
 /* 1 when scheme is one of the words. */
 static int has_word(const char *words, const char *scheme)
