@@ -129,15 +129,9 @@ int sv_format_double(char out[SV_NUMBER_SIZE], double value)
         return snprintf(out, SV_NUMBER_SIZE, "NaN");
     if (isinf(value))
         return snprintf(out, SV_NUMBER_SIZE, value < 0 ? "-Infinity" : "Infinity");
-    int length = 0;
-    for (int precision = 15; precision <= 17; precision++) {
-        length = snprintf(out, SV_NUMBER_SIZE, "%.*g", precision, value);
-        for (char *p = out; *p; p++)
-            if (!strchr("0123456789+-e.", *p))
-                *p = '.'; /* the locale's own point */
-        double back;
-        if (!sv_parse_double(out, (size_t)length, &back) && back == value)
-            break;
-    }
-    return length;
+    size_t length = sv_double_text(out, value);
+    if (length > 2 && !memcmp(out + length - 2, ".0", 2))
+        length -= 2;
+    out[length] = '\0';
+    return (int)length;
 }

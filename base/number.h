@@ -14,7 +14,12 @@ int sv_parse_int64(const char *text, size_t length, int64_t *value);
 
 #define SV_NUMBER_SIZE 32
 
-/* The shortest of %.15g, %.16g, %.17g that reads back as the same double; "NaN", "Infinity", "-Infinity" for those. Returns the length. */
+/* The shortest decimal that reads back as value, the nearest of those, laid out as Python's repr: 1.0, 0.1, 1e-05, 1.5e+16. Not NUL-terminated; returns
+   the length. value must be finite. */
+size_t sv_double_text(char out[SV_NUMBER_SIZE], double value);
+size_t sv_long_text(char out[SV_NUMBER_SIZE], int64_t value); /* likewise */
+
+/* The same digits for people and files, NUL-terminated: without the ".0" of a whole number; "NaN", "Infinity", "-Infinity" for those. Returns the length. */
 int sv_format_double(char out[SV_NUMBER_SIZE], double value);
 
 #endif

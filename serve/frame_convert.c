@@ -158,7 +158,7 @@ int sv_frame_date(const sv_json *cell, double *days)
 }
 
 /* str() of a scalar, as onnxruntime takes an object that is no text. */
-static sv_span text_of(const sv_json *cell, sv_reading reading, char scratch[SV_DOUBLE_CHARS])
+static sv_span text_of(const sv_json *cell, sv_reading reading, char scratch[SV_NUMBER_SIZE])
 {
     if (!cell || cell->kind == SV_JSON_NULL)
         return reading == SV_READ_ARRAY ? (sv_span){"None", 4} : (sv_span){"", 0};
@@ -196,7 +196,7 @@ static int convert_cell(const sv_served *served, size_t input, const sv_json *ce
     case SV_DATE:
         return sv_frame_date(cell, number);
     default: {
-        char scratch[SV_DOUBLE_CHARS];
+        char scratch[SV_NUMBER_SIZE];
         sv_span text = text_of(cell, reading, scratch);
         ((int32_t *)column)[row] = text.text ? sv_features_code(served->features, (int)input, text.text, text.size) : -1;
         return 0;

@@ -65,7 +65,7 @@ int sv_json_write_text(sv_buffer *buffer, sv_span text)
 
 int sv_json_write_double(sv_buffer *buffer, double value)
 {
-    char out[SV_DOUBLE_CHARS];
+    char out[SV_NUMBER_SIZE];
     if (!isfinite(value))
         return sv_buffer_append(buffer, "null", 4);
     return sv_buffer_append(buffer, out, sv_double_text(out, value));
@@ -73,6 +73,6 @@ int sv_json_write_double(sv_buffer *buffer, double value)
 
 int sv_json_write_long(sv_buffer *buffer, int64_t value)
 {
-    char out[SV_DOUBLE_CHARS];
+    char out[SV_NUMBER_SIZE];
     return sv_buffer_append(buffer, out, sv_long_text(out, value));
 }

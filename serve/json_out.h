@@ -3,6 +3,7 @@
 #define SV_JSON_OUT_H
 
 #include "buffer.h"
+#include "number.h"
 #include "span.h"
 
 #include <stdint.h>
@@ -14,11 +15,5 @@ int sv_json_write_text(sv_buffer *buffer, sv_span text);
 int sv_json_write_double(sv_buffer *buffer, double value);
 
 int sv_json_write_long(sv_buffer *buffer, int64_t value);
-
-#define SV_DOUBLE_CHARS 32
-
-/* The same into out, not NUL-terminated; returns the length. value must be finite. */
-size_t sv_double_text(char out[SV_DOUBLE_CHARS], double value);
-size_t sv_long_text(char out[SV_DOUBLE_CHARS], int64_t value);
 
 #endif

@@ -243,7 +243,7 @@ static size_t row_bytes(const sv_served *served)
 {
     size_t bytes = 8;
     for (size_t i = 0; i < served->n_outputs; i++)
-        bytes += served->outputs[i].key.size + SV_DOUBLE_CHARS + 2;
+        bytes += served->outputs[i].key.size + SV_NUMBER_SIZE + 2;
     for (size_t k = 0; served->classes && k < sv_pipeline_n_scores(served->pipeline); k++)
         bytes = bytes < served->classes[k].size + bytes ? bytes + served->classes[k].size : bytes;
     return bytes;

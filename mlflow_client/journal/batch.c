@@ -3,8 +3,9 @@
 #include "alloc.h"
 #include "error.h"
 #include "json_text.h"
-#include "shortest.h"
+#include "number.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char *const list_names[MLF_LISTS] = {"metrics", "params", "tags"};
@@ -85,6 +86,16 @@ static char *put(char *at, const char *text, size_t length)
 
 #define PUT(at, literal) put(at, literal, sizeof(literal) - 1)
 
+/* MLflow takes NaN and the infinities as strings. */
+static char *put_value(char *at, double value)
+{
+    if (isnan(value))
+        return PUT(at, "\"NaN\"");
+    if (isinf(value))
+        return value < 0 ? PUT(at, "\"-Infinity\"") : PUT(at, "\"Infinity\"");
+    return at + sv_double_text(at, value);
+}
+
 static int add_point(mlf_batch *batch, const mlf_record *record)
 {
     mlf_batch_list *list = &batch->lists[MLF_LIST_METRICS];
@@ -101,11 +112,11 @@ static int add_point(mlf_batch *batch, const mlf_record *record)
         return SV_E_MEMORY;
     }
     char *at = PUT(json->data + json->size, ",\"value\":");
-    at += mlf_format_double(at, record->value);
+    at = put_value(at, record->value);
     at = PUT(at, ",\"timestamp\":");
-    at += mlf_format_int64(at, record->timestamp_ms);
+    at += sv_long_text(at, record->timestamp_ms);
     at = PUT(at, ",\"step\":");
-    at += mlf_format_int64(at, record->step);
+    at += sv_long_text(at, record->step);
     at = PUT(at, "}");
     json->size = (size_t)(at - json->data);
     *at = '\0';
