@@ -21,7 +21,7 @@ lines = ["/* Made by embed.py. */", '#include "page.h"', ""]
 for argument in sys.argv[2:]:
     name, _, files = argument.partition("=")
     text, policy = page(files)
-    rows = [",".join(str(b) for b in text[i:i + 32]) for i in range(0, len(text), 32)]
+    rows = [",".join(str(b - 256 if b > 127 else b) for b in text[i:i + 32]) for i in range(0, len(text), 32)]
     lines += [f"static const char {name}_bytes[] = {{", ",\n".join(rows).replace("\n", "\n    "), "};",
               f"const sv_page sv_page_{name} = {{{{{name}_bytes, sizeof {name}_bytes}}, \"{policy}\"}};", ""]
 pathlib.Path(sys.argv[1]).write_text("\n".join(lines), "utf-8")
