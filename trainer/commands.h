@@ -7,6 +7,10 @@
 int sv_run_train(const sv_arguments *arguments, sv_error *error);    /* train_command.c */
 int sv_run_check(const sv_arguments *arguments, sv_error *error);    /* check_command.c */
 int sv_run_reference(const sv_arguments *arguments, sv_error *error);
+int sv_run_prepare(const sv_arguments *arguments, sv_error *error);  /* prepare_command.c */
+int sv_run_evaluate(const sv_arguments *arguments, sv_error *error); /* evaluate_command.c */
+int sv_run_predict(const sv_arguments *arguments, sv_error *error);  /* predict_command.c */
+int sv_run_explain(const sv_arguments *arguments, sv_error *error);  /* explain_command.c */
 int sv_run_generate(const sv_arguments *arguments, sv_error *error); /* generate_command.c */
 
 #endif

@@ -96,7 +96,7 @@ static int check_declared(csv_run *run)
 {
     const sv_entries *columns = run->options->columns;
     const sv_csv_plan *plan = &run->files->plan;
-    for (size_t i = 0; columns && i < columns->count; i++) {
+    for (size_t i = 0; columns && i < columns->count && !run->options->may_lack; i++) {
         size_t f = 0;
         while (f < plan->n_fields && strcmp(plan->fields[f].name, columns->items[i].key) != 0)
             f++;
@@ -321,16 +321,16 @@ static int report_bad_rows(csv_run *run, sv_csv_info *info)
 {
     info->n_bad = 0;
     for (sv_csv_file *file = run->files; file < run->files + run->n_files; file++) {
-        size_t row = 0;
+        size_t row = run->options->rows_before;
         for (size_t p = 0; p < file->n_pieces; p++) {
             const sv_csv_piece *piece = &file->pieces[p];
             for (size_t b = 0; b < piece->n_bad && b < SV_CSV_BAD_SHOWN && piece->bad[b].text[0]; b++) {
                 if (info->n_bad + b < SV_CSV_BAD_SHOWN)
                     snprintf(info->bad[info->n_bad + b], sizeof info->bad[0], "%.60s: row %zu (line %zu): %.150s", file->plan.source->name,
-                             row + piece->bad[b].row + 1, count_lines(file->plan.source, piece->bad[b].offset), piece->bad[b].text);
+                             row + piece->bad[b].row + 1, run->options->lines_before + count_lines(file->plan.source, piece->bad[b].offset), piece->bad[b].text);
                 if (run->options->on_bad_row == SV_BAD_ROW_FAIL) {
                     sv_error_set(run->error, SV_E_INPUT, "%s: row %zu (line %zu): %s", file->plan.source->name, row + piece->bad[b].row + 1,
-                                 count_lines(file->plan.source, piece->bad[b].offset), piece->bad[b].text);
+                                 run->options->lines_before + count_lines(file->plan.source, piece->bad[b].offset), piece->bad[b].text);
                     sv_error_hint(run->error, "data.on_bad_row: skip leaves such rows out; columns: declares types; data.missing: names cells that stand for nothing");
                     return SV_E_INPUT;
                 }

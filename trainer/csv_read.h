@@ -1,5 +1,5 @@
 /* csv_read.h: CSV files as a table of narrow columns. libcsv (not strict) says what the bytes mean; rows of the common shape are scanned by csv_scan.c, all others go
-   through libcsv itself, and a test compares the two. Leaves out: where bytes come from (source.h), writing.
+   through libcsv itself, and a test compares the two. Leaves out: where bytes come from (data_source.h), writing.
 
    How. A file is cut into pieces of equal size whatever the number of threads. Each piece is parsed into narrow columns and its own dictionaries of texts; where a
    piece begins is guessed (behind the first line end) and checked afterwards against where the piece before it really ended, so that a line end inside quotes costs
@@ -8,7 +8,7 @@
 #define SV_CSV_READ_H
 
 #include "config.h"
-#include "source.h"
+#include "data_source.h"
 #include "table.h"
 #include "team.h"
 
@@ -20,12 +20,14 @@ typedef struct sv_csv_options {
     int header, trim;
     const char *date_format;
     const sv_entries *missing; /* may be NULL */
-    const sv_entries *columns; /* name: type; may be NULL. A name that the file lacks is an error */
+    const sv_entries *columns; /* name: type; may be NULL */
+    int may_lack;             /* 0: a declared column that the file lacks is an error */
     const char *const *wanted; /* (n_wanted) columns to keep, in the file's order; NULL: all. A name that the file lacks is no error here */
     size_t n_wanted;
     sv_bad_row on_bad_row;
     int64_t max_rows;         /* 0: all */
     size_t piece_bytes;       /* 0: 256 KiB; tests make it small */
+    size_t rows_before, lines_before; /* when the bytes go on where others ended: for errors */
     int by_libcsv;            /* 1: every row by the slow path */
 } sv_csv_options;
 

@@ -3,7 +3,7 @@
 #include "alloc.h"
 #include "csv_read.h"
 #include "panel.h"
-#include "source.h"
+#include "data_source.h"
 
 #include <stdio.h>
 #include <string.h>

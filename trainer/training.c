@@ -45,20 +45,26 @@ static void tell_rows(sv_training *t)
                                              (json_int_t)d->counts[2]));
 }
 
-int sv_training_read(sv_training *t, sv_error *error)
+int sv_training_read_rows(sv_training *t, sv_error *error)
 {
     int64_t began = sv_monotonic_ns();
     int code = sv_panel_check(t->config, error);
     if (!code)
         code = sv_dataset_read(&t->dataset, t->config, t->team, error);
-    if (!code)
-        code = sv_schema_build(&t->features, t->config, &t->dataset.table, error);
-    if (!code)
-        code = sv_schema_choose(&t->used, &t->n_used, t->config, t->features, &t->dataset.table, error);
     t->read_seconds = seconds_since(began);
     if (!code)
         tell_rows(t);
     return code ? code : stop_when_asked(error);
+}
+
+int sv_training_read(sv_training *t, sv_error *error)
+{
+    int code = sv_training_read_rows(t, error);
+    if (!code)
+        code = sv_schema_build(&t->features, t->config, &t->dataset.table, error);
+    if (!code)
+        code = sv_schema_choose(&t->used, &t->n_used, t->config, t->features, &t->dataset.table, error);
+    return code;
 }
 
 static int watch(void *context, const sv_fit_step *step)

@@ -30,6 +30,9 @@ typedef struct sv_training {
 /* team NULL: one of config.train.threads threads, made here. */
 int sv_training_begin(sv_training *training, const sv_config *config, sv_team *team, sv_progress *progress, sv_tracker *tracker, sv_error *error);
 
+/* Rows, target, split alone. */
+int sv_training_read_rows(sv_training *training, sv_error *error);
+
 /* Rows, target, split; features, and which of them enter. */
 int sv_training_read(sv_training *training, sv_error *error);
 

@@ -1,6 +1,6 @@
-/* source.h: where a table's bytes come from: a file, standard input, a URI, the generated world; compressed or not. Leaves out: what the bytes mean (csv.h). */
-#ifndef SV_SOURCE_H
-#define SV_SOURCE_H
+/* data_source.h: where a table's bytes come from: a file, standard input, a URI, the generated world; compressed or not. Leaves out: what the bytes mean (csv.h). */
+#ifndef SV_DATA_SOURCE_H
+#define SV_DATA_SOURCE_H
 
 #include "buffer.h"
 #include "error.h"

@@ -1,4 +1,4 @@
-#include "source.h"
+#include "data_source.h"
 #include "alloc.h"
 #include "generate.h"
 #include "number.h"
