@@ -181,7 +181,7 @@ int sv_run_prepare(const sv_arguments *arguments, sv_error *error)
     sv_config_options options = {arguments->sets, arguments->n_sets};
     sv_training training = {0};
     sv_progress progress;
-    destination destination;
+    destination target;
     int code = sv_config_read(&config, arguments->config, &options, error);
     if (code)
         return code;
@@ -192,10 +192,10 @@ int sv_run_prepare(const sv_arguments *arguments, sv_error *error)
     if (!code)
         code = sv_training_read(&training, error);
     if (!code) {
-        code = open_destination(&destination, uri, error);
+        code = open_destination(&target, uri, error);
         if (!code)
-            code = write_table(&destination, &training, error);
-        code = close_destination(&destination, code, error);
+            code = write_table(&target, &training, error);
+        code = close_destination(&target, code, error);
     }
     if (!code)
         sv_progress_line(&progress, "wrote", "%s rows to %s", sv_grouped(training.dataset.table.n_rows), uri);
