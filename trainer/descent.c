@@ -82,7 +82,10 @@ static int descend(sv_search *search, descent *d, double *step, sv_error *error)
             d->trial[i] = search->w[i] - d->state[0] * search->gradient[i] / search->total + momentum * (search->w[i] - d->before[i]);
         int rc = sv_objective_value(search->objective, d->trial, &value, d->gradient, NULL, backtrack ? NULL : error);
         if (rc && (!backtrack || rc != SV_E_NUMERIC)) return rc;
-        if (!backtrack || (!rc && value <= search->value - 1e-4 * d->state[0] * squares)) {
+        double rounding = 1e-14 * fabs(search->value); /* where f can no longer tell, the gradient must */
+        int falls = !rc && (value <= search->value - 1e-4 * d->state[0] * squares ||
+                            (fabs(value - search->value) <= rounding && sv_dot(d->gradient, d->gradient, n) < sv_dot(search->gradient, search->gradient, n)));
+        if (!backtrack || falls) {
             move(search, d, value);
             *step = d->state[0];
             return 0;
@@ -123,11 +126,10 @@ int sv_nesterov(sv_search *search, sv_error *error)
             d.trial[i] = d.velocity[i] - d.state[0] * d.gradient[i] / search->total;
         if (!rc) rc = sv_objective_value(search->objective, d.trial, &value, d.gradient, NULL, error);
         if (rc) break;
-        int rises = value > search->value;
-        if (rises && t == 1) {
+        int rises = value > search->value + 1e-14 * fabs(search->value);
+        if (rises && t == 1) { /* without momentum only too long a step can raise f */
+            d.state[0] /= 2;
             if (d.state[0] < 1e-300) break;
-            d.state[0] /= 2; /* without momentum only too long a step can raise f */
-            if (value - search->value <= 1e-14 * fabs(search->value)) break;
             continue;
         }
         d.state[1] = rises ? 1 : next;

@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "kernel.h"
+#include "prng.h"
 
 #include <math.h>
 #include <string.h>
@@ -231,11 +232,14 @@ static void *pick(const void *data, size_t size, const size_t *rows, size_t n)
     return out;
 }
 
+/* One row of every `stride`, anywhere among them: a fixed stride would meet the same month of every customer. */
 static size_t choose_rows(size_t *rows, const sv_design *design, size_t stride)
 {
     size_t n = 0;
-    for (size_t i = 0; i < design->n_rows; i += stride)
-        if (!design->parts || design->parts[i] == design->part) rows[n++] = i;
+    for (size_t first = 0; first < design->n_rows; first += stride) {
+        size_t i = first + (size_t)(sv_mix64(first) % stride);
+        if (i < design->n_rows && (!design->parts || design->parts[i] == design->part)) rows[n++] = i;
+    }
     return n;
 }
 

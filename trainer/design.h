@@ -67,7 +67,7 @@ int sv_design_set_slots(sv_design *design, size_t f, const int32_t *slots, size_
 /* Numbers the weights and joins the factors. Every code of every row must be below its n_codes: checked, SV_E_INPUT. */
 int sv_design_finish(sv_design *design, sv_error *error);
 
-/* A design of its own memory with every stride-th row of those that count, finished. Its weights are as the rows', not scaled up. */
+/* A design of its own memory with one row of every `stride`, of those that count, finished. Its weights are as the rows', not scaled up. */
 int sv_design_sample(sv_design **out, const sv_design *design, size_t stride, sv_error *error);
 
 /* Sum of the weights of the rows that count, and how many have a weight above 0. */

@@ -75,6 +75,38 @@ static int sample_round(sv_search *search, const sv_design *design, sv_loss loss
     return rc;
 }
 
+/* The squared length of each row of the factor is the diagonal of what was factored. */
+static double factored_diagonal(const double *factor, size_t p, size_t i)
+{
+    return sv_dot(factor + i * p, factor + i * p, i + 1);
+}
+
+/* 1 when some weight's curvature rests on too few rows of the sample (a rare level, perhaps met by none). */
+static int is_thin(const sv_search *search, size_t sample_rows)
+{
+    size_t p = search->n_weights;
+    for (size_t k = 0; k < search->n_scores; k++)
+        for (size_t i = 0; i + 1 < p; i++)
+            if (factored_diagonal(search->factor + k * p * p, p, i) - search->options->l2 < 20 / (double)sample_rows * factored_diagonal(search->factor + k * p * p, p, p - 1)) return 1;
+    return 0;
+}
+
+/* Scales the factor so that its Hessian has the diagonal that all rows give. */
+static int mend_diagonal(sv_search *search, sv_error *error)
+{
+    size_t p = search->n_weights;
+    double *diagonal = sv_search_array(search->n);
+    int rc = diagonal ? sv_objective_diagonal(search->objective, search->w, diagonal, error) : sv_error_set(error, SV_E_MEMORY, "training: out of memory");
+    for (size_t k = 0; !rc && k < search->n_scores; k++)
+        for (size_t i = 0; i < p; i++) {
+            double *row = search->factor + (k * p + i) * p, before = sv_dot(row, row, i + 1), scale = sqrt(diagonal[k * p + i] / before);
+            for (size_t j = 0; scale > 0 && isfinite(scale) && j <= i; j++)
+                row[j] *= scale;
+        }
+    sv_free(diagonal);
+    return rc;
+}
+
 int sv_sample_start(sv_search *search, const sv_design *design, sv_loss loss, sv_error *error)
 {
     size_t least = SAMPLE_LEAST * search->n_weights * search->n_scores;
@@ -82,6 +114,6 @@ int sv_sample_start(sv_search *search, const sv_design *design, sv_loss loss, sv
     if (search->n_weights > MAX_FACTORED || design->n_rows < SAMPLE_SHARE * rows) return 0;
     int rc = 0;
     for (int round = 0; !rc && design->n_rows >= SAMPLE_SHARE * rows && (round == 0 || rows <= MAX_SAMPLE_ROWS); round++, rows *= SAMPLE_GROWTH)
-        rc = sample_round(search, design, loss, (design->n_rows / rows) | 1, round ? 2 : 6, 0.1 / sqrt((double)rows), error);
-    return rc;
+        rc = sample_round(search, design, loss, design->n_rows / rows, round ? 2 : 6, 0.1 / sqrt((double)rows), error);
+    return !rc && search->factor && is_thin(search, rows / SAMPLE_GROWTH) ? mend_diagonal(search, error) : rc;
 }

@@ -1,8 +1,10 @@
-/* fit_columns.c: fits a model on columns that lie in a folder as plain arrays and prints what it took, one JSON object. bench/train/run compares it with others.
+/* fit_columns.c: fits a model on columns that lie in a folder as plain arrays and prints what it took, one JSON object. bench/train/run compares it with others,
+   tests/trainer/test_golden.py its weights with scikit-learn's.
 
-       fit_columns FOLDER THREADS SOLVER TOLERANCE REPEATS [WEIGHTS-FILE]
+       fit_columns FOLDER [threads=N] [solver=auto] [loss=logistic] [c=1] [l1=0] [l2=1] [tolerance=1e-8] [max_iter=1000] [repeats=1] [classes=2]
+                          [keep_first=0] [weights=FILE] [trace=0]
 
-   FOLDER/columns.txt: a line for each column: name, role (number, factor, target), store (i8 i16 i32 i64 f64 code8 code16), levels (factors).
+   FOLDER/columns.txt: a line for each column: name, role (number, factor, target, weight, offset), store (i8 i16 i32 i64 f64 code8 code16), levels (factors).
    Statistics of the numbers, joining codes and the fit are all inside the measured time; reading the files is not. */
 #include "alloc.h"
 #include "buffer.h"
@@ -122,7 +124,15 @@ static int standardise(sv_design *design, sv_team *team, sv_error *error)
     return 0;
 }
 
-static int build(sv_design **out, const table *t, sv_team *team, sv_error *error)
+typedef struct settings {
+    sv_solver_options solver;
+    sv_loss loss;
+    size_t threads, classes, repeats;
+    int keep_first, trace;
+    const char *weights;
+} settings;
+
+static int build(sv_design **out, const table *t, const settings *how, sv_team *team, sv_error *error)
 {
     size_t n_numbers = 0, n_factors = 0, j = 0, f = 0;
     for (size_t c = 0; c < t->n_columns; c++) {
@@ -136,18 +146,68 @@ static int build(sv_design **out, const table *t, sv_team *team, sv_error *error
         else if (!strcmp(from->role, "target")) {
             (*out)->target = from->data;
             (*out)->target_store = from->store;
-            (*out)->n_classes = 2;
-        } else {
+            (*out)->n_classes = how->loss == SV_LOSS_LOGISTIC || how->loss == SV_LOSS_SOFTMAX ? how->classes : 0;
+        } else if (!strcmp(from->role, "weight")) (*out)->weights = from->data;
+        else if (!strcmp(from->role, "offset")) (*out)->offsets = from->data;
+        else {
             int32_t slots[65536];
             for (size_t l = 0; l < from->n_levels && l < 65536; l++)
-                slots[l] = (int32_t)l - 1; /* the first level is dropped */
+                slots[l] = (int32_t)l - !how->keep_first; /* the first level is dropped */
             (*out)->factors[f].codes = from->data;
             (*out)->factors[f].store = from->store;
-            rc = sv_design_set_slots(*out, f++, slots, from->n_levels, from->n_levels - 1, error);
+            rc = sv_design_set_slots(*out, f++, slots, from->n_levels, from->n_levels - (size_t)!how->keep_first, error);
         }
     }
     if (!rc) rc = standardise(*out, team, error);
     return rc ? rc : sv_design_finish(*out, error);
+}
+
+typedef struct word {
+    const char *name;
+    int value;
+} word;
+
+static const word solvers[] = {{"auto", SV_SOLVER_AUTO}, {"newton", SV_SOLVER_NEWTON}, {"lbfgs", SV_SOLVER_LBFGS}, {"gd", SV_SOLVER_GD}, {"nesterov", SV_SOLVER_NESTEROV},
+                               {"sgd", SV_SOLVER_SGD}, {"adam", SV_SOLVER_ADAM}, {"cd", SV_SOLVER_CD}, {NULL, 0}};
+static const word losses[] = {{"logistic", SV_LOSS_LOGISTIC}, {"softmax", SV_LOSS_SOFTMAX}, {"squared", SV_LOSS_SQUARED}, {"poisson", SV_LOSS_POISSON}, {NULL, 0}};
+
+static int find(const word *words, const char *name, int *value)
+{
+    for (; words->name; words++)
+        if (!strcmp(words->name, name)) {
+            *value = words->value;
+            return 0;
+        }
+    return -1;
+}
+
+/* One key=value. */
+static int set(settings *s, const char *argument)
+{
+    const char *value = strchr(argument, '=');
+    size_t length = value ? (size_t)(value++ - argument) : 0;
+    int choice = 0;
+    struct { const char *key; double *number; size_t *count; int64_t *whole; int *flag; } keys[] = {
+        {"c", &s->solver.c, NULL, NULL, NULL}, {"l1", &s->solver.l1, NULL, NULL, NULL}, {"l2", &s->solver.l2, NULL, NULL, NULL}, {"tolerance", &s->solver.tolerance, NULL, NULL, NULL},
+        {"rate", &s->solver.learning_rate, NULL, NULL, NULL}, {"momentum", &s->solver.momentum, NULL, NULL, NULL}, {"threads", NULL, &s->threads, NULL, NULL}, {"classes", NULL, &s->classes, NULL, NULL},
+        {"repeats", NULL, &s->repeats, NULL, NULL}, {"max_iter", NULL, NULL, &s->solver.max_iter, NULL}, {"batch", NULL, NULL, &s->solver.batch_size, NULL},
+        {"keep_first", NULL, NULL, NULL, &s->keep_first}, {"trace", NULL, NULL, NULL, &s->trace}};
+    if (!value) return -1;
+    if (!strncmp(argument, "weights=", 8)) s->weights = value;
+    else if (!strncmp(argument, "solver=", 7)) choice = find(solvers, value, (int *)&s->solver.solver);
+    else if (!strncmp(argument, "loss=", 5)) choice = find(losses, value, (int *)&s->loss);
+    else {
+        choice = -1;
+        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+            if (strlen(keys[i].key) != length || strncmp(keys[i].key, argument, length) != 0) continue;
+            choice = 0;
+            if (keys[i].number) *keys[i].number = atof(value);
+            if (keys[i].count) *keys[i].count = (size_t)atol(value);
+            if (keys[i].whole) *keys[i].whole = atol(value);
+            if (keys[i].flag) *keys[i].flag = atoi(value);
+        }
+    }
+    return choice;
 }
 
 static int trace(void *context, const sv_fit_step *step)
@@ -156,47 +216,53 @@ static int trace(void *context, const sv_fit_step *step)
     return 0;
 }
 
+static int fit_once(const table *t, settings *how, sv_team *team, double *seconds, sv_solution *solution, size_t *n_weights, sv_error *error)
+{
+    sv_design *design = NULL;
+    int64_t start = sv_monotonic_ns();
+    if (how->trace) {
+        how->solver.watch = trace;
+        how->solver.watch_context = &start;
+    }
+    int rc = build(&design, t, how, team, error);
+    if (!rc) rc = sv_solve(solution, design, how->loss, &how->solver, team, NULL, error);
+    *seconds = (double)(sv_monotonic_ns() - start) / 1e9;
+    if (!rc) *n_weights = design->n_weights * (how->loss == SV_LOSS_SOFTMAX ? how->classes : 1);
+    sv_design_free(design);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
-    static const struct { const char *name; sv_solver solver; } solvers[] = {{"auto", SV_SOLVER_AUTO}, {"newton", SV_SOLVER_NEWTON}, {"lbfgs", SV_SOLVER_LBFGS}, {"gd", SV_SOLVER_GD}, {"nesterov", SV_SOLVER_NESTEROV}};
-    table t = {0};
+    static table t;
+    settings how = {.solver = {.c = 1, .l2 = 1, .tolerance = 1e-8, .max_iter = 1000, .step = SV_STEP_BACKTRACKING}, .classes = 2, .repeats = 1};
     sv_error error = SV_ERROR_INIT;
     sv_team *team = NULL;
-    if (argc < 6 || load(&t, argv[1], &error) || sv_team_new(&team, (size_t)atol(argv[2]), &error)) {
-        fprintf(stderr, "fit_columns FOLDER THREADS SOLVER TOLERANCE REPEATS [WEIGHTS-FILE]\n%s\n", error.message);
+    double best = 1e300, seconds;
+    size_t n_weights = 0;
+    for (int i = 2; i < argc; i++)
+        if (set(&how, argv[i])) sv_error_set(&error, SV_E_CONFIG, "not understood: %s", argv[i]);
+    if (argc < 2 || error.code || load(&t, argv[1], &error) || sv_team_new(&team, how.threads, &error)) {
+        fprintf(stderr, "fit_columns FOLDER [key=value]...\n%s\n", error.message);
         return 2;
     }
-    sv_solver_options options = {.c = 1, .l2 = 1, .tolerance = atof(argv[4]), .max_iter = 1000, .step = SV_STEP_BACKTRACKING};
-    for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++)
-        if (!strcmp(argv[3], solvers[i].name)) options.solver = solvers[i].solver;
-    double best = 1e300, best_build = 0;
-    for (int repeat = 0; repeat < atoi(argv[5]); repeat++) {
-        sv_design *design = NULL;
+    for (size_t repeat = 0; repeat < how.repeats; repeat++) {
         sv_solution solution = {0};
-        int64_t start = sv_monotonic_ns();
-        if (getenv("TRACE")) {
-            options.watch = trace;
-            options.watch_context = &start;
-        }
-        int rc = build(&design, &t, team, &error);
-        double built = (double)(sv_monotonic_ns() - start) / 1e9;
-        if (!rc) rc = sv_solve(&solution, design, SV_LOSS_LOGISTIC, &options, team, NULL, &error);
-        double seconds = (double)(sv_monotonic_ns() - start) / 1e9;
+        int rc = fit_once(&t, &how, team, &seconds, &solution, &n_weights, &error);
+        if (!rc && how.weights) rc = sv_file_write(how.weights, solution.weights, n_weights * sizeof(double), &error);
         if (rc) {
             fprintf(stderr, "%s\n", error.message);
             return 1;
         }
-        if (seconds < best) {
-            best = seconds;
-            best_build = built;
-        }
-        if (argc > 6 && sv_file_write(argv[6], solution.weights, design->n_weights * sizeof(double), &error)) return 1;
-        if (repeat + 1 == atoi(argv[5]))
-            printf("{\"seconds\": %.6f, \"build\": %.6f, \"objective\": %.17g, \"iterations\": %lld, \"passes\": %zu, \"gradient_norm\": %.3g, \"weight_error\": %.3g, \"converged\": %d, \"solver\": \"%s\", \"rows\": %zu, \"weights\": %zu}\n",
-                   best, best_build, solution.objective, (long long)solution.iterations, solution.passes, solution.gradient_norm, solution.weight_error, solution.converged, solution.solver, design->n_rows, design->n_weights);
+        best = seconds < best ? seconds : best;
+        if (repeat + 1 == how.repeats)
+            printf("{\"seconds\": %.6f, \"objective\": %.17g, \"iterations\": %lld, \"passes\": %zu, \"gradient_norm\": %.3g, \"duality_gap\": %.6g, \"converged\": %d, \"solver\": \"%s\", \"rows\": %zu, \"weights\": %zu}\n",
+                   best, solution.objective, (long long)solution.iterations, solution.passes, solution.gradient_norm, isnan(solution.duality_gap) ? -1 : solution.duality_gap,
+                   solution.converged, solution.solver, t.n_rows, n_weights);
         sv_solution_free(&solution);
-        sv_design_free(design);
     }
     sv_team_free(team);
+    for (size_t c = 0; c < t.n_columns; c++)
+        sv_free(t.columns[c].data);
     return 0;
 }
