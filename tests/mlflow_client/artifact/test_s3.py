@@ -1,0 +1,200 @@
+"""s3:// against moto's server, read back by boto3; and against a server of a few lines where moto is too kind."""
+
+import hashlib
+import json
+import os
+import socket
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+DATA = os.urandom(20_000_000)  # three parts
+ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>{}</Message></Error>"
+
+
+@pytest.fixture(scope="module")
+def moto_uri():
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://127.0.0.1:%d" % server.get_host_and_port()[1]
+    server.stop()
+
+
+@pytest.fixture
+def env(moto_uri, tmp_path):
+    return {"AWS_ENDPOINT_URL": moto_uri, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
+
+
+@pytest.fixture
+def s3(moto_uri):
+    client = boto3.client("s3", endpoint_url=moto_uri, aws_access_key_id="id", aws_secret_access_key="secret", region_name="us-east-1")
+    client.create_bucket(Bucket="bucket")
+    yield client
+    while items := client.list_objects_v2(Bucket="bucket").get("Contents", []):
+        client.delete_objects(Bucket="bucket", Delete={"Objects": [{"Key": item["Key"]} for item in items]})
+
+
+def test_a_tree_there_and_back(tool, env, s3, tree, tmp_path, contents):
+    tool("upload", tree, "s3://bucket/some/place", env=env)
+    assert {i["Key"].removeprefix("some/place/"): s3.get_object(Bucket="bucket", Key=i["Key"])["Body"].read() for i in s3.list_objects_v2(Bucket="bucket")["Contents"]} == contents(tree)
+    tool("download", "s3://bucket/some/place", tmp_path / "down", env=env)
+    assert contents(tmp_path / "down") == contents(tree)
+    tool("delete", "s3://bucket/some", env=env)
+    assert "Contents" not in s3.list_objects_v2(Bucket="bucket")
+
+
+@pytest.mark.parametrize("size", [0, 1, 8 << 20, (8 << 20) + 1, 16 << 20, len(DATA)])
+def test_streams_and_files_of_every_size(tool, env, s3, tmp_path, size):
+    (tmp_path / "file.bin").write_bytes(DATA[:size])
+    tool("put", "s3://bucket/stream.bin", env=env, data=DATA[:size])
+    tool("upload", tmp_path / "file.bin", "s3://bucket", env=env)
+    for key in ("stream.bin", "file.bin"):
+        assert s3.get_object(Bucket="bucket", Key=key)["Body"].read() == DATA[:size]
+        assert tool("cat", f"s3://bucket/{key}", env=env).stdout == DATA[:size]
+
+
+def test_many_pages(tool, env, s3):
+    for i in range(1100):
+        s3.put_object(Bucket="bucket", Key=f"pages/{i:04}", Body=b"x")
+    assert len(tool("list", "s3://bucket/pages", env=env).stdout.split(b"\n")) == 1101
+
+
+def test_an_abort_leaves_nothing(tool, env, s3):
+    tool("put", "s3://bucket/gone.bin", len(DATA), env=env, data=DATA)
+    assert "Contents" not in s3.list_objects_v2(Bucket="bucket") and not s3.list_multipart_uploads(Bucket="bucket").get("Uploads")
+
+
+def test_no_bucket_no_key(tool, env, s3):
+    for words in (("cat", "s3://nobucket/x"), ("cat", "s3://bucket/none"), ("list", "s3://nobucket"), ("put", "s3://nobucket/x")):
+        assert tool(*words, env=env, expect=1).stderr.startswith(b"MLF_E_NOT_FOUND: s3://")
+
+
+def test_keys_from_the_profile_file(tool, env, s3, tmp_path):
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "credentials").write_text("[other]\naws_access_key_id = a\n# comment\n[work]\naws_access_key_id=FROMFILE\naws_secret_access_key = s=s\n")
+    (tmp_path / ".aws" / "config").write_text("[profile work]\nregion = eu-central-1\n")
+    without = {**env, "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    tool("put", "s3://bucket/x", env={**without, "AWS_PROFILE": "work"}, data=b"x")
+    assert tool("put", "s3://bucket/x", env={**without, "AWS_PROFILE": "nobody"}, expect=1).stderr.startswith(b"MLF_E_ARGUMENT")
+
+
+def as_boto_signs(handler, token=None):
+    """The Authorization that boto3 would send for this very request."""
+    from botocore.auth import S3SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    request = AWSRequest(method=handler.command, url=f"http://{handler.headers['Host']}{handler.path}", data=handler.body)
+    request.headers["X-Amz-Content-SHA256"] = hashlib.sha256(handler.body).hexdigest()
+    request.context["timestamp"] = handler.headers["x-amz-date"]
+    auth = S3SigV4Auth(Credentials("id", "secret", token), "s3", "us-east-1")
+    if token:
+        request.headers["X-Amz-Security-Token"] = token
+    request.headers["X-Amz-Date"] = handler.headers["x-amz-date"]
+    canonical = auth.canonical_request(request)
+    return "AWS4-HMAC-SHA256 Credential=id/" + auth.credential_scope(request) + ", SignedHeaders=" + auth.signed_headers(auth.headers_to_sign(request)) + ", Signature=" + auth.signature(auth.string_to_sign(request, canonical), request)  # fmt: skip
+
+
+@pytest.mark.parametrize("token", [None, "tok/en+=="])
+@pytest.mark.parametrize("key", ["plain", "with blank", "é/ü", "a+b&c=d?e#f", "dots/.hidden", "~tilde*star'quote(1)", "%41"])
+def test_the_signature_is_botos(tool, env, scripted, key, token):
+    seen = []
+
+    def script(h):
+        seen.append((h.headers["Authorization"], as_boto_signs(h, token)))
+        if "list-type" in h.path:
+            return h.say(200, "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+        h.say(200, b"", {"ETag": '"x"'})
+
+    env = {**env, "AWS_ENDPOINT_URL": scripted(script).uri, **({"AWS_SESSION_TOKEN": token} if token else {})}
+    tool("put", f"s3://bucket/{key}", env=env, data=b"body")
+    tool("list", f"s3://bucket/{key}", env=env)
+    assert len(seen) == 2 and all(ours == theirs for ours, theirs in seen), seen
+
+
+@pytest.mark.parametrize("name, status", [("InvalidAccessKeyId", 403), ("SignatureDoesNotMatch", 403), ("ExpiredToken", 400), ("AccessDenied", 403)])
+def test_a_wrong_key_is_said_once_and_clearly(tool, env, scripted, name, status):
+    server = scripted(lambda h: h.say(status, ERROR.format(name, "Told you.")))
+    for words in (("cat", "s3://bucket/x"), ("put", "s3://bucket/x"), ("list", "s3://bucket/x")):
+        done = tool(*words, env={**env, "AWS_ENDPOINT_URL": server.uri}, expect=1).stderr.decode()
+        assert done.startswith("MLF_E_AUTH: s3://bucket/") and name in done and "Told you." in done and done.count("\n") == 1
+    assert len(server.requests) == 3
+
+
+def test_the_store_has_other_bytes(tool, env, scripted):
+    server = scripted(lambda h: h.say(200, b"", {"ETag": '"' + "0" * 32 + '"'}))
+    assert tool("put", "s3://bucket/x", env={**env, "AWS_ENDPOINT_URL": server.uri}, data=b"x", expect=1).stderr.startswith(b"MLF_E_INTEGRITY")
+
+
+def test_the_download_has_other_bytes(tool, env, scripted, tmp_path, contents):
+    def script(h):
+        h.say(200, "<ListBucketResult/>") if "list-type" in h.path else h.say(200, b"evil", {"ETag": '"' + hashlib.md5(b"good").hexdigest() + '"'})
+
+    done = tool("download", "s3://bucket/x", tmp_path / "out", env={**env, "AWS_ENDPOINT_URL": scripted(script).uri}, expect=1)
+    assert done.stderr.startswith(b"MLF_E_INTEGRITY") and contents(tmp_path) == {}
+
+
+def test_a_part_that_fails_for_good(tool, env, scripted):
+    def script(h):
+        if h.command == "POST" and h.path.endswith("?uploads="):
+            return h.say(200, "<R><UploadId>the&amp;id</UploadId></R>")
+        h.say(204) if h.command == "DELETE" else h.say(500, ERROR.format("InternalError", "no"))
+
+    server = scripted(script)
+    tool("put", "s3://bucket/x", env={**env, "AWS_ENDPOINT_URL": server.uri}, data=DATA, expect=1)
+    assert server.requests[-1][:2] == ("DELETE", "/bucket/x?uploadId=the%26id") and not any(r[0] == "POST" and "uploadId" in r[1] for r in server.requests)
+
+
+def test_parts_that_cannot_be_joined(tool, env, scripted):
+    def script(h):
+        if h.command == "POST":
+            return h.say(200, "<R><UploadId>i</UploadId></R>" if h.path.endswith("?uploads=") else ERROR.format("InternalError", "late"))
+        h.say(200, b"", {"ETag": '"x-1"'})
+
+    done = tool("put", "s3://bucket/x", env={**env, "AWS_ENDPOINT_URL": scripted(script).uri}, data=DATA, expect=1)
+    assert b"late" in done.stderr
+
+
+@pytest.mark.parametrize("body", ["", "<html>", "<ListBucketResult>", "<ListBucketResult><Contents><Key>other</Key></Contents></ListBucketResult>", "<ListBucketResult><Contents><Key>x/../y</Key></Contents></ListBucketResult>",
+                                  "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>", "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>",
+                                  "<!DOCTYPE x [<!ENTITY a 'b'>]><ListBucketResult/>", "<ListBucketResult><Contents><Key>x/&bad;</Key></Contents></ListBucketResult>"])  # fmt: skip
+def test_listings_that_are_none(tool, env, scripted, tmp_path, contents, body):
+    server = scripted(lambda h: h.say(200, body) if "list-type" in h.path else h.say(404, ERROR.format("NoSuchKey", "no")))
+    done = tool("download", "s3://bucket/x", tmp_path / "out", env={**env, "AWS_ENDPOINT_URL": server.uri}, expect=1)
+    assert done.stderr.startswith(b"MLF_E_") and contents(tmp_path) == {}
+
+
+def identity_server(h):
+    """IMDSv2, a container's address and the token service in one."""
+    keys = {"AccessKeyId": "id", "SecretAccessKey": "secret", "Token": "tok/en+==", "Expiration": "2099-01-01T00:00:00Z"}
+    if h.path == "/latest/api/token":
+        return h.say(200, "imds-token") if h.command == "PUT" else h.say(405)
+    if h.path.startswith("/latest/meta-data/iam/security-credentials/"):
+        if h.headers.get("X-aws-ec2-metadata-token") != "imds-token":
+            return h.say(401)
+        return h.say(200, json.dumps(keys) if h.path.endswith("/role") else "role")
+    if h.path == "/container":
+        return h.say(200, json.dumps(keys)) if h.headers.get("Authorization") == "pod-token" else h.say(403)
+    if "AssumeRoleWithWebIdentity" in h.path:
+        fine = "WebIdentityToken=the.jwt&" in h.path + "&" and "RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr" in h.path
+        return h.say(200, "<A><R><Credentials><AccessKeyId>id</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>tok/en+==</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></R></A>") if fine else h.say(403, ERROR.format("AccessDenied", "no"))  # fmt: skip
+    h.say(200 if h.headers["Authorization"] == as_boto_signs(h, "tok/en+==") else 403, b"body", {"ETag": '"x"'})
+
+
+@pytest.mark.parametrize("kind", ["instance", "container", "web identity"])
+def test_identities(tool, scripted, tmp_path, kind):
+    uri = scripted(identity_server).uri
+    (tmp_path / "token").write_text("the.jwt\n")
+    env = {"AWS_ENDPOINT_URL": uri, "HOME": str(tmp_path), "AWS_REGION": "us-east-1", **{
+        "instance": {"AWS_EC2_METADATA_SERVICE_ENDPOINT": uri},
+        "container": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": uri + "/container", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "pod-token"},
+        "web identity": {"AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"), "AWS_ROLE_ARN": "arn:aws:iam::1:role/r"},
+    }[kind]}  # fmt: skip
+    assert tool("cat", "s3://bucket/x", env=env).stdout == b"body"
+
+
+def test_secrets_stay_out_of_messages(tool, env, scripted):
+    env = {**env, "AWS_SECRET_ACCESS_KEY": "very-secret", "AWS_SESSION_TOKEN": "very-token", "AWS_ENDPOINT_URL": scripted(lambda h: h.say(403, ERROR.format("AccessDenied", "no"))).uri}
+    done = tool("cat", "s3://bucket/x", env=env, expect=1)
+    assert b"very-" not in done.stderr + done.stdout
