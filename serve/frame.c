@@ -1,6 +1,7 @@
 /* frame.c: see frame.h. Building frames; their conversion is in frame_convert.c. */
 #include "frame.h"
 
+#include "array_cells.h"
 #include "mlflow_error.h"
 
 static int no_memory(sv_reply *reply)
@@ -107,13 +108,31 @@ static int from_objects(sv_frame *frame, sv_arena *arena, const sv_json *list, c
     return 0;
 }
 
+static int is_row(const sv_json *item)
+{
+    return item->kind == SV_JSON_LIST || item->kind == SV_JSON_OBJECT; /* of an object pandas takes the names */
+}
+
 static uint32_t longest_list(const sv_json *list)
 {
     uint32_t longest = 0;
     for (uint32_t i = 0; i < list->n; i++)
-        if (list->items[i].kind == SV_JSON_LIST && list->items[i].n > longest)
+        if (is_row(&list->items[i]) && list->items[i].n > longest)
             longest = list->items[i].n;
     return longest;
+}
+
+/* The names of an object as the cells of a row. */
+static int lay_names(sv_frame *frame, sv_arena *arena, const sv_json *object, size_t row, sv_reply *reply)
+{
+    sv_json *texts = sv_arena_zero(arena, object->n + 1, sizeof *texts);
+    if (!texts)
+        return no_memory(reply);
+    for (uint32_t c = 0; c < object->n; c++) {
+        texts[c] = (sv_json){.kind = SV_JSON_TEXT, .text = object->names[c]};
+        *cell_of(frame, c, row) = &texts[c];
+    }
+    return 0;
 }
 
 /* A list of lists: rows; short ones are padded. Without columns the names are numbers. */
@@ -130,9 +149,12 @@ static int from_lists(sv_frame *frame, sv_arena *arena, const sv_json *list, con
         return -1;
     for (uint32_t c = 0; c < width; c++)
         set_name(frame, c, columns ? &columns->items[c] : NULL);
-    for (uint32_t i = 0; i < list->n; i++)
+    for (uint32_t i = 0; i < list->n; i++) {
         for (uint32_t c = 0; list->items[i].kind == SV_JSON_LIST && c < list->items[i].n; c++)
             *cell_of(frame, c, i) = &list->items[i].items[c];
+        if (list->items[i].kind == SV_JSON_OBJECT && lay_names(frame, arena, &list->items[i], i, reply))
+            return -1;
+    }
     return 0;
 }
 
@@ -221,14 +243,38 @@ static int from_columns(sv_frame *frame, sv_arena *arena, const sv_json *object,
     return 0;
 }
 
-static int split_columns(const sv_json *value, const sv_json **columns, sv_reply *reply)
+/* The names of an object as a list of texts. */
+static int names_as_list(sv_arena *arena, const sv_json *object, const sv_json **list, sv_reply *reply)
+{
+    sv_json *texts = sv_arena_zero(arena, object->n + 1, sizeof *texts);
+    if (!texts)
+        return no_memory(reply);
+    for (uint32_t i = 0; i < object->n; i++)
+        texts[i + 1] = (sv_json){.kind = SV_JSON_TEXT, .text = object->names[i]};
+    texts[0] = (sv_json){.kind = SV_JSON_LIST, .n = object->n, .items = texts + 1};
+    *list = texts;
+    return 0;
+}
+
+static int split_columns(sv_arena *arena, const sv_json *value, const sv_json **columns, sv_reply *reply)
 {
     const sv_json *given = sv_json_member(value, "columns");
     *columns = NULL;
     if (!given || given->kind == SV_JSON_NULL)
         return 0;
+    if (given->kind == SV_JSON_OBJECT)
+        return names_as_list(arena, given, columns, reply);
     if (given->kind != SV_JSON_LIST)
         return bad_split(reply, "Index(...) must be called with a collection of some kind");
+    if (given->n && all_of_kind(given, SV_JSON_LIST, 0) && sv_array_fits(given, SV_STRING)) { /* several levels: the columns are tuples, no names */
+        sv_json *levels = sv_arena_zero(arena, 1, sizeof *levels);
+        sv_json *empty = levels ? sv_arena_zero(arena, given->items[0].n + 1, sizeof *empty) : NULL;
+        if (!empty)
+            return no_memory(reply);
+        *levels = (sv_json){.kind = SV_JSON_LIST, .n = given->items[0].n, .items = empty};
+        *columns = levels;
+        return 0;
+    }
     for (uint32_t i = 0; i < given->n; i++)
         if (given->items[i].kind == SV_JSON_OBJECT)
             return bad_split(reply, "unhashable type: 'dict'");
@@ -243,7 +289,8 @@ static int check_index(const sv_json *value, size_t n_rows, sv_reply *reply)
         return 0;
     if (index->kind != SV_JSON_LIST)
         return bad_split(reply, "Index(...) must be called with a collection of some kind");
-    if (index->n != n_rows)
+    int has_levels = index->n && all_of_kind(index, SV_JSON_LIST, 0) && sv_array_fits(index, SV_STRING);
+    if ((has_levels ? index->items[0].n : index->n) != n_rows)
         return bad_split(reply, "Shape of passed values does not fit the index");
     return 0;
 }
@@ -259,6 +306,25 @@ static int check_split_keys(const sv_json *value, sv_reply *reply)
     return -1;
 }
 
+/* Of the object only the members that columns name. */
+static int keep_members(sv_arena *arena, sv_json *object, const sv_json *columns)
+{
+    sv_json *items = sv_arena_alloc(arena, object->n * sizeof *items + 1);
+    sv_span *names = sv_arena_alloc(arena, object->n * sizeof *names + 1);
+    uint32_t n = 0;
+    for (uint32_t i = 0; items && names && i < object->n; i++)
+        for (uint32_t c = 0; c < columns->n; c++)
+            if (columns->items[c].kind == SV_JSON_TEXT && sv_span_equal(columns->items[c].text, object->names[i])) {
+                items[n] = object->items[i];
+                names[n++] = object->names[i];
+                break;
+            }
+    object->n = n;
+    object->items = items;
+    object->names = names;
+    return items && names ? 0 : -1;
+}
+
 /* The rows of `data`, whatever its form. */
 static int split_rows(sv_frame *frame, sv_arena *arena, const sv_json *data, const sv_json *columns, const sv_frame_limits *limits, sv_reply *reply)
 {
@@ -266,7 +332,10 @@ static int split_rows(sv_frame *frame, sv_arena *arena, const sv_json *data, con
         return names_only(frame, arena, columns, 0, limits, reply);
     if (data->kind == SV_JSON_OBJECT) {
         const char *why = NULL;
-        if (from_columns(frame, arena, data, limits, reply, &why))
+        sv_json known = *data;
+        if (columns && keep_members(arena, &known, columns))
+            return no_memory(reply);
+        if (from_columns(frame, arena, &known, limits, reply, &why))
             return why ? bad_split(reply, why) : -1;
         return columns ? select_columns(frame, arena, columns, limits, reply) : 0;
     }
@@ -274,7 +343,10 @@ static int split_rows(sv_frame *frame, sv_arena *arena, const sv_json *data, con
         return bad_split(reply, "DataFrame constructor not properly called!");
     switch (list_kind(data)) {
     case SV_JSON_LIST:
-        return all_of_kind(data, SV_JSON_LIST, 1) ? from_lists(frame, arena, data, columns, limits, reply) : bad_split(reply, "object has no len()");
+        for (uint32_t i = 0; i < data->n; i++)
+            if (!is_row(&data->items[i]) && data->items[i].kind != SV_JSON_NULL)
+                return bad_split(reply, "object has no len()");
+        return from_lists(frame, arena, data, columns, limits, reply);
     case SV_JSON_OBJECT:
         if (!all_of_kind(data, SV_JSON_OBJECT, 1))
             return bad_split(reply, "object has no attribute 'keys'");
@@ -290,6 +362,29 @@ static int split_rows(sv_frame *frame, sv_arena *arena, const sv_json *data, con
     }
 }
 
+/* Half a surrogate pair has no UTF-8, which pandas stores texts in. */
+static int has_surrogate(sv_span text)
+{
+    for (const char *p = text.text; p && (p = memchr(p, 0xed, text.size - (size_t)(p - text.text))); p++)
+        if (p + 1 < text.text + text.size && (unsigned char)p[1] >= 0xa0)
+            return 1;
+    return 0;
+}
+
+static int refuse_surrogates(const sv_frame *frame, const char *orient, sv_reply *reply)
+{
+    int found = 0;
+    for (size_t c = 0; c < frame->n_columns && !found; c++)
+        found = has_surrogate(frame->names[c]);
+    for (size_t i = 0; i < frame->n_rows * frame->n_columns && !found; i++)
+        found = frame->cells[i] && frame->cells[i]->kind == SV_JSON_TEXT && has_surrogate(frame->cells[i]->text);
+    if (!found)
+        return 0;
+    sv_mlflow_refuse(reply, frame->reading == SV_READ_ARRAY ? SV_REFUSE_SCHEMA : SV_REFUSE_INPUT,
+                     "Provided %s field is not a valid dataframe representation: a text holds half a surrogate pair, which UTF-8 cannot encode", orient);
+    return -1;
+}
+
 int sv_frame_from_split(sv_frame *frame, sv_arena *arena, const sv_json *value, const sv_frame_limits *limits, sv_reply *reply)
 {
     frame->reading = SV_READ_ASTYPE;
@@ -299,10 +394,10 @@ int sv_frame_from_split(sv_frame *frame, sv_arena *arena, const sv_json *value, 
         return -1;
     }
     const sv_json *columns;
-    if (check_split_keys(value, reply) || split_columns(value, &columns, reply) ||
+    if (check_split_keys(value, reply) || split_columns(arena, value, &columns, reply) ||
         split_rows(frame, arena, sv_json_member(value, "data"), columns, limits, reply))
         return -1;
-    return check_index(value, frame->n_rows, reply);
+    return check_index(value, frame->n_rows, reply) || refuse_surrogates(frame, "dataframe_split", reply) ? -1 : 0;
 }
 
 int sv_frame_from_records(sv_frame *frame, sv_arena *arena, const sv_json *value, const sv_frame_limits *limits, sv_reply *reply)
@@ -315,7 +410,7 @@ int sv_frame_from_records(sv_frame *frame, sv_arena *arena, const sv_json *value
     }
     sv_json_kind kind = list_kind(value);
     if (kind == SV_JSON_OBJECT && all_of_kind(value, SV_JSON_OBJECT, 1))
-        return from_objects(frame, arena, value, limits, reply);
+        return from_objects(frame, arena, value, limits, reply) || refuse_surrogates(frame, "dataframe_records", reply) ? -1 : 0;
     if (kind == SV_JSON_LIST && all_of_kind(value, SV_JSON_LIST, 1))
         return from_lists(frame, arena, value, NULL, limits, reply);
     if (kind == SV_JSON_OBJECT || kind == SV_JSON_LIST) {
@@ -359,40 +454,119 @@ static int columns_or_refusal(sv_frame *frame, sv_arena *arena, const sv_json *o
     return from_objects(frame, arena, list, limits, reply);
 }
 
+/* What is no object and no list of objects is one array of the first input's type. */
+static int refuse_array(sv_reply *reply, const sv_served *served)
+{
+    sv_mlflow_refuse(reply, SV_REFUSE_INPUT, "Failed to convert data to an array of %s, the type of the model's first input '%s'.", sv_type_name(served->inputs[0].type),
+                     served->inputs[0].name.text);
+    return -1;
+}
+
+static int from_array(sv_frame *frame, sv_arena *arena, const sv_json *value, const sv_served *served, const sv_frame_limits *limits, sv_reply *reply)
+{
+    if (!sv_array_fits(value, served->inputs[0].type))
+        return refuse_array(reply, served);
+    if (value->kind == SV_JSON_LIST)
+        return list_kind(value) == SV_JSON_LIST ? from_lists(frame, arena, value, NULL, limits, reply)
+                                                : from_scalars(frame, arena, value, (sv_span){NULL, 0}, limits, reply);
+    sv_json *list = sv_arena_zero(arena, 1, sizeof *list);
+    if (!list)
+        return no_memory(reply);
+    *list = (sv_json){.kind = SV_JSON_LIST, .n = 1, .items = value};
+    return from_scalars(frame, arena, list, (sv_span){NULL, 0}, limits, reply);
+}
+
+/* The cells of each column must convert before anything else is looked at. */
+static int check_arrays(const sv_frame *frame, const sv_served *served, sv_reply *reply)
+{
+    for (size_t c = 0; c < frame->n_columns; c++) {
+        const sv_json *const *cells = frame->cells + c * frame->n_rows;
+        int input = frame->names[c].text ? sv_served_input(served, frame->names[c].text, frame->names[c].size) : -1;
+        int bad = sv_array_cells_form(cells, frame->n_rows) == SV_ARRAY_RAGGED;
+        for (size_t i = 0; i < frame->n_rows && input >= 0 && !bad; i++)
+            bad = cells[i] && !sv_array_fits(cells[i], served->inputs[input].type);
+        if (bad) {
+            sv_mlflow_refuse(reply, SV_REFUSE_INPUT, "the values of a column cannot be converted to one array");
+            return -1;
+        }
+    }
+    return refuse_surrogates(frame, "inputs", reply);
+}
+
+static int is_list_of_objects(const sv_json *value)
+{
+    return value->kind == SV_JSON_LIST && value->n && all_of_kind(value, SV_JSON_OBJECT, 0);
+}
+
+static int inputs_frame(sv_frame *frame, sv_arena *arena, const sv_json *value, const sv_served *served, const sv_frame_limits *limits, sv_reply *reply)
+{
+    if (value->kind == SV_JSON_OBJECT)
+        return columns_or_refusal(frame, arena, value, limits, reply);
+    if (is_list_of_objects(value))
+        return from_objects(frame, arena, value, limits, reply);
+    if (served->n_inputs == 1 && value->kind == SV_JSON_LIST && list_kind(value) != SV_JSON_OBJECT)
+        return from_scalars(frame, arena, value, served->inputs[0].name, limits, reply);
+    return from_array(frame, arena, value, served, limits, reply);
+}
+
 int sv_frame_from_inputs(sv_frame *frame, sv_arena *arena, const sv_json *value, const sv_served *served, const sv_frame_limits *limits, sv_reply *reply)
 {
     frame->reading = SV_READ_ARRAY;
-    if (value->kind == SV_JSON_OBJECT)
-        return columns_or_refusal(frame, arena, value, limits, reply);
-    if (value->kind != SV_JSON_LIST) {
-        sv_json *list = sv_arena_zero(arena, 1, sizeof *list);
-        if (!list)
-            return no_memory(reply);
-        *list = (sv_json){.kind = SV_JSON_LIST, .n = 1, .items = value};
-        return from_scalars(frame, arena, list, (sv_span){NULL, 0}, limits, reply);
+    return inputs_frame(frame, arena, value, served, limits, reply) || check_arrays(frame, served, reply) ? -1 : 0;
+}
+
+/* Records' values are gathered column by column: what one record lacks makes that column shorter, and the columns must be of one length. */
+static int close_gaps(sv_frame *frame, const sv_served *served, sv_reply *reply)
+{
+    size_t n_all = SIZE_MAX, n_required = SIZE_MAX;
+    int uneven = 0;
+    for (size_t c = 0; c < frame->n_columns; c++) {
+        size_t n = 0;
+        for (size_t i = 0; i < frame->n_rows; i++)
+            if (frame->cells[c * frame->n_rows + i])
+                *cell_of(frame, c, n++) = frame->cells[c * frame->n_rows + i];
+        int input = sv_served_input(served, frame->names[c].text, frame->names[c].size);
+        if (input >= 0 && !served->inputs[input].optional) {
+            if (n_required != SIZE_MAX && n != n_required)
+                return of_different_length(reply);
+            n_required = n;
+        }
+        uneven |= n_all != SIZE_MAX && n != n_all;
+        n_all = n;
     }
-    if (value->n && all_of_kind(value, SV_JSON_OBJECT, 0))
-        return from_objects(frame, arena, value, limits, reply);
-    if (served->n_inputs == 1 && list_kind(value) != SV_JSON_OBJECT)
-        return from_scalars(frame, arena, value, served->inputs[0].name, limits, reply);
-    return list_kind(value) == SV_JSON_LIST ? from_lists(frame, arena, value, NULL, limits, reply)
-                                            : from_scalars(frame, arena, value, (sv_span){NULL, 0}, limits, reply);
+    if (uneven)
+        return cannot_be_frame(reply, "All arrays must be of the same length");
+    for (size_t c = 0; c < frame->n_columns; c++) /* columns move together */
+        memmove(cell_of(frame, 0, 0) + c * n_all, cell_of(frame, c, 0), n_all * sizeof *frame->cells);
+    frame->n_rows = frame->n_columns ? n_all : 0;
+    return 0;
+}
+
+/* Columns given as lists: those that are required must be of one length. */
+static int check_lengths(const sv_json *object, const sv_served *served, sv_reply *reply)
+{
+    long length = -1;
+    for (uint32_t c = 0; c < object->n; c++) {
+        int input = sv_served_input(served, object->names[c].text, object->names[c].size);
+        if (input < 0 || served->inputs[input].optional || object->items[c].kind != SV_JSON_LIST)
+            continue;
+        if (length >= 0 && (long)object->items[c].n != length)
+            return of_different_length(reply);
+        length = (long)object->items[c].n;
+    }
+    return 0;
 }
 
 int sv_frame_from_instances(sv_frame *frame, sv_arena *arena, const sv_json *value, const sv_served *served, const sv_frame_limits *limits, sv_reply *reply)
 {
     frame->reading = SV_READ_ARRAY;
+    if (value->kind == SV_JSON_OBJECT && check_lengths(value, served, reply))
+        return -1;
     if (value->kind != SV_JSON_LIST || value->n == 0 || value->items[0].kind != SV_JSON_OBJECT)
         return sv_frame_from_inputs(frame, arena, value, served, limits, reply);
     if (!all_of_kind(value, SV_JSON_OBJECT, 0)) {
         sv_mlflow_refuse(reply, SV_REFUSE_INPUT, "Ensure that the input is a valid JSON-formatted string.\nError: an item of instances is no object");
         return -1;
     }
-    if (from_objects(frame, arena, value, limits, reply))
-        return -1;
-    for (size_t c = 0; c < frame->n_columns; c++) /* columns are gathered one by one: a record that lacks one makes it shorter */
-        for (size_t i = 0; i < frame->n_rows; i++)
-            if (!frame->cells[c * frame->n_rows + i])
-                return of_different_length(reply);
-    return 0;
+    return from_objects(frame, arena, value, limits, reply) || close_gaps(frame, served, reply) || check_arrays(frame, served, reply) ? -1 : 0;
 }

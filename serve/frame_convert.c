@@ -44,10 +44,11 @@ static int csv_long(sv_span text, double *value)
 {
     int64_t whole;
     text = trimmed(text);
-    if (sv_parse_int64(text.text, text.size, &whole))
-        return -1;
-    *value = (double)whole;
-    return 0;
+    if (sv_parse_int64(text.text, text.size, &whole) == 0) {
+        *value = (double)whole;
+        return 0;
+    }
+    return sv_parse_double(text.text, text.size, value) || *value <= -LONG_LIMIT ? -1 : whole_number(*value, value); /* 2.0, 1e3 */
 }
 
 static int csv_double(sv_span text, double *value)
@@ -115,8 +116,8 @@ static int to_double(const sv_json *cell, sv_reading reading, double *value)
         return 0;
     case SV_JSON_TEXT:
         return reading == SV_READ_CSV ? csv_double(cell->text, value) : sv_python_float(cell->text, value);
-    default:
-        return -1;
+    default: /* of numpy's empty array no value is left, which is missing */
+        return reading == SV_READ_ARRAY && cell->kind == SV_JSON_LIST && cell->n == 0 ? 0 : -1;
     }
 }
 
@@ -157,14 +158,22 @@ int sv_frame_date(const sv_json *cell, double *days)
     return cell->kind == SV_JSON_TEXT ? sv_date_parse(cell->text.text, cell->text.size, days) : -1;
 }
 
+/* numpy's texts of fixed width lose the NULs at their end. */
+static sv_span without_end(sv_span text)
+{
+    while (text.size && text.text[text.size - 1] == 0)
+        text.size--;
+    return text;
+}
+
 /* str() of a scalar, as onnxruntime takes an object that is no text. */
 static sv_span text_of(const sv_json *cell, sv_reading reading, char scratch[SV_NUMBER_SIZE])
 {
     if (!cell || cell->kind == SV_JSON_NULL)
-        return reading == SV_READ_ARRAY ? (sv_span){"None", 4} : (sv_span){"", 0};
+        return cell && reading == SV_READ_ARRAY ? (sv_span){"None", 4} : (sv_span){"", 0};
     switch (cell->kind) {
     case SV_JSON_TEXT:
-        return reading == SV_READ_CSV && is_missing_word(cell->text) ? (sv_span){"", 0} : cell->text;
+        return reading == SV_READ_CSV && is_missing_word(cell->text) ? (sv_span){"", 0} : reading == SV_READ_ARRAY ? without_end(cell->text) : cell->text;
     case SV_JSON_TRUE:
         return (sv_span){"True", 4};
     case SV_JSON_FALSE:
@@ -245,14 +254,40 @@ static int match_columns(const sv_frame *frame, const sv_served *served, long *p
         if (input < 0)
             continue;
         if (positions[input] >= 0) {
-            sv_mlflow_refuse(reply, SV_REFUSE_INPUT,
-                             "Data is not compatible with model signature. Failed to convert column %s. Error: 'the column is there twice'",
+            sv_mlflow_refuse(reply, served->inputs[input].type == SV_STRING ? SV_REFUSE_INPUT : SV_REFUSE_SCHEMA,
+                             "Data is not compatible with model signature: column %s is there twice.",
                              served->inputs[input].name.text);
             return -1;
         }
         positions[input] = (long)c;
     }
     return 0;
+}
+
+/* A CSV column of nothing but True and False is taken as 1 and 0 by a number column too. */
+static int all_boolean(const sv_frame *frame, const sv_json *const *cells)
+{
+    double value;
+    for (size_t row = 0; row < frame->n_rows; row++)
+        if (!cells[row] || csv_boolean(cells[row]->text, &value))
+            return 0;
+    return frame->reading == SV_READ_CSV && frame->n_rows > 0;
+}
+
+/* What conversion lets through but the signature does not: arrays of more dimensions, and gaps in a column of whole numbers. */
+static int refuse_form(const sv_frame *frame, const sv_input *input, const sv_json *const *cells, sv_reply *reply)
+{
+    int is_nested = 0, has_gap = 0;
+    for (size_t row = 0; row < frame->n_rows; row++) {
+        is_nested |= cells[row] && cells[row]->kind == SV_JSON_LIST && !(cells[row]->n == 0 && input->type == SV_DOUBLE);
+        has_gap |= !cells[row] && input->type == SV_LONG;
+    }
+    if ((!is_nested || input->type == SV_STRING) && !has_gap)
+        return 0;
+    sv_mlflow_refuse(reply, SV_REFUSE_SCHEMA,
+                     "Failed to predict data. \nError: Failed to enforce schema of data with the model's schema. Error: Incompatible input types for column %s. %s",
+                     input->name.text, is_nested ? "Its values are lists." : "Some rows have no value.");
+    return -1;
 }
 
 static int check_missing(const sv_served *served, const long *positions, sv_reply *reply)
@@ -284,6 +319,8 @@ int sv_frame_convert(const sv_frame *frame, sv_arena *arena, const sv_served *se
             return -1;
         }
         if (positions[i] < 0) {
+            if (frame->reading == SV_READ_ARRAY && check_missing(served, positions, reply))
+                return -1;
             for (size_t row = 0; row < frame->n_rows; row++)
                 if (served->inputs[i].type == SV_STRING)
                     ((int32_t *)columns[i])[row] = sv_features_code(served->features, (int)i, "", 0);
@@ -292,6 +329,13 @@ int sv_frame_convert(const sv_frame *frame, sv_arena *arena, const sv_served *se
             continue;
         }
         const sv_json *const *cells = frame->cells + (size_t)positions[i] * frame->n_rows;
+        if (frame->reading == SV_READ_ARRAY && refuse_form(frame, &served->inputs[i], cells, reply))
+            return -1;
+        if (served->inputs[i].type != SV_STRING && all_boolean(frame, cells)) {
+            for (size_t row = 0; row < frame->n_rows; row++)
+                csv_boolean(cells[row]->text, (double *)columns[i] + row);
+            continue;
+        }
         for (size_t row = 0; row < frame->n_rows; row++)
             if (convert_cell(served, i, cells[row], frame->reading, columns[i], row))
                 return refuse_cell(frame, &served->inputs[i], row, cells[row], reply);

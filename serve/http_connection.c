@@ -182,7 +182,7 @@ static int expect_body(sv_http_worker *worker, sv_connection *connection, size_t
     connection->head_size = request->head_size;
     connection->chunked = (sv_chunked){0};
     connection->body_needed = request->head_size + (request->content_length > 0 ? (uint64_t)request->content_length : 0);
-    int missing = request->chunked || there < connection->body_needed;
+    int missing = request->chunked || there < connection->body_needed || request->content_length == 0;
     if (missing && request->expect_continue && !connection->continue_sent && send_continue(worker, connection) < 0)
         return -1;
     return 0;

@@ -66,6 +66,10 @@ static body_type content_type(sv_call *call)
         return BODY_JSON;
     if (sv_span_is(type, "text/csv"))
         return BODY_CSV;
+    if (sv_span_is(type, "application/vnd.apache.parquet")) {
+        sv_mlflow_refuse(call->reply, SV_REFUSE_MODEL, "Failed to parse input as a Pandas DataFrame. This server does not read Parquet: send JSON or CSV.");
+        return BODY_REFUSED;
+    }
     return refuse_type(call->reply, "This predictor only supports the following content types: Types: ['application/json', 'text/csv'].");
 }
 

@@ -92,21 +92,27 @@ static int any_row_fits(sv_span path)
     return 0;
 }
 
-/* As FastAPI: a path that would be known with one slash less, or more, at its end. */
+/* As FastAPI: a path that would be known without the slashes at its end. */
 static int redirect_slash(sv_call *call, sv_span path)
 {
-    int more = path.size > 1 && path.text[path.size - 1] == '/';
-    if (!more || !any_row_fits((sv_span){path.text, path.size - 1}))
+    size_t size = path.size;
+    while (size > 1 && path.text[size - 1] == '/')
+        size--;
+    if (size == path.size || !any_row_fits((sv_span){path.text, size}))
         return 0;
     const sv_http_request *request = call->request;
-    char location[2048];
     sv_span host = sv_http_header_value(request, "host");
-    int size = snprintf(location, sizeof location, "http://%.*s%.*s%s%.*s", (int)host.size, host.text ? host.text : "", (int)request->path.size - 1,
-                        request->path.text, request->query.size ? "?" : "", (int)request->query.size, request->query.text);
-    if (size < 0 || (size_t)size >= sizeof location)
-        return 0;
+    sv_buffer location = SV_BUFFER_INIT(16384);
+    sv_buffer_text(&location, "http://");
+    sv_buffer_append(&location, host.text ? host.text : "", host.size);
+    if (path.text > call->request->path.text && path.text < call->request->path.text + call->request->path.size) /* below /models/{name} */
+        sv_buffer_append(&location, request->path.text, (size_t)(path.text - request->path.text));
+    sv_buffer_append(&location, path.text, size);
+    sv_buffer_text(&location, request->query.size ? "?" : "");
+    sv_buffer_append(&location, request->query.text, request->query.size);
     sv_reply_text(call->reply, 307, NULL, "");
-    sv_reply_field(call->reply, "Location", (sv_span){location, (size_t)size});
+    sv_reply_field(call->reply, "Location", (sv_span){location.data, location.size});
+    sv_buffer_free(&location);
     return 1;
 }
 

@@ -13,6 +13,8 @@ typedef struct scan {
     sv_buffer *json;
     size_t n_rows, max_rows;
     int strict_choices;
+    int even_records;  /* every record must have as many members as the first: MLflow gathers `instances` column by column */
+    size_t n_members;  /* of the first record */
     int *order; /* (n_order) inputs in the order of the body's columns; -1: not the model's */
     size_t n_order;
 } scan;
@@ -216,8 +218,12 @@ static int scan_record(scan *s)
         n_set += input >= 0;
         int c = peek(s);
         s->p++;
-        if (c == '}')
+        if (c == '}') {
+            if (s->even_records && s->n_members && s->n_members != position + 1)
+                return -1;
+            s->n_members = position + 1;
             return end_row(s, n_set);
+        }
         if (c != ',')
             return -1;
     }
@@ -381,6 +387,7 @@ long sv_scan_invocation(const sv_served *served, sv_batch *batch, sv_span body, 
     if (take(&s, '{') || scan_text(&s, &key) || take(&s, ':') || sv_buffer_append(json, "{\"predictions\": [", 17))
         return -1;
     int bad;
+    s.even_records = sv_span_is(key, "instances");
     if (sv_span_is(key, "dataframe_split"))
         bad = scan_split(&s);
     else if (sv_span_is(key, "dataframe_records") || sv_span_is(key, "instances"))
