@@ -143,7 +143,7 @@ int mlf_endpoint_call(json_t **reply, mlf_client *client, const mlf_endpoint *en
             flags |= MLF_HTTP_REGISTRY;
         code = mlf_json_call(reply, client, endpoint->method, path.data, arguments, (mlf_http_flags)flags, error);
     }
-    if (code == MLF_E_UNSUPPORTED)
+    if (code == MLF_E_UNSUPPORTED && error && (error->http_status == 404 || error->http_status == 405))
         mlf_error_prefix(error, "%s needs MLflow %d.%d or later: ", endpoint->name, endpoint->since / 100,
                          endpoint->since % 100);
     sv_buffer_free(&path);

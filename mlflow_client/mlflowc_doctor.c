@@ -39,8 +39,8 @@ static int report(doctor *d, const char *step, verdict result, const char *findi
         json_decref(line);
         return result == BROKEN;
     }
-    printf("%-5s %-15s %s\n", words[result], step, finding);
-    if (mend) printf("%21s mend: %s\n", "", mend);
+    printf("%-5s %-17s %s\n", words[result], step, finding);
+    if (mend) printf("%23s mend: %s\n", "", mend);
     fflush(stdout);
     return result == BROKEN;
 }

@@ -111,7 +111,7 @@ static void error_message(char *into, size_t size, const json_t *json, const cha
 }
 
 /* The name of the error decides where it is known, the status elsewhere. */
-static int code_of(int status, const char *error_code)
+static int code_of(int status, const char *error_code, const char *message)
 {
     static const struct {
         const char *name;
@@ -134,6 +134,8 @@ static int code_of(int status, const char *error_code)
     if (status == 401 || status == 403 || status == 407) return MLF_E_AUTH;
     if (status == 404) return *error_code ? MLF_E_NOT_FOUND : MLF_E_UNSUPPORTED;
     if (status == 405 || status == 501) return MLF_E_UNSUPPORTED;
+    if (status == 503 && strstr(message, "Endpoint") && strstr(message, "disabled"))
+        return MLF_E_UNSUPPORTED; /* switched off */
     return MLF_E_SERVER;
 }
 
@@ -152,7 +154,7 @@ int mlf_reply_error(mlf_error *error, const char *what, int status, const char *
     const char *name = json_string_value(json_object_get(json, "error_code"));
     mlf_text_copy(error_code, sizeof error_code, name ? name : "", name ? strlen(name) : 0);
     error_message(message, sizeof message, json, body, body ? length : 0);
-    int code = code_of(status, error_code);
+    int code = code_of(status, error_code, message);
     json_decref(json);
     if (error && error->code == MLF_OK) {
         mlf_error_set(error, code, "%s: %d %s%s%s%s", what, status, error_code, *error_code && *message ? ": " : "",

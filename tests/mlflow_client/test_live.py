@@ -1,0 +1,199 @@
+"""live.c (every typed function) and mlflowc doctor against real servers: plain, with a login, behind TLS."""
+
+import os
+import pathlib
+import shutil
+import ssl
+import subprocess
+import sys
+import threading
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(os.environ["SOURCE_ROOT"]) / "tests"))
+from mlflow_server import ADMIN_PASSWORD, ADMIN_USER, MlflowServer, free_port  # noqa: E402
+
+BUILD = pathlib.Path(os.environ["BUILD_ROOT"])
+MLFLOWC, LIVE = BUILD / "mlflow_client" / "mlflowc", BUILD / "tests" / "mlflow_client" / "live"
+
+
+def environment(**more):
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "SSL_", "REQUESTS_", "CURL_"))}
+    return {**env, "HOME": "/nonexistent", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", **more}
+
+
+def run(command, **env):
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True, env=environment(**env), timeout=120)
+
+
+def passes(done):
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("not ok", "#"))]
+    print(done.stdout.count("\nok"), "checks")
+    assert done.returncode == 0 and failed == [], "\n".join(failed) + done.stderr[-2000:]
+
+
+@pytest.fixture(scope="module")
+def plain():
+    with MlflowServer() as server:
+        yield server.uri
+
+
+@pytest.fixture(scope="module")
+def locked():
+    with MlflowServer(auth=True) as server:
+        yield server.uri
+
+
+def doctor(done):
+    return {line[6:23].strip(): line[:5].strip() for line in done.stdout.splitlines() if line[:5].strip() in ("ok", "note", "FAIL", "skip")}
+
+
+# ---- newest server ----
+
+
+def test_every_typed_function(plain):
+    passes(run([LIVE, "3"], MLFLOW_TRACKING_URI=plain))
+
+
+def test_every_typed_function_with_a_login_and_the_users_too(locked):
+    passes(run([LIVE, "3", "users"], MLFLOW_TRACKING_URI=locked, MLFLOW_TRACKING_USERNAME=ADMIN_USER, MLFLOW_TRACKING_PASSWORD=ADMIN_PASSWORD))
+
+
+def test_doctor_finds_nothing_wrong(plain):
+    done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=plain)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(doctor(done)) == ["address", "TLS", "auth", "version", "artifact store", "write permission", "clock skew"]
+    assert "MLflow 3." in done.stdout and "mlflow-artifacts:/0" in done.stdout
+
+
+def test_doctor_without_a_login(locked):
+    done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=locked)
+    assert done.returncode == 1 and doctor(done)["address"] == "ok" and doctor(done)["auth"] == "FAIL"
+    assert "MLFLOW_TRACKING_USERNAME" in done.stdout
+
+
+def test_doctor_with_a_wrong_password(locked):
+    done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=locked, MLFLOW_TRACKING_USERNAME="admin", MLFLOW_TRACKING_PASSWORD="no")
+    assert done.returncode == 1 and doctor(done)["auth"] == "FAIL" and "as admin, from MLFLOW_TRACKING_USERNAME" in done.stdout
+
+
+def test_doctor_with_nobody_there():
+    done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=f"http://127.0.0.1:{free_port()}")
+    assert done.returncode == 1 and doctor(done)["address"] == "FAIL" and "is the server running" in done.stdout
+
+
+def test_doctor_with_no_address():
+    done = run([MLFLOWC, "doctor"])
+    assert done.returncode == 1 and "MLFLOW_TRACKING_URI=http://" in done.stdout
+
+
+def test_doctor_under_a_foreign_host_name(plain):
+    """The server refuses names it does not know with a plain 403."""
+    port = plain.rsplit(":", 1)[1]
+    done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=f"http://LOCALHOST:{port}")
+    assert done.returncode == 1 and "--allowed-hosts" in done.stdout, done.stdout
+
+
+# ---- TLS ----
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    for name, subject in (("right", "IP:127.0.0.1"), ("wrong", "DNS:elsewhere.example")):
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test", "-addext", f"subjectAltName={subject}",
+             "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"],
+            check=True, capture_output=True)  # fmt: skip
+    return folder
+
+
+class TlsRelay:
+    """Ends TLS in front of a server."""
+
+    def __init__(self, uri, certificate):
+        import socket
+
+        self.target = ("127.0.0.1", int(uri.rsplit(":", 1)[1]))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.with_suffix(".pem"), certificate.with_suffix(".key"))
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.context, self.socket = context, socket
+        self.uri = f"https://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                plain, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(plain,), daemon=True).start()
+
+    def serve(self, plain):
+        try:
+            near = self.context.wrap_socket(plain, server_side=True)
+        except (ssl.SSLError, OSError):
+            return
+        far = self.socket.create_connection(self.target)
+        threading.Thread(target=self.pump, args=(far, near), daemon=True).start()
+        self.pump(near, far)
+
+    @staticmethod
+    def pump(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+        except OSError:
+            pass
+        finally:
+            for end in (source, sink):
+                end.close()
+
+
+def test_tls_with_its_own_authority(plain, certificates):
+    relay = TlsRelay(plain, certificates / "right")
+    done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=relay.uri, MLFLOW_TRACKING_SERVER_CERT_PATH=str(certificates / "right.pem"))
+    assert done.returncode == 0 and doctor(done)["TLS"] == "ok", done.stdout + done.stderr
+    passes(run([LIVE, "3"], MLFLOW_TRACKING_URI=relay.uri, MLFLOW_TRACKING_SERVER_CERT_PATH=str(certificates / "right.pem")))
+
+
+@pytest.mark.parametrize("name,env", [("right", {}), ("wrong", {"MLFLOW_TRACKING_SERVER_CERT_PATH": "wrong.pem"})])
+def test_a_certificate_that_is_not_trusted_or_names_another_host(plain, certificates, name, env):
+    relay = TlsRelay(plain, certificates / name)
+    env = {k: str(certificates / v) for k, v in env.items()}
+    done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=relay.uri, **env)
+    assert done.returncode == 1 and doctor(done)["TLS"] == "FAIL", done.stdout
+    assert "MLFLOW_TRACKING_SERVER_CERT_PATH" in done.stdout
+    call = run([MLFLOWC, "experiments", "list"], MLFLOW_TRACKING_URI=relay.uri, **env)
+    assert call.returncode == 1 and "certificate" in call.stderr, call.stderr
+
+
+def test_tls_unchecked_is_said(plain, certificates):
+    relay = TlsRelay(plain, certificates / "wrong")
+    done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=relay.uri, MLFLOW_TRACKING_INSECURE_TLS="true")
+    assert done.returncode == 0 and doctor(done)["TLS"] == "note", done.stdout
+
+
+def test_https_to_a_server_without_tls(plain):
+    done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=plain.replace("http:", "https:"))
+    assert done.returncode == 1 and doctor(done)["TLS"] == "FAIL", done.stdout
+
+
+# ---- older servers ----
+
+
+@pytest.mark.parametrize("version", ["2.9", "2.22"])
+def test_older_servers(version, tmp_path):
+    python = pathlib.Path(os.environ["SOURCE_ROOT"]) / f".venv-{version}" / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"no MLflow {version} here: tests/mlflow_client/make-old-servers makes it")
+    server = MlflowServer(folder=tmp_path)
+    server._command[0] = str(python)
+    path = f"{python.parent}:{os.environ['PATH']}"
+    server._env["PATH"] = path
+    with server:
+        passes(run([LIVE, "2"], MLFLOW_TRACKING_URI=server.uri))
+        done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=server.uri)
+        assert done.returncode == 0 and "a 2.x server" in done.stdout, done.stdout + done.stderr
+    shutil.rmtree(tmp_path, ignore_errors=True)
