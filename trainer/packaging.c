@@ -5,6 +5,7 @@
 #include "file.h"
 #include "package.h"
 #include "profile_rows.h"
+#include "report.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -68,6 +69,26 @@ static int write_config(const sv_packaging *p, const sv_config *config, sv_error
     return code;
 }
 
+/* report.html with its plots, and the card for the model version. */
+static int write_report(sv_packaging *p, const sv_training *t, sv_error *error)
+{
+    sv_buffer warnings = SV_BUFFER_INIT(0), card = SV_BUFFER_INIT(0);
+    int code = 0;
+    for (size_t i = 0; i < t->audit.n_findings && !code; i++)
+        code = sv_buffer_format(&warnings, "%s%s\n", t->audit.findings[i].kind == SV_AUDIT_LEAK ? "LEAKAGE: " : "", t->audit.findings[i].text);
+    const sv_report report = {.config = t->config, .pipeline = t->pipeline, .dataset = &t->dataset, .fit = &t->fit, .evaluation = &t->evaluation, .steps = t->steps,
+                              .n_steps = t->n_steps, .warnings = warnings.data, .run_id = sv_tracker_run_id(t->tracker)};
+    if (code)
+        sv_error_set(error, code, "report: out of memory");
+    if (!code && t->config->evaluate.report)
+        code = sv_report_write(p->report, &report, error);
+    if (!code && !(code = sv_report_card(&card, &report, error)))
+        p->card = sv_buffer_take(&card);
+    sv_buffer_free(&warnings);
+    sv_buffer_free(&card);
+    return code;
+}
+
 int sv_packaging_write(sv_packaging *p, const sv_training *t, sv_error *error)
 {
     sv_profile profile = {0};
@@ -83,6 +104,8 @@ int sv_packaging_write(sv_packaging *p, const sv_training *t, sv_error *error)
         code = sv_folder_make(p->report, error);
     if (!code)
         code = write_config(p, t->config, error);
+    if (!code)
+        code = write_report(p, t, error);
     if (!code)
         code = write_package(p, t, &profile, error);
     sv_profile_free(&profile);

@@ -1,5 +1,6 @@
 /* train_command.c: `solvent train`: read, fit, judge, package, track, register. */
 #include "alloc.h"
+#include "buffer.h"
 #include "clock.h"
 #include "commands.h"
 #include "file.h"
@@ -109,6 +110,23 @@ static int log_run(train_job *job, sv_error *error)
     return code ? code : sv_tracker_evaluation(job->tracker, &t->evaluation);
 }
 
+/* What the audit found, where nobody overlooks it: as tags of the run. */
+static int log_audit(train_job *job, sv_error *error)
+{
+    const sv_audit *audit = &job->training.audit;
+    sv_buffer text = SV_BUFFER_INIT(7000);
+    int code = 0;
+    for (size_t i = 0; i < audit->n_findings; i++)
+        if (audit->findings[i].kind == SV_AUDIT_LEAK)
+            sv_buffer_format(&text, "%s\n", audit->findings[i].text); /* what goes beyond the limit is left out */
+    if (text.size)
+        code = sv_tracker_tag(job->tracker, "solvent.leakage", text.data, error);
+    if (!code && job->config->evaluate.audit != SV_AUDIT_OFF)
+        code = sv_tracker_tag(job->tracker, "solvent.audit", audit->n_leaks ? "leakage" : "passed", error);
+    sv_buffer_free(&text);
+    return code;
+}
+
 static int log_model(train_job *job, sv_error *error)
 {
     int code = sv_tracker_folder(job->tracker, job->packaging.report, NULL, error);
@@ -126,6 +144,8 @@ static int track(train_job *job, sv_error *error)
     if (!code && job->tracker)
         code = log_run(job, error);
     if (!code && job->tracker)
+        code = log_audit(job, error);
+    if (!code && job->tracker)
         code = log_model(job, error);
     job->track_seconds = (double)(sv_monotonic_ns() - began) / 1e9;
     return code;
@@ -139,6 +159,8 @@ static int work(train_job *job, sv_error *error)
         code = sv_training_begin(&job->training, job->config, NULL, &job->progress, job->tracker, error);
     if (!code)
         code = sv_training_read(&job->training, error);
+    if (!code)
+        code = sv_training_audit(&job->training, error);
     if (!code)
         code = sv_training_fit(&job->training, NULL, job->arguments->resume, error);
     if (!code)

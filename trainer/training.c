@@ -67,6 +67,40 @@ int sv_training_read(sv_training *t, sv_error *error)
     return code;
 }
 
+static void tell_audit(sv_training *t)
+{
+    const sv_audit *a = &t->audit;
+    const sv_audit_feature *first = NULL;
+    for (size_t i = 0; i < a->n_features; i++)
+        if (!isnan(a->features[i].auc) && (!first || a->features[i].auc > first->auc))
+            first = &a->features[i];
+    for (size_t i = 0; i < a->n_findings; i++)
+        if (a->findings[i].kind == SV_AUDIT_LEAK)
+            sv_progress_warn(t->progress, "LEAKAGE: %s", a->findings[i].text);
+    for (size_t i = 0; i < a->n_findings; i++)
+        if (a->findings[i].kind == SV_AUDIT_NOTE)
+            sv_progress_line(t->progress, "audit", "%s", a->findings[i].text);
+    if (!a->n_leaks && first)
+        sv_progress_line(t->progress, "audit", "no leak found in %zu features; the strongest alone is %s, %s %.3f", a->n_features, first->name,
+                         t->dataset.target.type == SV_DOUBLE ? "correlation" : "AUC", first->auc);
+    json_t *findings = json_array();
+    for (size_t i = 0; i < a->n_findings; i++)
+        json_array_append_new(findings, json_pack("{s:s,s:s}", "kind", a->findings[i].kind == SV_AUDIT_LEAK ? "leak" : "note", "text", a->findings[i].text));
+    sv_progress_event(t->progress, json_pack("{s:s,s:I,s:I,s:f,s:o}", "event", "audit", "leaks", (json_int_t)a->n_leaks, "duplicates", (json_int_t)a->n_duplicates, "seconds",
+                                             t->audit_seconds, "findings", findings));
+}
+
+int sv_training_audit(sv_training *t, sv_error *error)
+{
+    int64_t began = sv_monotonic_ns();
+    if (t->config->evaluate.audit == SV_AUDIT_OFF)
+        return 0;
+    int code = sv_audit_run(&t->audit, t->config, &t->dataset, t->features, t->used, t->n_used, t->team, error);
+    t->audit_seconds = seconds_since(began);
+    tell_audit(t);
+    return code ? code : stop_when_asked(error);
+}
+
 static int watch(void *context, const sv_fit_step *step)
 {
     sv_training *t = context;
@@ -155,6 +189,7 @@ void sv_training_free(sv_training *t)
 {
     if (!t)
         return;
+    sv_audit_free(&t->audit);
     sv_evaluation_free(&t->evaluation);
     sv_fit_report_free(&t->fit);
     sv_pipeline_free(t->pipeline);

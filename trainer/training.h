@@ -2,6 +2,7 @@
 #ifndef SV_TRAINING_H
 #define SV_TRAINING_H
 
+#include "audit.h"
 #include "config.h"
 #include "dataset.h"
 #include "evaluate.h"
@@ -19,12 +20,13 @@ typedef struct sv_training {
     sv_features *features;
     const char **used;       /* (n_used) names that enter the model */
     size_t n_used;
+    sv_audit audit;
     sv_pipeline *pipeline;
     sv_fit_report fit;
     sv_evaluation evaluation;
     sv_fit_step *steps;      /* (n_steps), one an iteration */
     size_t n_steps;
-    double read_seconds, fit_seconds, evaluate_seconds;
+    double read_seconds, audit_seconds, fit_seconds, evaluate_seconds;
 } sv_training;
 
 /* team NULL: one of config.train.threads threads, made here. */
@@ -35,6 +37,9 @@ int sv_training_read_rows(sv_training *training, sv_error *error);
 
 /* Rows, target, split; features, and which of them enter. */
 int sv_training_read(sv_training *training, sv_error *error);
+
+/* The leakage audit, as config.evaluate.audit says: loud. SV_E_INPUT when it must stop. */
+int sv_training_audit(sv_training *training, sv_error *error);
 
 /* Fits, calibrates. SV_E_INTERRUPTED once a signal came. resume: a checkpoint, or NULL. */
 int sv_training_fit(sv_training *training, const char *checkpoint, const char *resume, sv_error *error);

@@ -1,0 +1,212 @@
+#include "audit_figures.h"
+#include "alloc.h"
+#include "metrics.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BINS = 20, SHIFT_BINS = 10, TARGET_BINS = 10, LEVELS_MAX = 20000 };
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Distinct quantiles of the finite values of one part (or all: SV_PARTS) into edges; how many. */
+static size_t quantiles(double *edges, size_t n_bins, const double *values, const uint8_t *parts, int part, size_t n)
+{
+    double *sorted = sv_array(n + 1, sizeof *sorted);
+    size_t m = 0, n_edges = 0;
+    for (size_t i = 0; sorted && i < n; i++)
+        if ((part == SV_PARTS || parts[i] == part) && isfinite(values[i]))
+            sorted[m++] = values[i];
+    if (sorted)
+        qsort(sorted, m, sizeof *sorted, ascending);
+    for (size_t b = 1; b < n_bins && m; b++) {
+        double edge = sorted[b * m / n_bins];
+        if (edge > sorted[0] && (!n_edges || edge > edges[n_edges - 1]))
+            edges[n_edges++] = edge;
+    }
+    sv_free(sorted);
+    return n_edges;
+}
+
+/* 0 for a missing value, then 1 …: the count of edges that are not above it. */
+static size_t bin_of(double value, const double *edges, size_t n_edges)
+{
+    size_t bin = 1;
+    if (isnan(value))
+        return 0;
+    for (size_t e = 0; e < n_edges; e++)
+        bin += value >= edges[e];
+    return bin;
+}
+
+/* The cell of a value: a text's code, or a quantile bin. */
+static size_t cell_of(const sv_audit_input *in, size_t i, const double *edges, size_t n_edges)
+{
+    return in->is_text ? (size_t)(in->values[i] + 1) : bin_of(in->values[i], edges, n_edges);
+}
+
+static size_t count_cells(const sv_audit_input *in, size_t n_edges)
+{
+    double most = 0;
+    for (size_t i = 0; in->is_text && i < in->n; i++)
+        most = in->values[i] > most ? in->values[i] : most;
+    return in->is_text ? (size_t)most + 2 : n_edges + 2;
+}
+
+static double entropy(const double *counts, size_t n, double total, size_t *occupied)
+{
+    double sum = 0;
+    *occupied = 0;
+    for (size_t i = 0; i < n; i++)
+        if (counts[i] > 0) {
+            sum -= counts[i] / total * log(counts[i] / total);
+            (*occupied)++;
+        }
+    return sum;
+}
+
+/* Mutual information of cells and target classes over the training rows, as a share of the target's entropy. */
+static double information(const sv_audit_input *in, const double *edges, size_t n_edges)
+{
+    double target_edges[TARGET_BINS], total = 0, result = NAN;
+    size_t n_target_edges = in->target_type == SV_DOUBLE ? quantiles(target_edges, TARGET_BINS, in->target, in->parts, SV_PART_TRAIN, in->n) : 0, n_classes = n_target_edges + 2;
+    for (size_t i = 0; i < in->n && in->target_type != SV_DOUBLE; i++)
+        n_classes = (size_t)in->target[i] + 1 > n_classes ? (size_t)in->target[i] + 1 : n_classes;
+    size_t n_cells = count_cells(in, n_edges), used_cells, used_classes, used_joint;
+    if (n_cells > LEVELS_MAX)
+        return NAN;
+    double *joint = sv_calloc(n_cells * n_classes, sizeof *joint), *cells = sv_calloc(n_cells, sizeof *cells), *classes = sv_calloc(n_classes, sizeof *classes);
+    for (size_t i = 0; joint && cells && classes && i < in->n; i++) {
+        if (in->parts[i] != SV_PART_TRAIN)
+            continue;
+        size_t cell = cell_of(in, i, edges, n_edges);
+        size_t class_index = in->target_type == SV_DOUBLE ? bin_of(in->target[i], target_edges, n_target_edges) : (size_t)in->target[i];
+        joint[cell * n_classes + class_index]++;
+        cells[cell]++;
+        classes[class_index]++;
+        total++;
+    }
+    if (joint && cells && classes && total > 0) {
+        double h_cells = entropy(cells, n_cells, total, &used_cells), h_classes = entropy(classes, n_classes, total, &used_classes);
+        double h_joint = entropy(joint, n_cells * n_classes, total, &used_joint);
+        double correction = ((double)used_cells + (double)used_classes - (double)used_joint - 1) / (2 * total); /* Miller 1955 */
+        result = h_classes > 0 ? (h_cells + h_classes - h_joint + correction) / h_classes : NAN;
+        result = result < 0 ? 0 : result > 1 ? 1 : result;
+    }
+    sv_free(joint);
+    sv_free(cells);
+    sv_free(classes);
+    return result;
+}
+
+/* A text as a number: the target's rate in the other half of its rows, so that a text of one row tells nothing. */
+static int rates(double *out, const sv_audit_input *in)
+{
+    size_t n_cells = count_cells(in, 0);
+    double *sums = sv_calloc(2 * n_cells, sizeof *sums), *counts = sv_calloc(2 * n_cells, sizeof *counts), all = 0, n = 0;
+    int failed = !sums || !counts;
+    for (size_t i = 0; !failed && i < in->n; i++) {
+        if (in->parts[i] != SV_PART_TRAIN)
+            continue;
+        size_t cell = 2 * (size_t)(in->values[i] + 1) + (i & 1);
+        sums[cell] += in->target[i];
+        counts[cell]++;
+        all += in->target[i];
+        n++;
+    }
+    for (size_t i = 0; !failed && i < in->n; i++) {
+        size_t other = 2 * (size_t)(in->values[i] + 1) + !(i & 1);
+        out[i] = (sums[other] + all / n) / (counts[other] + 1);
+    }
+    sv_free(sums);
+    sv_free(counts);
+    return failed ? SV_E_MEMORY : 0;
+}
+
+static double auc(const double *scores, const sv_audit_input *in)
+{
+    double *kept = sv_array(in->n + 1, sizeof *kept), result = NAN;
+    uint8_t *labels = sv_array(in->n + 1, 1);
+    size_t n = 0;
+    for (size_t i = 0; kept && labels && i < in->n; i++)
+        if (in->parts[i] == SV_PART_TRAIN && !isnan(scores[i])) {
+            kept[n] = scores[i];
+            labels[n++] = in->target[i] != 0;
+        }
+    if (kept && labels)
+        result = sv_roc_auc(kept, labels, n);
+    sv_free(kept);
+    sv_free(labels);
+    return result < 0.5 ? 1 - result : result;
+}
+
+static double correlation(const double *scores, const sv_audit_input *in)
+{
+    double n = 0, x = 0, y = 0, xx = 0, yy = 0, xy = 0;
+    for (int pass = 0; pass < 2; pass++) /* means, then products about them */
+        for (size_t i = 0; i < in->n; i++) {
+            if (in->parts[i] != SV_PART_TRAIN || !isfinite(scores[i]))
+                continue;
+            if (pass) {
+                xx += (scores[i] - x / n) * (scores[i] - x / n);
+                yy += (in->target[i] - y / n) * (in->target[i] - y / n);
+                xy += (scores[i] - x / n) * (in->target[i] - y / n);
+                continue;
+            }
+            n++;
+            x += scores[i];
+            y += in->target[i];
+        }
+    return xx > 0 && yy > 0 ? fabs(xy) / sqrt(xx * yy) : NAN;
+}
+
+/* Sum over the cells of (test - train) * log(test / train) of their shares; half a row is added to each cell. */
+static double psi(const sv_audit_input *in)
+{
+    double edges[SHIFT_BINS], n[2] = {0}, sum = 0;
+    size_t n_edges = in->is_text ? 0 : quantiles(edges, SHIFT_BINS, in->values, in->parts, SV_PART_TRAIN, in->n), n_cells = count_cells(in, n_edges);
+    double *counts = n_cells > 1000 ? NULL : sv_calloc(2 * n_cells, sizeof *counts);
+    for (size_t i = 0; counts && i < in->n; i++) {
+        if (in->parts[i] != SV_PART_TRAIN && in->parts[i] != SV_PART_TEST)
+            continue;
+        int side = in->parts[i] == SV_PART_TEST;
+        counts[2 * cell_of(in, i, edges, n_edges) + (size_t)side]++;
+        n[side]++;
+    }
+    for (size_t c = 0; counts && c < n_cells; c++) {
+        double train = (counts[2 * c] + 0.5) / (n[0] + 0.5 * (double)n_cells), test = (counts[2 * c + 1] + 0.5) / (n[1] + 0.5 * (double)n_cells);
+        if (counts[2 * c] + counts[2 * c + 1] > 0)
+            sum += (test - train) * log(test / train);
+    }
+    int said = counts && n[0] >= 200 && n[1] >= 200;
+    sv_free(counts);
+    return said ? sum : NAN;
+}
+
+void sv_audit_figures(sv_audit_feature *feature, const sv_audit_input *in)
+{
+    double edges[BINS], *encoded = NULL;
+    const double *scores = in->values;
+    size_t n_edges = in->is_text ? 0 : quantiles(edges, BINS, in->values, in->parts, SV_PART_TRAIN, in->n);
+    feature->auc = feature->information = feature->psi = NAN;
+    if (in->is_text && in->target_type != SV_STRING) {
+        encoded = sv_array(in->n + 1, sizeof *encoded);
+        if (!encoded || rates(encoded, in)) {
+            sv_free(encoded);
+            return;
+        }
+        scores = encoded;
+    }
+    if (in->target_type == SV_BOOLEAN)
+        feature->auc = auc(scores, in);
+    else if (in->target_type == SV_DOUBLE)
+        feature->auc = correlation(scores, in);
+    feature->information = information(in, edges, n_edges);
+    feature->psi = psi(in);
+    sv_free(encoded);
+}
