@@ -224,8 +224,12 @@ int mlf_run_create(mlf_run **out, mlf_client *client, const mlf_run_options *opt
         return local.code ? local.code : code;
     }
     mlf_hub_adopt(hub, run);
-    *out = run;
-    return MLF_OK;
+    code = mlf_sampler_start(&run->sampler, run, options->system_metrics, error);
+    if (code)
+        mlf_run_free(run);
+    else
+        *out = run;
+    return code;
 }
 
 /* ---- logging ---- */
@@ -298,7 +302,8 @@ static int log_pair(mlf_run *run, mlf_op_kind kind, const char *key, const char 
         code = mlf_check_key(what, key, error);
     if (code)
         return code;
-    size_t length = run->hub->client->settings.truncate_long_values ? mlf_text_cut(value, most) : strlen(value);
+    int cut = run->hub->client->settings.truncate_long_values && mlf_text_length(value) != SIZE_MAX;
+    size_t length = cut ? mlf_text_cut(value, most) : strlen(value);
     char *copy = sv_strndup(value, length);
     code = copy ? mlf_check_text(what, copy, most, error) : mlf_error_memory(error);
     if (!code) {

@@ -30,7 +30,8 @@ typedef struct mlf_batch {
     char *keys[MLF_LISTS][MLF_MAX_BATCH_PARAMS]; /* of params and tags: no key twice in a batch */
     int op;         /* not 0: this operation alone */
     json_t *payload;
-    uint64_t begin, end; /* offsets in the stream; end: how far it is done when this and all before it are */
+    uint64_t begin, end; /* offsets in the stream; end: how far it is done when this and all before it are, */
+    uint64_t end_skip;   /* and how many records of the frame there */
 } mlf_batch;
 
 mlf_batch *mlf_batch_new(void); /* NULL when memory is out */

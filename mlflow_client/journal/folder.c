@@ -64,8 +64,13 @@ void mlf_folder_close(mlf_folder *folder)
 static int open_in(const mlf_folder *folder, const char *name, int flags)
 {
     char *path = sv_path_join(folder->path, name);
-    int fd = path ? open(path, flags | O_CLOEXEC, 0666) : -1;
+    if (!path) {
+        errno = ENOMEM;
+        return -1;
+    }
+    int fd = open(path, flags | O_CLOEXEC, 0666), saved = errno;
     sv_free(path);
+    errno = saved;
     return fd;
 }
 
@@ -99,7 +104,10 @@ static void read_holder(mlf_folder *folder, char *holder, size_t size)
 static int make_files(mlf_folder *folder)
 {
     sv_error base = SV_ERROR_INIT;
-    if (sv_folder_make(folder->path, &base) || take_lock(folder))
+    int code = sv_folder_make(folder->path, &base);
+    if (code == SV_E_MEMORY)
+        errno = ENOMEM;
+    if (code || take_lock(folder))
         return -1;
     folder->position_fd = open_in(folder, "position", O_RDWR | O_CREAT);
     int fd = folder->position_fd < 0 ? -1 : open_in(folder, "data.jrn", O_RDWR | O_CREAT | O_EXCL);
@@ -136,11 +144,15 @@ int mlf_folder_create(mlf_folder *folder, const char *dir, const char *key, mlf_
         return mlf_error_memory(error);
     }
     int fd = make_files(folder);
-    if (fd < 0) {
-        if (!atomic_exchange(&warned, 1))
-            sv_log(SV_LOG_WARN, "%s: no journal can be kept here (%s): what is logged waits in memory (at most %d MiB a run) and is lost if the process dies first", folder->path,
-                   strerror(errno), MLF_STREAM_MEMORY >> 20);
+    int why = errno;
+    if (fd < 0 && why != ENOMEM && !atomic_exchange(&warned, 1))
+        sv_log(SV_LOG_WARN, "%s: no journal can be kept here (%s): what is logged waits in memory (at most %d MiB a run) and is lost if the process dies first", folder->path, strerror(why),
+               MLF_STREAM_MEMORY >> 20);
+    if (fd < 0)
         forget_files(folder);
+    if (fd < 0 && why == ENOMEM) {
+        mlf_folder_close(folder);
+        return mlf_error_memory(error);
     }
     if (mlf_stream_open(&folder->stream, fd, folder->path ? folder->path : key, MLF_STREAM_HEAD, &base)) {
         mlf_folder_close(folder);
@@ -179,7 +191,7 @@ static int open_stream(mlf_folder *folder, mlf_error *error)
         return mlf_error_from_base(error, &base);
     mlf_position *position = &folder->position;
     if (position->offset < MLF_STREAM_HEAD || position->offset > (uint64_t)about.st_size)
-        position->offset = MLF_STREAM_HEAD;
+        *position = (mlf_position){.generation = position->generation, .offset = MLF_STREAM_HEAD};
     uint64_t end = position->offset;
     int code = find_end(&folder->stream, position->offset, &end, error);
     if (code)
@@ -270,11 +282,12 @@ int mlf_folder_remove(mlf_folder *folder, mlf_error *error)
     return code ? mlf_error_from_base(error, &base) : MLF_OK;
 }
 
-void mlf_folder_note_position(mlf_folder *folder, uint64_t offset, uint64_t points, uint64_t ops)
+void mlf_folder_note_position(mlf_folder *folder, uint64_t offset, uint64_t skip, uint64_t points, uint64_t ops)
 {
     sv_error base = SV_ERROR_INIT;
     pthread_mutex_lock(&folder->lock);
     folder->position.offset = mlf_stream_file_offset(&folder->stream, offset);
+    folder->position.skip = folder->position.offset < folder->stream.file_end ? skip : 0;
     folder->position.points += points;
     folder->position.ops += ops;
     if (folder->position_fd >= 0 && mlf_position_write(&folder->position, folder->position_fd, &base))

@@ -45,7 +45,7 @@ void mlf_folder_close(mlf_folder *folder); /* what is in it stays for the next *
 int mlf_folder_remove(mlf_folder *folder, mlf_error *error);
 
 /* Writes position down; an error is only warned of (something is sent twice, which harms nothing). */
-void mlf_folder_note_position(mlf_folder *folder, uint64_t offset, uint64_t points, uint64_t ops);
+void mlf_folder_note_position(mlf_folder *folder, uint64_t offset, uint64_t skip, uint64_t points, uint64_t ops);
 
 /* One line more in refused.jsonl. */
 void mlf_folder_note_refused(mlf_folder *folder, const char *what, const char *json, size_t length, const char *reason);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SLOT = 64, FIELDS = 6 };
+enum { SLOT = 64, FIELDS = 7 };
 
 static void put_u64(unsigned char *at, uint64_t value)
 {
@@ -26,7 +26,7 @@ static int parse_slot(mlf_position *position, const unsigned char *slot)
 {
     if (get_u64(slot + 56) != mlf_crc32c(0, slot, 56))
         return -1;
-    *position = (mlf_position){get_u64(slot), get_u64(slot + 8), get_u64(slot + 16), get_u64(slot + 24), get_u64(slot + 32), get_u64(slot + 40)};
+    *position = (mlf_position){get_u64(slot), get_u64(slot + 8), get_u64(slot + 16), get_u64(slot + 24), get_u64(slot + 32), get_u64(slot + 40), get_u64(slot + 48)};
     return 0;
 }
 
@@ -50,7 +50,7 @@ int mlf_position_read(mlf_position *position, int fd, sv_error *error)
 int mlf_position_write(mlf_position *position, int fd, sv_error *error)
 {
     position->generation++;
-    const uint64_t fields[FIELDS] = {position->generation, position->offset, position->points, position->ops, position->refused, position->ended};
+    const uint64_t fields[FIELDS] = {position->generation, position->offset, position->skip, position->points, position->ops, position->refused, position->ended};
     unsigned char slot[SLOT] = {0};
     for (int i = 0; i < FIELDS; i++)
         put_u64(slot + 8 * i, fields[i]);

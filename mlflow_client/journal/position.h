@@ -10,6 +10,7 @@
 typedef struct mlf_position {
     uint64_t generation; /* counts the writes; the larger of two good slots holds */
     uint64_t offset;     /* byte of data.jrn up to which everything was taken or refused by the server */
+    uint64_t skip;       /* records of the frame that begins there which were taken, too */
     uint64_t points, ops; /* taken so far */
     uint64_t refused;    /* records the server refused for good; they stand in refused.jsonl */
     uint64_t ended;      /* 1: the run's end has been taken */

@@ -20,6 +20,7 @@ int mlf_sender_init(mlf_sender *sender, mlf_client *client, mlf_folder *folder, 
     *sender = (mlf_sender){.client = client, .folder = folder, .fresh = fresh, .progress_ns = sv_monotonic_ns()};
     sender->replay = (mlf_replay){.client = client, .folder = folder, .maybe_done = !fresh, .cancel = cancel};
     sender->next = sender->frame_at = folder->position.offset;
+    sender->skip = folder->position.skip;
     mlf_folder_id(folder, folder->key, sender->replay.run_id, sizeof sender->replay.run_id);
     mlf_folder_id(folder, "experiment", sender->replay.experiment_id, sizeof sender->replay.experiment_id);
     sender->known = *sender->replay.run_id && *sender->replay.experiment_id;
@@ -64,13 +65,20 @@ static int read_record(mlf_sender *sender)
     while (!sender->has_record) {
         sv_error base = SV_ERROR_INIT;
         int got = sender->frame.size ? mlf_reader_next(&sender->reader, &sender->record) : 0;
+        if (got > 0 && sender->in_frame < sender->skip) {
+            sender->in_frame++;
+            continue;
+        }
         if (got > 0)
             sender->has_record = 1;
         else if (got == -1)
             halt_damaged(sender, "a record is not what it should be");
         if (got)
             return got > 0 ? 1 : -1;
+        if (sender->frame.size)
+            sender->skip = 0;
         sender->frame_at = sender->next;
+        sender->in_frame = 0;
         got = mlf_stream_read(&sender->folder->stream, sender->next, &sender->frame, &base);
         if (got <= 0) {
             sv_buffer_clear(&sender->frame);
@@ -95,6 +103,7 @@ static int skip_record(mlf_sender *sender, const char *why)
     mlf_folder_note_refused(sender->folder, mlf_op_name(sender->record.op), sender->record.json, sender->record.json_length, why);
     sender->refused++;
     sender->has_record = 0;
+    sender->in_frame++;
     return 1;
 }
 
@@ -114,12 +123,13 @@ static int fill(mlf_sender *sender, mlf_batch *batch)
         if (added <= 0)
             break;
         sender->has_record = 0;
+        sender->in_frame++;
         if (batch->op)
             break;
     }
-    /* A frame that is only partly in this batch is done when the batch with its last record is. */
     int at_frame_end = !sender->has_record && sender->reader.at == sender->reader.size;
     batch->end = at_frame_end ? sender->next : sender->frame_at;
+    batch->end_skip = at_frame_end ? 0 : sender->in_frame;
     return got < 0 && mlf_batch_is_empty(batch) ? -1 : 0;
 }
 
@@ -329,7 +339,7 @@ static void plan_retry(mlf_sender *sender, const mlf_batch *batch, const outcome
 
 static void note_taken(mlf_sender *sender)
 {
-    uint64_t points = 0, ops = 0, end = 0;
+    uint64_t points = 0, ops = 0, end = 0, skip = 0;
     while (sender->first && sender->first->state == MLF_BATCH_DONE) {
         mlf_batch *batch = sender->first;
         points += batch->lists[MLF_LIST_METRICS].count;
@@ -337,6 +347,7 @@ static void note_taken(mlf_sender *sender)
         if (batch->op == MLF_OP_RUN_END)
             sender->folder->position.ended = 1;
         end = batch->end;
+        skip = batch->end_skip;
         sender->first = batch->next;
         if (!sender->first)
             sender->last = NULL;
@@ -349,7 +360,7 @@ static void note_taken(mlf_sender *sender)
     sender->points += points;
     sender->ops += ops;
     if (end)
-        mlf_folder_note_position(sender->folder, end, points, ops);
+        mlf_folder_note_position(sender->folder, end, skip, points, ops);
 }
 
 static mlf_work conclude(mlf_sender *sender, mlf_batch *batch, const outcome *result)

@@ -25,6 +25,8 @@ typedef struct mlf_sender {
     uint64_t next;        /* offset of the frame after it */
     uint64_t frame_at;
     sv_buffer frame;
+    uint64_t in_frame;    /* records of it that are in batches */
+    uint64_t skip;        /* records of the next frame that an earlier process had taken */
     mlf_reader reader;
     mlf_record record;
     int has_record;       /* record is read, not yet in a batch */

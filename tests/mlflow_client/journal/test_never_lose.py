@@ -5,9 +5,7 @@ JOURNAL_ROUNDS (default 12) is how often the random cases are repeated; the coun
 
 import collections
 import json
-import math
 import os
-import pathlib
 import random
 import resource
 import signal
@@ -248,18 +246,18 @@ def test_sync_killed_and_repeated(job, server):
     dice = random.Random(13)
     for round_number in range(ROUNDS):
         experiment = f"sync-killed-{round_number}"
-        job(None, "--experiment", experiment, "--steps", 4000, "--series", env={"MLFLOW_OFFLINE": "1"})
+        job(None, "--experiment", experiment, "--steps", 1500, "--series", env={"MLFLOW_OFFLINE": "1"})
         kills = 0
         while list(job.journals.glob("*")):
             process = job.start(server.uri, "sync")
             try:
-                process.wait(dice.uniform(0.01, 0.5 + 0.2 * kills))
+                process.wait(dice.uniform(0.01, 0.5 + 0.3 * kills))
             except subprocess.TimeoutExpired:
                 process.kill()
                 kills += 1
             process.communicate()
         totals["syncs killed"] += kills
-        (run,) = expect_once(server, experiment, 4000)
+        (run,) = expect_once(server, experiment, 1500)
         assert run.info.status == "FINISHED"
 
 
@@ -328,3 +326,22 @@ def test_a_run_deleted_meanwhile_stops_its_sending_and_nothing_else(job, server)
     MlflowClient(server.uri).restore_run(run.info.run_id)
     assert sync(job, server)["sent"] == 1
     expect_once(server, "deleted", 300)
+
+
+def test_system_metrics_under_mlflows_names(job, server):
+    env = {"MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "true", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "0.1", "MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING": "2"}
+    done = job(server.uri, "--experiment", "system", "--steps", 150, "--pause-us", 10000, env=env)
+    assert words_of(done, "end")[1] == "MLF_OK"
+    (run,) = expect_once(server, "system", 150)
+    names = {name for name in run.data.metrics if name.startswith("system/")}
+    assert names >= {
+        "system/" + name
+        for name in (
+            "cpu_utilization_percentage", "system_memory_usage_megabytes", "system_memory_usage_percentage", "disk_usage_percentage",
+            "disk_usage_megabytes", "disk_available_megabytes", "network_receive_megabytes", "network_transmit_megabytes",
+        )
+    }  # fmt: skip
+    points = MlflowClient(server.uri).get_metric_history(run.info.run_id, "system/cpu_utilization_percentage")
+    assert [point.step for point in points] == list(range(len(points))) and len(points) >= 3
+    assert all(0 <= point.value <= 100 for point in points)
+    assert 0 < run.data.metrics["system/system_memory_usage_percentage"] < 100

@@ -1,0 +1,49 @@
+#include "record.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_MAX = 4096 };
+
+static int digit(unsigned char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* A payload is read to its end or to its first fault; whatever is shown lies inside it. */
+static void read_payload(const uint8_t *data, size_t size)
+{
+    mlf_reader reader = {0};
+    mlf_record record;
+    mlf_reader_begin(&reader, data, size);
+    size_t count = 0;
+    while (mlf_reader_next(&reader, &record) == 1) {
+        const char *begin = record.type == MLF_RECORD_POINT ? record.key : record.json;
+        size_t length = record.type == MLF_RECORD_POINT ? record.key_length : record.json_length;
+        if (begin < (const char *)data || begin + length > (const char *)data + size || ++count > size)
+            abort();
+    }
+    mlf_reader_free(&reader);
+}
+
+/* The input is a payload and a frame as it stands; hexadecimal digits stand for the bytes they name, too. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const unsigned char *payload;
+    uint8_t bytes[TEXT_MAX];
+    size_t length, n = 0;
+    if (mlf_frame_parse(data, size, &payload, &length) == 1)
+        read_payload(payload, length);
+    read_payload(data, size);
+    for (size_t i = 0; i + 1 < size && n < TEXT_MAX && digit(data[i]) >= 0 && digit(data[i + 1]) >= 0; i += 2)
+        bytes[n++] = (uint8_t)(digit(data[i]) << 4 | digit(data[i + 1]));
+    uint8_t *exact = malloc(n ? n : 1); /* so that a read past the end is seen */
+    if (!exact)
+        return 0;
+    memcpy(exact, bytes, n);
+    read_payload(exact, n);
+    free(exact);
+    return 0;
+}

@@ -1,0 +1,220 @@
+/* Runs without a server: what is logged is read from the journal again. */
+#include "alloc.h"
+#include "file.h"
+#include "log.h"
+#include "mlflow_client.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char dir[64];
+
+static mlf_client *new_client(void)
+{
+    mlf_client *client = NULL;
+    mlf_client_options options = MLF_CLIENT_OPTIONS_INIT;
+    snprintf(dir, sizeof dir, "/tmp/mlf_run_XXXXXX");
+    cr_assert(mkdtemp(dir));
+    options.offline = 1;
+    options.journal_dir = dir;
+    cr_assert_eq(mlf_client_new(&client, &options, NULL), 0);
+    return client;
+}
+
+static mlf_run *new_run(mlf_client *client)
+{
+    mlf_run *run = NULL;
+    mlf_error error = MLF_ERROR_INIT;
+    cr_assert_eq(mlf_run_create(&run, client, NULL, &error), 0, "%s", error.message);
+    return run;
+}
+
+/* What the journals in dir hold: points and operations. */
+static void count_records(long *points, long *operations)
+{
+    mlf_client *client = NULL;
+    char **paths;
+    *points = *operations = 0;
+    cr_assert_eq(mlf_client_new(&client, NULL, NULL), 0);
+    cr_assert_eq(mlf_journal_list(&paths, client, dir, NULL), 0);
+    for (char **path = paths; *path; path++) {
+        mlf_journal *journal;
+        mlf_journal_record record;
+        cr_assert_eq(mlf_journal_open(&journal, *path, NULL), 0);
+        int code;
+        while (!(code = mlf_journal_next(journal, &record, NULL)))
+            ++*(record.is_point ? points : operations);
+        cr_assert_eq(code, MLF_E_END);
+        mlf_journal_close(journal);
+    }
+    mlf_free(paths);
+    mlf_client_free(client);
+}
+
+static void clean_up(void)
+{
+    sv_folder_remove(dir, NULL);
+}
+
+Test(run, all_that_is_logged_stands_in_the_journal)
+{
+    mlf_client *client = new_client();
+    mlf_run *run = new_run(client);
+    const char *keys[] = {"a", "b/c"};
+    const double values[] = {1, NAN};
+    const int64_t steps[] = {-5, 5};
+    long points, operations;
+    cr_assert_eq(strlen(mlf_run_id(run)), 32);
+    cr_assert_str_eq(mlf_run_experiment_id(run), "");
+    cr_assert_eq(mlf_run_log_metric(run, "loss", 0.5, 0), 0);
+    cr_assert_eq(mlf_run_log_metrics(run, keys, values, 2, 7), 0);
+    cr_assert_eq(mlf_run_log_series(run, "loss", steps, values, 2), 0);
+    cr_assert_eq(mlf_run_log_param(run, "p", "v", NULL), 0);
+    cr_assert_eq(mlf_run_set_tag(run, "t", "v", NULL), 0);
+    cr_assert_eq(mlf_run_log_input(run, &(mlf_dataset){.name = "d", .digest = "1", .context = "training"}, NULL), 0);
+    cr_assert_eq(mlf_run_end(run, MLF_FINISHED, NULL), 0);
+    mlf_client_free(client);
+    count_records(&points, &operations);
+    cr_assert_eq(points, 5);
+    cr_assert_eq(operations, 5); /* create, param, tag, input, end */
+    clean_up();
+}
+
+/* What MLflow would refuse is refused at once, and nothing of it is kept. */
+Test(run, bad_input_is_refused)
+{
+    mlf_client *client = new_client();
+    mlf_run *run = new_run(client);
+    char longest[252];
+    memset(longest, 'k', 251);
+    longest[251] = '\0';
+    const char *const bad[] = {"", "a//b", "/a", "a/", "a/../b", ".", "what?", "a\nb", "a\xff", longest};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        cr_assert_eq(mlf_run_log_metric(run, bad[i], 1, 0), MLF_E_ARGUMENT, "'%s'", bad[i]);
+        cr_assert_eq(mlf_run_log_param(run, bad[i], "v", NULL), MLF_E_ARGUMENT, "'%s'", bad[i]);
+        cr_assert_eq(mlf_run_set_tag(run, bad[i], "v", NULL), MLF_E_ARGUMENT, "'%s'", bad[i]);
+    }
+    cr_assert_eq(mlf_run_log_metric(NULL, "a", 1, 0), MLF_E_ARGUMENT);
+    cr_assert_eq(mlf_run_log_metric(run, NULL, 1, 0), MLF_E_ARGUMENT);
+    cr_assert_eq(mlf_run_log_param(run, "k", NULL, NULL), MLF_E_ARGUMENT);
+    cr_assert_eq(mlf_run_log_param(run, "k", "\xff", NULL), MLF_E_ARGUMENT);
+    const char *keys[] = {"good", "bad?"};
+    const double values[] = {1, 2};
+    cr_assert_eq(mlf_run_log_metrics(run, keys, values, 2, 0), MLF_E_ARGUMENT);
+    cr_assert_eq(mlf_run_end(run, (mlf_status)99, NULL), MLF_E_ARGUMENT);
+    cr_assert_eq(mlf_run_end(run, MLF_FAILED, NULL), 0);
+    mlf_client_free(client);
+    long points, operations;
+    count_records(&points, &operations);
+    cr_assert_eq(points, 0);
+    cr_assert_eq(operations, 2);
+    clean_up();
+}
+
+enum { N_THREADS = 8, N_EACH = 30000 };
+
+static void *log_many(void *run)
+{
+    char key[32];
+    for (int i = 0; i < N_EACH; i++) {
+        snprintf(key, sizeof key, "metric_%d", i % 50);
+        if (mlf_run_log_metric(run, key, i, i))
+            return run;
+    }
+    return NULL;
+}
+
+Test(run, many_threads_many_runs_lose_nothing)
+{
+    mlf_client *client = new_client();
+    mlf_run *runs[3] = {new_run(client), new_run(client), new_run(client)};
+    pthread_t threads[N_THREADS];
+    for (int t = 0; t < N_THREADS; t++)
+        pthread_create(&threads[t], NULL, log_many, runs[t % 3]);
+    for (int t = 0; t < N_THREADS; t++) {
+        void *bad;
+        pthread_join(threads[t], &bad);
+        cr_assert_null(bad);
+    }
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(mlf_run_end(runs[i], MLF_FINISHED, NULL), 0);
+    mlf_client_free(client);
+    long points, operations;
+    count_records(&points, &operations);
+    cr_assert_eq(points, (long)N_THREADS * N_EACH);
+    cr_assert_eq(operations, 6);
+    clean_up();
+}
+
+Test(run, once_warm_logging_allocates_nothing_on_the_callers_thread)
+{
+    mlf_client *client = new_client();
+    mlf_run *run = new_run(client);
+    for (int i = 0; i < 20000; i++)
+        mlf_run_log_metric(run, "loss", i, i);
+    mlf_flush(client, -1, NULL);
+    /* Fewer points than a queue holds: the writer may or may not look meanwhile, and it has its memory, too. */
+    unsigned long before = sv_alloc_count();
+    for (int i = 0; i < 2000; i++)
+        mlf_run_log_metric(run, "loss", i, i);
+    cr_assert_leq(sv_alloc_count() - before, 8); /* the writer's buffers alone, however many points */
+    mlf_run_end(run, MLF_FINISHED, NULL);
+    mlf_client_free(client);
+    clean_up();
+}
+
+Test(run, a_forked_child_is_told_and_does_no_harm)
+{
+    mlf_client *client = new_client();
+    mlf_run *run = new_run(client);
+    mlf_run_log_metric(run, "loss", 1, 1);
+    pid_t child = fork();
+    if (!child) {
+        int told = mlf_run_log_metric(run, "loss", 2, 2) == MLF_E_STATE && mlf_run_log_param(run, "p", "v", NULL) == MLF_E_STATE && mlf_run_end(run, MLF_FINISHED, NULL) == MLF_E_STATE;
+        mlf_run_free(run);
+        mlf_client_free(client);
+        _exit(told ? 0 : 1);
+    }
+    int status;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    cr_assert_eq(mlf_run_log_metric(run, "loss", 3, 3), 0);
+    cr_assert_eq(mlf_run_end(run, MLF_FINISHED, NULL), 0);
+    mlf_client_free(client);
+    long points, operations;
+    count_records(&points, &operations);
+    cr_assert_eq(points, 2);
+    clean_up();
+}
+
+/* Each allocation fails once: every call says so or succeeds, nothing crashes, and what was accepted stands in the journal. */
+Test(run, allocation_k_fails_for_every_k, .timeout = 120)
+{
+    sv_log_set_level(SV_LOG_OFF);
+    for (long k = 0; k < 400; k++) {
+        mlf_client *client = new_client();
+        mlf_run *run = NULL;
+        long points, operations, accepted = 0, expected = 0;
+        sv_alloc_fail_after(k, 1);
+        if (!mlf_run_create(&run, client, NULL, NULL)) {
+            expected = 1;
+            for (int i = 0; i < 100; i++)
+                accepted += !mlf_run_log_metric(run, i % 2 ? "loss" : "acc", i, i);
+            expected += !mlf_run_log_param(run, "p", "v", NULL);
+            expected += !mlf_run_set_tag(run, "t", "v", NULL);
+            expected += !mlf_run_end(run, MLF_FINISHED, NULL);
+        }
+        sv_alloc_fail_after(-1, 0);
+        mlf_client_free(client);
+        count_records(&points, &operations);
+        cr_assert_eq(points, accepted, "k %ld: %ld points accepted, %ld kept", k, accepted, points);
+        cr_assert_geq(operations, expected, "k %ld", k);
+        clean_up();
+    }
+}
