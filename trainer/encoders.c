@@ -3,18 +3,13 @@
 
 #include "alloc.h"
 #include "design.h"
+#include "metrics.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- statistics ---- */
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 /* Calls f for each training row's value in order; the rows' mask and NaN are dealt with here. */
 typedef struct cursor {
@@ -50,9 +45,9 @@ static double quantile(const double *sorted, size_t n, double q)
     return low + 1 < n ? sorted[low] + (at - (double)low) * (sorted[low + 1] - sorted[low]) : sorted[n - 1];
 }
 
-static void measure_order(sv_number_statistics *s, double *values, size_t n)
+static int measure_order(sv_number_statistics *s, double *values, size_t n)
 {
-    qsort(values, n, sizeof *values, ascending);
+    if (sv_sort(values, n)) return SV_E_MEMORY;
     s->median = quantile(values, n, 0.5);
     s->quartile_low = quantile(values, n, 0.25);
     s->quartile_high = quantile(values, n, 0.75);
@@ -64,6 +59,7 @@ static void measure_order(sv_number_statistics *s, double *values, size_t n)
             s->most_frequent = values[i];
         }
     }
+    return 0;
 }
 
 /* Present values of the part, collected. *out: (n), sv_free. */
@@ -106,7 +102,7 @@ int sv_number_statistics_measure(sv_number_statistics *out, const void *data, sv
     double *values;
     size_t n;
     int rc = collect(&values, &n, data, store, n_rows, parts, part, error);
-    if (!rc) measure_order(out, values, n);
+    if (!rc && measure_order(out, values, n)) rc = sv_error_set(error, SV_E_MEMORY, "encode: out of memory for %zu rows", n_rows);
     sv_free(values);
     return rc;
 }
@@ -270,7 +266,7 @@ static int quantile_points(double **out, size_t *n, const job *j, size_t k, size
     *n = 0;
     *out = rc ? NULL : sv_array(count + 2, sizeof **out);
     if (!rc && !*out) rc = sv_error_set(error, SV_E_MEMORY, "encode: out of memory");
-    if (!rc) qsort(values, n_values, sizeof *values, ascending);
+    if (!rc && sv_sort(values, n_values)) rc = sv_error_set(error, SV_E_MEMORY, "encode: out of memory");
     for (size_t i = ends ? 0 : 1; !rc && i < (ends ? count : count); i++) {
         double q = ends ? 0.05 + 0.9 * (double)i / (double)(count - 1) : (double)i / (double)count, point = quantile(values, n_values, q);
         if (*n == 0 || point > (*out)[*n - 1]) (*out)[(*n)++] = point;

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BOOTSTRAP_CELLS = 512, GROUPS = 1024 };
+enum { BOOTSTRAP_CELLS = 128, GROUPS = 1024 };
 
 int sv_gather_part(double **p, uint8_t **y, size_t *n, const sv_judging *judging, sv_part part, sv_error *error)
 {

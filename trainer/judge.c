@@ -187,12 +187,6 @@ int sv_judge_baselines(sv_evaluation *out, const sv_judging *judging, sv_error *
 
 /* ---- shifts ---- */
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Present values of a part, sorted. */
 static int sorted_part(double **out, size_t *n, const sv_judging *judging, const void *data, sv_store store, sv_part part)
 {
@@ -207,8 +201,7 @@ static int sorted_part(double **out, size_t *n, const sv_judging *judging, const
         sv_design_widen(&value, data, store, i, 1);
         if (!isnan(value)) (*out)[(*n)++] = value;
     }
-    qsort(*out, *n, sizeof **out, ascending);
-    return 0;
+    return sv_sort(*out, *n);
 }
 
 /* The share of sorted values <= x. */

@@ -67,6 +67,51 @@ int sv_rank(uint32_t *order, const double *score, size_t n)
     return 0;
 }
 
+static double number_of(uint64_t key)
+{
+    double x;
+    uint64_t bits = key >> 63 ? key & ~(UINT64_C(1) << 63) : ~key;
+    if (key == 0) return NAN;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+int sv_sort(double *values, size_t n)
+{
+    enum { BITS = 11, SIZE = 1 << BITS, PASSES = 6 };
+    uint64_t *keys = sv_array(2 * n + 1, sizeof *keys), *from = keys, *to = keys ? keys + n : NULL;
+    size_t(*counts)[SIZE] = sv_calloc(PASSES, sizeof *counts);
+    if (!keys || !counts) {
+        sv_free(keys);
+        sv_free(counts);
+        return SV_E_MEMORY;
+    }
+    for (size_t i = 0; i < n; i++) {
+        from[i] = key_of(values[i]);
+        for (int pass = 0; pass < PASSES; pass++)
+            counts[pass][from[i] >> (pass * BITS) & (SIZE - 1)]++;
+    }
+    for (int pass = 0; pass < PASSES; pass++) {
+        size_t *count = counts[pass], sum = 0;
+        if (n && count[from[0] >> (pass * BITS) & (SIZE - 1)] == n) continue; /* all alike in this digit */
+        for (size_t d = 0; d < SIZE; d++) {
+            size_t here = count[d];
+            count[d] = sum;
+            sum += here;
+        }
+        for (size_t i = 0; i < n; i++)
+            to[count[from[i] >> (pass * BITS) & (SIZE - 1)]++] = from[i];
+        uint64_t *swap = from;
+        from = to;
+        to = swap;
+    }
+    for (size_t i = 0; i < n; i++)
+        values[i] = number_of(from[i]);
+    sv_free(keys);
+    sv_free(counts);
+    return 0;
+}
+
 double sv_roc_auc(const double *score, const uint8_t *y, size_t n)
 {
     uint32_t *order = sv_array(n ? n : 1, sizeof *order);
@@ -251,7 +296,7 @@ static double binomial(sv_prng *prng, double n, double p)
     if (p >= 1) return n;
     if (p > 0.5) return n - binomial(prng, n, 1 - p);
     double mean = n * p;
-    if (mean > 100) {
+    if (mean > 20) {
         double draw = floor(mean + sqrt(mean * (1 - p)) * sv_prng_normal(prng) + 0.5);
         return draw < 0 ? 0 : draw > n ? n : draw;
     }

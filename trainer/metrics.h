@@ -49,6 +49,9 @@ double sv_roc_auc(const double *score, const uint8_t *y, size_t n);
 /* Middle share of sorted-in-place values: *low and *high leave (1 - confidence) / 2 on each side. */
 void sv_interval(double *values, size_t n, double confidence, double *low, double *high);
 
+/* Sorts in place, ascending, NaN first, by digits: linear in n. SV_E_MEMORY leaves values as they were. */
+int sv_sort(double *values, size_t n);
+
 /* order[0..n): positions of score ascending; stable. SV_E_MEMORY. */
 int sv_rank(uint32_t *order, const double *score, size_t n);
 

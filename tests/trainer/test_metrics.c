@@ -119,4 +119,8 @@ Test(metrics, ranking_is_stable_and_takes_any_number)
     cr_assert_eq(sv_rank(order, x, 8), 0);
     for (int i = 0; i < 8; i++)
         cr_assert_eq(order[i], expected[i], "place %d: expected row %u, got %u", i, expected[i], order[i]);
+    double sorted[] = {3, -1, INFINITY, -INFINITY, 0.0, 1e-310, -7.5, 3}, ascending[] = {-INFINITY, -7.5, -1, 0, 1e-310, 3, 3, INFINITY};
+    cr_assert_eq(sv_sort(sorted, 8), 0);
+    for (int i = 0; i < 8; i++)
+        cr_assert_eq(sorted[i], ascending[i], "place %d: expected %g, got %g", i, ascending[i], sorted[i]);
 }
