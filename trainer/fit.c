@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "design_terms.h"
 #include "encoders.h"
+#include "inference.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -198,6 +199,28 @@ static int list_coefficients(sv_fit_report *report, const fitting *f, sv_error *
     return 0;
 }
 
+/* Standard errors in the order of the coefficients. Collinear columns are no reason to fail a fit: the figures stay NaN. */
+static int judge_coefficients(sv_fit_report *report, const fitting *f, sv_error *error)
+{
+    size_t p = f->terms.design->n_weights;
+    double *errors = sv_array(p, sizeof *errors), degrees;
+    sv_error collinear = SV_ERROR_INIT;
+    sv_coefficient *c = report->coefficients;
+    if (!errors) return sv_error_set(error, SV_E_MEMORY, "training: out of memory");
+    int rc = sv_standard_errors(errors, &degrees, f->terms.design, kinds[f->config->train.model].loss, report->solution.weights, f->team, &collinear);
+    double reach = sv_two_sided_quantile(0.025, degrees);
+    for (size_t t = 0; !rc && t <= f->terms.n_terms; t++)
+        for (size_t j = 0; j < (t < f->terms.n_terms ? sv_pipeline_term_const(f->pipeline, t)->width : 1); j++, c++) {
+            c->standard_error = errors[t < f->terms.n_terms ? f->terms.first[t] + j : p - 1];
+            c->z = c->weight / c->standard_error;
+            c->p = sv_two_sided_p(c->z, degrees);
+            c->low = c->weight - reach * c->standard_error;
+            c->high = c->weight + reach * c->standard_error;
+        }
+    sv_free(errors);
+    return rc == SV_E_NUMERIC ? 0 : rc ? sv_error_set(error, rc, "%s", collinear.message) : 0;
+}
+
 static int find_ids(int **ids, const sv_features *features, const char *const *used, size_t n_used, sv_error *error)
 {
     *ids = sv_array(n_used ? n_used : 1, sizeof **ids);
@@ -245,6 +268,7 @@ static int solve(fitting *f, sv_fit_report *report, const sv_fit_options *option
     if (rc) return rc;
     write_weights(f, report->solution.weights);
     rc = list_coefficients(report, f, error);
+    if (!rc && f->config->evaluate.standard_errors && f->config->train.penalty == SV_PENALTY_NONE && f->n_scores == 1) rc = judge_coefficients(report, f, error);
     if (!rc && f->config->evaluate.threshold > 0) sv_pipeline_set_threshold(f->pipeline, f->config->evaluate.threshold);
     return rc ? rc : sv_pipeline_finish(f->pipeline, error);
 }

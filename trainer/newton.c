@@ -27,6 +27,8 @@ int sv_newton(sv_search *search, sv_error *error)
     double *block = sv_search_array(3 * n + squares), *direction = block, *trial = block + n, *trial_gradient = trial + n, *hessian = trial_gradient + n;
     if (!search->factor) search->factor = sv_search_array(squares);
     int rc = block && search->factor ? 0 : sv_error_set(error, SV_E_MEMORY, "training: out of memory for a Hessian of %zu weights", p);
+    int resumed;
+    if (!rc) rc = sv_search_resume(search, &resumed, error);
     if (!rc) rc = sv_objective_value(search->objective, search->w, &search->value, search->gradient, hessian, error);
     while (!rc && search->iteration < search->options->max_iter) {
         double step = 1;

@@ -2,7 +2,7 @@
    tests/trainer/test_golden.py its weights with scikit-learn's.
 
        fit_columns FOLDER [threads=N] [solver=auto] [loss=logistic] [c=1] [l1=0] [l2=1] [tolerance=1e-8] [max_iter=1000] [repeats=1] [classes=2]
-                          [keep_first=0] [weights=FILE] [trace=0]
+                          [keep_first=0] [weights=FILE] [errors=FILE] [checkpoint=FILE every=N] [resume=FILE] [trace=0]
 
    FOLDER/columns.txt: a line for each column: name, role (number, factor, target, weight, offset), store (i8 i16 i32 i64 f64 code8 code16), levels (factors).
    Statistics of the numbers, joining codes and the fit are all inside the measured time; reading the files is not. */
@@ -10,6 +10,7 @@
 #include "buffer.h"
 #include "clock.h"
 #include "file.h"
+#include "inference.h"
 #include "solver.h"
 
 #include <math.h>
@@ -129,7 +130,7 @@ typedef struct settings {
     sv_loss loss;
     size_t threads, classes, repeats;
     int keep_first, trace;
-    const char *weights;
+    const char *weights, *errors;
 } settings;
 
 static int build(sv_design **out, const table *t, const settings *how, sv_team *team, sv_error *error)
@@ -190,10 +191,13 @@ static int set(settings *s, const char *argument)
     struct { const char *key; double *number; size_t *count; int64_t *whole; int *flag; } keys[] = {
         {"c", &s->solver.c, NULL, NULL, NULL}, {"l1", &s->solver.l1, NULL, NULL, NULL}, {"l2", &s->solver.l2, NULL, NULL, NULL}, {"tolerance", &s->solver.tolerance, NULL, NULL, NULL},
         {"rate", &s->solver.learning_rate, NULL, NULL, NULL}, {"momentum", &s->solver.momentum, NULL, NULL, NULL}, {"threads", NULL, &s->threads, NULL, NULL}, {"classes", NULL, &s->classes, NULL, NULL},
-        {"repeats", NULL, &s->repeats, NULL, NULL}, {"max_iter", NULL, NULL, &s->solver.max_iter, NULL}, {"batch", NULL, NULL, &s->solver.batch_size, NULL},
+        {"repeats", NULL, &s->repeats, NULL, NULL}, {"max_iter", NULL, NULL, &s->solver.max_iter, NULL}, {"batch", NULL, NULL, &s->solver.batch_size, NULL}, {"every", NULL, NULL, &s->solver.checkpoint_every, NULL},
         {"keep_first", NULL, NULL, NULL, &s->keep_first}, {"trace", NULL, NULL, NULL, &s->trace}};
     if (!value) return -1;
     if (!strncmp(argument, "weights=", 8)) s->weights = value;
+    else if (!strncmp(argument, "errors=", 7)) s->errors = value;
+    else if (!strncmp(argument, "checkpoint=", 11)) s->solver.checkpoint = value;
+    else if (!strncmp(argument, "resume=", 7)) s->solver.resume = value;
     else if (!strncmp(argument, "solver=", 7)) choice = find(solvers, value, (int *)&s->solver.solver);
     else if (!strncmp(argument, "loss=", 5)) choice = find(losses, value, (int *)&s->loss);
     else {
@@ -227,6 +231,12 @@ static int fit_once(const table *t, settings *how, sv_team *team, double *second
     int rc = build(&design, t, how, team, error);
     if (!rc) rc = sv_solve(solution, design, how->loss, &how->solver, team, NULL, error);
     *seconds = (double)(sv_monotonic_ns() - start) / 1e9;
+    if (!rc && how->errors) {
+        double *errors = sv_array(design->n_weights, sizeof *errors), degrees;
+        rc = errors ? sv_standard_errors(errors, &degrees, design, how->loss, solution->weights, team, error) : SV_E_MEMORY;
+        if (!rc) rc = sv_file_write(how->errors, errors, design->n_weights * sizeof *errors, error);
+        sv_free(errors);
+    }
     if (!rc) *n_weights = design->n_weights * (how->loss == SV_LOSS_SOFTMAX ? how->classes : 1);
     sv_design_free(design);
     return rc;

@@ -160,6 +160,54 @@ def test_poisson(tmp_path):
     agree(got, [model.coef_, model.intercept_], 1e-8)
 
 
+# ---- standard errors: statsmodels' formulas, inverse Fisher information; OLS times RSS / (n - p) ----
+
+def test_standard_errors_logistic(tmp_path):
+    columns, x, score, rng = world(seed=15)
+    y = binary(score, rng)
+    out = tmp_path / "errors"
+    got, _ = fit(tmp_path, with_target(columns, y), l2=0, tolerance=1e-13, errors=out)
+    full = np.hstack([x, np.ones((len(x), 1))])
+    p = 1 / (1 + np.exp(-full @ got))
+    agree(np.fromfile(out), [np.sqrt(np.diag(np.linalg.inv((full * (p * (1 - p))[:, None]).T @ full)))], 1e-9)
+
+
+def test_standard_errors_linear(tmp_path):
+    columns, x, score, rng = world(seed=16)
+    y = score + rng.standard_normal(len(score))
+    out = tmp_path / "errors"
+    got, _ = fit(tmp_path, with_target(columns, y), loss="squared", l2=0, tolerance=1e-14, errors=out)
+    full = np.hstack([x, np.ones((len(x), 1))])
+    variance = ((y - full @ got) ** 2).sum() / (len(y) - full.shape[1])
+    agree(np.fromfile(out), [np.sqrt(variance * np.diag(np.linalg.inv(full.T @ full)))], 1e-9)
+
+
+# ---- checkpoints: resumed and uninterrupted end in the same bits ----
+
+@pytest.mark.parametrize("solver,extra", [("auto", {}), ("newton", {}), ("lbfgs", {}), ("gd", {"momentum": 0.9, "tolerance": 1e-6}), ("nesterov", {"tolerance": 1e-6}),
+                                          ("adam", {"max_iter": 12}), ("sgd", {"max_iter": 12, "rate": 0.05, "momentum": 0.5}), ("cd", {"l1": 1, "l2": 0})])
+def test_resumed_fit_has_the_same_bits(tmp_path, solver, extra):
+    columns, _, score, rng = world(rows=30000, seed=17)
+    data = with_target(columns, binary(score, rng))
+    whole, info = fit(tmp_path, data, solver=solver, **extra)
+    at = max(1, info["iterations"] // 2)
+    checkpoint = tmp_path / "checkpoint"
+    fit(tmp_path, data, solver=solver, checkpoint=checkpoint, every=at, **{**extra, "max_iter": at})
+    assert checkpoint.exists()
+    resumed, again = fit(tmp_path, data, solver=solver, resume=checkpoint, **extra)
+    assert again["iterations"] == info["iterations"]
+    assert resumed.tobytes() == whole.tobytes()
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path):
+    columns, _, score, rng = world(seed=18)
+    data = with_target(columns, binary(score, rng))
+    layout.write(str(tmp_path), data)
+    (tmp_path / "checkpoint").write_bytes(b"SVCHECK1" + bytes(40))
+    done = subprocess.run([PROGRAM, str(tmp_path), f"resume={tmp_path}/checkpoint"], capture_output=True, text=True)
+    assert done.returncode == 1 and "expected a checkpoint of" in done.stderr
+
+
 # ---- awkward data ----
 
 def numbers_only(x, y):
