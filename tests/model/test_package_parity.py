@@ -1,6 +1,7 @@
 """Packages as everybody else reads them: onnxruntime, the ONNX checker, mlflow.pyfunc, mlflow models serve. The same rows through the native scorer."""
 import csv
 import json
+import math
 import os
 import pathlib
 import random
@@ -113,6 +114,52 @@ def test_the_input_example_is_valid(sample):
     assert list(example.columns) == ["age", "balance", "job", "month", "member"]
     serving = (folder / "serving_input_example.json").read_text(encoding="utf-8")
     assert mlflow.models.validate_serving_input(str(folder), serving) is not None
+
+
+CALIBRATIONS = {"platt": {"kind": "platt", "slope": 1.25, "offset": -0.125},
+                "isotonic": {"kind": "isotonic", "x": [-2, -0.5, 0, 0.25, 3], "y": [0, 0.1, 0.1, 0.625, 1]},
+                "one step": {"kind": "isotonic", "x": [0.5], "y": [0.25]}}
+
+
+@pytest.mark.parametrize("kind", CALIBRATIONS)
+def test_calibration(kind, tmp_path):
+    tool("sample", "binary", tmp_path / "sample")
+    document = json.loads((tmp_path / "sample" / "pipeline.json").read_text(encoding="utf-8"))
+    (tmp_path / "p.json").write_text(json.dumps({**document, "calibration": CALIBRATIONS[kind]}), encoding="utf-8")
+    tool("package", tmp_path / "p.json", tmp_path / "package")
+    n = 400
+    rows = pd.DataFrame({"age": [18 + i % 70 for i in range(n)], "balance": [4000 * math.sin(i) for i in range(n)], "job": ["admin.", "ö"] * (n // 2),
+                         "month": ["jan", "feb", "x", "apr"] * (n // 4), "member": [i % 3 == 0 for i in range(n)]})
+    theirs = mlflow.pyfunc.load_model(str(tmp_path / "package")).predict(rows)
+    assert kind == "one step" or theirs.surplus_probability.nunique() > 50
+    assert_agree(native(tmp_path / "package", rows.assign(member=rows.member.astype(int))), theirs, list(theirs.columns))
+
+
+REFUSALS = {  # a term, a value it takes, a value it refuses
+    "category": ({"encoder": "category", "value": "s", "unknown": "error", "categories": ["a", "b"], "columns": [0, 1], "weights": [1, 2]}, "a", "c"),
+    "ordinal": ({"encoder": "ordinal", "value": "s", "unknown": "error", "categories": ["a", "b"], "fill": 7, "mean": [0], "scale": [1], "weights": [1]}, "b", "c"),
+    "number": ({"encoder": "number", "value": "x", "fill": None, "mean": [0], "scale": [1], "weights": [1]}, 1.5, None),
+    "bins": ({"encoder": "bins", "value": "x", "points": [0, 1], "drop_first": True, "fill": None, "weights": [1, 2]}, 0.5, None),
+    "spline": ({"encoder": "spline", "value": "x", "points": [0, 1, 2], "fill": None, "mean": [0, 0], "scale": [1, 1], "weights": [1, 2]}, 0.5, None),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_what_is_refused_has_no_answer_anywhere(kind, tmp_path):
+    """Natively NaN (an error with the row and column at the scorer); onnxruntime stops at a text's index, and says NaN for a number."""
+    term, good, bad = REFUSALS[kind]
+    document = {"format": "native-tabular", "version": 1, "task": "linear", "target": "t", "threshold": 0.5,
+                "columns": [{"name": "s", "type": "string"}, {"name": "x", "type": "double"}], "derived": [], "terms": [term], "intercept": [0.5]}
+    (tmp_path / "p.json").write_text(json.dumps(document), encoding="utf-8")
+    tool("package", tmp_path / "p.json", tmp_path / "package")
+    frame = lambda value: pd.DataFrame({"s": [value], "x": [0.25]} if term["value"] == "s" else {"s": [""], "x": [value]}).astype({"x": float})
+    model = mlflow.pyfunc.load_model(str(tmp_path / "package"))
+    assert_agree(native(tmp_path / "package", frame(good)), model.predict(frame(good)), ["prediction"])
+    assert native(tmp_path / "package", frame(bad)) == [["nan"]]
+    try:
+        assert math.isnan(model.predict(frame(bad)).prediction[0])
+    except Exception as error:
+        assert "out of data bounds" in str(error)
 
 
 # ---- dates, absent columns, one column
