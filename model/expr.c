@@ -14,6 +14,7 @@ struct sv_expr {
     char *text;
     size_t length;
     sv_node *root;
+    int changed; // the tree is no longer what text says
 };
 
 enum { MANY = 1000 };
@@ -478,6 +479,11 @@ const char *sv_expr_text(const sv_expr *expr)
     return expr->text;
 }
 
+int sv_expr_is_changed(const sv_expr *expr)
+{
+    return expr->changed;
+}
+
 static sv_node *find_panel_call(sv_node *node)
 {
     for (uint32_t i = 0; i < node->n_args; i++) {
@@ -498,6 +504,7 @@ int sv_expr_replace(sv_expr *expr, sv_node *node, const char *name)
     char *copy = sv_arena_strdup(&expr->arena, name);
     if (!copy)
         return SV_E_MEMORY;
+    expr->changed = 1;
     node->op = SV_OP_NAME;
     node->text = copy;
     node->n_args = 0;

@@ -75,6 +75,7 @@ sv_node *sv_expr_panel_call(sv_expr *expr);
 
 /* Makes node a name. Copies name; 0 or SV_E_MEMORY. */
 int sv_expr_replace(sv_expr *expr, sv_node *node, const char *name);
+int sv_expr_is_changed(const sv_expr *expr); /* 1 once something was replaced: sv_expr_text no longer says what the tree is */
 
 /* Appends the tree as text that parses to the same tree. 0, SV_E_MEMORY or SV_E_LIMIT. */
 int sv_expr_print(sv_buffer *text, const sv_node *node);

@@ -139,7 +139,7 @@ int sv_features_define(sv_features *features, const char *name, const char *text
 int sv_features_define_expr(sv_features *features, const char *name, sv_expr *expr, sv_error *error)
 {
     sv_buffer text = SV_BUFFER_INIT(SV_EXPR_LENGTH_MAX);
-    int code = sv_expr_print(&text, sv_expr_root(expr));
+    int code = sv_expr_is_changed(expr) ? sv_expr_print(&text, sv_expr_root(expr)) : sv_buffer_text(&text, sv_expr_text(expr));
     code = code ? sv_error_set(error, code, "%s: the expression is too long", name) : sv_features_define(features, name, text.data, NULL, error);
     sv_buffer_free(&text);
     sv_expr_free(expr);

@@ -354,6 +354,16 @@ static void read_document(reader *r, json_t *document)
         r->json.code = sv_pipeline_finish(r->pipeline, r->json.error);
 }
 
+/* What would be the caller's mistake when building a pipeline is the file's when reading one. */
+static int as_input_error(int code, sv_error *error)
+{
+    if (code == SV_E_MEMORY || code == SV_E_LIMIT)
+        return code;
+    if (error)
+        error->code = SV_E_INPUT;
+    return SV_E_INPUT;
+}
+
 int sv_pipeline_read_json(sv_pipeline **out, const char *json, size_t length, sv_error *error)
 {
     reader r = {.json = {.file = "pipeline.json", .error = error}};
@@ -368,7 +378,7 @@ int sv_pipeline_read_json(sv_pipeline **out, const char *json, size_t length, sv
         if (error && strncmp(error->message, "pipeline.json", 13))
             sv_error_prefix(error, "pipeline.json: ");
         sv_pipeline_free(r.pipeline);
-        return r.json.code;
+        return as_input_error(r.json.code, error);
     }
     *out = r.pipeline;
     return 0;

@@ -4,6 +4,8 @@
        model_tool sample TASK FOLDER               the package of sample_pipeline.h, and FOLDER/rows.tsv for it
        model_tool score FOLDER < ROWS              tab-separated rows in the schema's order, empty: missing; scores in blocks and row by row, says so when
                                                    their bits differ, prints each row's outputs with %.17g (texts as they are)
+       model_tool functions                        the language's functions, one a line: call, tab, meaning
+       model_tool evaluate EXPRESSION              its value on the row of docs/expressions.md
        model_tool expressions FILE FOLDER          one expression a line: FOLDER/N.onnx, and FOLDER/values.tsv with its values on the world's rows */
 #include "date.h"
 #include "file.h"
@@ -280,8 +282,58 @@ static int expressions(const char *cases_path, const char *folder)
     return fclose(values);
 }
 
+/* ---- what docs/expressions.md says */
+
+static int functions(void)
+{
+    for (size_t i = 0; sv_expr_function_help(i); i++)
+        puts(sv_expr_function_help(i));
+    return 0;
+}
+
+static int evaluate(const char *text)
+{
+    static const struct { const char *name; sv_type type; double number; const char *text; } row[] = {
+        {"age", SV_LONG, 58, NULL}, {"balance", SV_DOUBLE, 2143, NULL}, {"income", SV_DOUBLE, NAN, NULL}, {"job", SV_STRING, 0, "management"},
+        {"opened", SV_DATE, 0, "2024-02-29"}, {"education-num", SV_LONG, 13, NULL}};
+    enum { N = sizeof row / sizeof *row };
+    sv_features *features;
+    sv_evaluator *evaluator;
+    sv_error error = SV_ERROR_INIT;
+    double numbers[N];
+    int32_t codes[N];
+    const void *columns[N];
+    char out[SV_NUMBER_SIZE];
+    if (sv_features_new(&features))
+        return 1;
+    for (int i = 0; i < N; i++)
+        sv_features_add_column(features, row[i].name, row[i].type, NULL, NULL);
+    if (sv_features_define(features, "value", text, NULL, &error) < 0 || sv_features_compile(features, NULL, NULL, &error) ||
+        sv_evaluator_new(&evaluator, features))
+        stop(text, &error);
+    for (int i = 0; i < N; i++) {
+        numbers[i] = row[i].number;
+        if (row[i].type == SV_DATE)
+            sv_date_parse(row[i].text, strlen(row[i].text), &numbers[i]);
+        if (row[i].type == SV_STRING)
+            codes[i] = sv_features_code(features, i, row[i].text, strlen(row[i].text));
+        columns[i] = row[i].type == SV_STRING ? (const void *)&codes[i] : &numbers[i];
+    }
+    sv_evaluator_run(evaluator, &(sv_block){1, columns});
+    double value = *(const double *)sv_evaluator_value(evaluator, N);
+    sv_format_double(out, value);
+    puts(value != value ? "missing" : out);
+    sv_evaluator_free(evaluator);
+    sv_features_free(features);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2 && !strcmp(argv[1], "functions"))
+        return functions();
+    if (argc == 3 && !strcmp(argv[1], "evaluate"))
+        return evaluate(argv[2]);
     if (argc == 4 && !strcmp(argv[1], "package"))
         return package(argv[2], argv[3]);
     if (argc == 4 && !strcmp(argv[1], "sample"))
