@@ -1,6 +1,7 @@
 #include "data_source.h"
 #include "alloc.h"
 #include "generate.h"
+#include "mlflow_client.h"
 #include "number.h"
 
 #include <errno.h>
@@ -154,6 +155,40 @@ static int open_generated(sv_source *source, const char *arguments, sv_error *er
     return code;
 }
 
+/* Anything in a store: gs://, s3://, http(s)://, mlflow-artifacts:, runs:/…, models:/…; all of it into memory. */
+static int open_remote(sv_source *source, const char *uri, sv_error *error)
+{
+    mlf_error inner = MLF_ERROR_INIT;
+    mlf_client *client = NULL;
+    mlf_source *stream = NULL;
+    sv_buffer bytes = SV_BUFFER_INIT(MEMORY_MAX);
+    int code = mlf_client_new(&client, NULL, &inner);
+    if (!code)
+        code = mlf_source_open(&stream, client, uri, &inner);
+    for (size_t got = 1; !code && got;) {
+        if (sv_buffer_reserve(&bytes, bytes.size < (1 << 20) ? 1 << 18 : bytes.size / 2)) {
+            code = sv_error_set(error, SV_E_LIMIT, "%s: more than fits into memory", source->name);
+            break;
+        }
+        code = mlf_source_read(stream, bytes.data + bytes.size, bytes.capacity - bytes.size - 1, &got, &inner);
+        bytes.size += code ? 0 : got;
+    }
+    mlf_source_close(stream);
+    mlf_client_free(client);
+    if (code && inner.code)
+        code = sv_error_set(error, inner.code == MLF_E_MEMORY ? SV_E_MEMORY : SV_E_NETWORK, "%s: cannot be read: %s", source->name, inner.message[0] ? inner.message : mlf_code_name(inner.code));
+    if (!code)
+        code = keep(source, &bytes, error);
+    sv_buffer_free(&bytes);
+    return !code && is_gzip(source) ? unpack(source, error) : code;
+}
+
+static int is_remote(const char *uri)
+{
+    size_t scheme = strspn(uri, "abcdefghijklmnopqrstuvwxyz0123456789+-");
+    return scheme && !strncmp(uri + scheme, ":/", 2) && strncmp(uri, "file:", 5) != 0;
+}
+
 int sv_source_open(sv_source *source, const char *uri, sv_error *error)
 {
     *source = (sv_source)SV_SOURCE_INIT;
@@ -162,6 +197,8 @@ int sv_source_open(sv_source *source, const char *uri, sv_error *error)
     int code, descriptor;
     if (!strncmp(uri, "generate:", 9)) {
         code = open_generated(source, uri + 9, error);
+    } else if (is_remote(uri)) {
+        code = open_remote(source, uri, error);
     } else if (!strcmp(uri, "-")) {
         code = open_descriptor(source, STDIN_FILENO, error);
     } else {

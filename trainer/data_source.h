@@ -19,7 +19,7 @@ typedef struct sv_source {
 
 #define SV_SOURCE_INIT {.descriptor = -1}
 
-/* Opens uri: a path, "-", "file://…", "generate:rows=N,seed=S", or what fetch_uri understands; gzip is undone (in memory). SV_E_IO, SV_E_INPUT, SV_E_LIMIT. */
+/* Opens uri: a path, "-", "file://…", "generate:rows=N,seed=S", or a URI of a store (mlflow_client.h's mlf_source_open); gzip is undone (in memory). SV_E_IO, SV_E_INPUT, SV_E_LIMIT. */
 int sv_source_open(sv_source *source, const char *uri, sv_error *error);
 
 /* Bytes that the caller keeps until the source is closed; name is copied. */

@@ -6,6 +6,7 @@
 #include "data_source.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void fill_options(sv_csv_options *options, const sv_config *config)
@@ -31,6 +32,8 @@ static int read_sources(sv_dataset *out, const sv_config *config, sv_team *team,
     int code = sources ? 0 : sv_error_set(error, SV_E_MEMORY, "data: out of memory");
     for (size_t i = 0; i < n && sources; i++)
         sources[i] = (sv_source)SV_SOURCE_INIT;
+    if (config->data.credentials && !code) /* where the stores look for them */
+        setenv("GOOGLE_APPLICATION_CREDENTIALS", config->data.credentials, 1);
     for (size_t i = 0; i < n && !code; i++)
         code = sv_source_open(&sources[i], config->data.source.items[i].value, error);
     fill_options(&options, config);

@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "file.h"
 #include "packaging.h"
+#include "promote.h"
 #include "training.h"
 
 #include <math.h>
@@ -19,6 +20,7 @@ typedef struct train_job {
     sv_tracker *tracker;
     sv_training training;
     sv_packaging packaging;
+    sv_promotion promotion;
     int64_t began_ns;
     double track_seconds;
 } train_job;
@@ -29,6 +31,8 @@ static int read_config(train_job *job, sv_error *error)
     sv_config_options options = {a->sets, a->n_sets};
     int code = sv_config_read(&job->config, a->config, &options, error);
     if (code)
+        return code;
+    if ((code = sv_promotion_check(job->config, error)))
         return code;
     if (a->threads > 0)
         job->config->train.threads = a->threads;
@@ -134,7 +138,12 @@ static int log_model(train_job *job, sv_error *error)
         code = sv_tracker_model(job->tracker, job->packaging.package, job->config, &job->training.evaluation, error);
     if (code || !job->config->registry.enabled)
         return code;
-    return sv_tracker_register(job->tracker, job->config, job->packaging.card, job->config->registry.alias, error);
+    code = sv_promotion_decide(&job->promotion, &job->training, job->arguments->offline ? NULL : sv_tracker_client(job->tracker), error);
+    if (!code && job->promotion.reason[0])
+        code = sv_tracker_tag(job->tracker, "solvent.promotion", job->promotion.reason, error);
+    if (!code && !isnan(job->promotion.share))
+        sv_tracker_metric(job->tracker, "promotion.share", job->promotion.share, 0);
+    return code ? code : sv_tracker_register(job->tracker, job->config, job->packaging.card, job->promotion.promote ? job->config->registry.alias : NULL, error);
 }
 
 static int track(train_job *job, sv_error *error)
@@ -178,8 +187,10 @@ int sv_run_train(const sv_arguments *arguments, sv_error *error)
     sv_progress_begin(&job.progress, arguments->json ? SV_VOICE_JSON : arguments->quiet ? SV_VOICE_QUIET : SV_VOICE_LINES);
     sv_interrupt_watch();
     int code = read_config(&job, error);
-    if (code)
+    if (code) {
+        sv_config_free(job.config);
         return code;
+    }
     code = work(&job, error);
     sv_progress_clear(&job.progress);
     const char *texts[4] = {sv_tracker_run_id(job.tracker), sv_tracker_model_id(job.tracker), sv_tracker_version(job.tracker), code ? NULL : sv_tracker_address(job.tracker)};
@@ -195,8 +206,10 @@ int sv_run_train(const sv_arguments *arguments, sv_error *error)
     job.track_seconds += (double)(sv_monotonic_ns() - began) / 1e9;
     if (!code) {
         if (kept[2])
-            sv_progress_line(&job.progress, "register", "%s version %s%s%s", job.config->name, version, job.config->registry.alias ? " @" : "",
-                             job.config->registry.alias ? job.config->registry.alias : "");
+            sv_progress_line(&job.progress, "register", "%s version %s%s%s", job.config->name, version, job.promotion.promote ? " @" : "",
+                             job.promotion.promote ? job.config->registry.alias : "");
+        if (job.promotion.reason[0])
+            sv_progress_line(&job.progress, "promote", "%s", job.promotion.reason);
         if (job.config->output)
             sv_progress_line(&job.progress, "package", "%s", job.packaging.package);
         if (kept[3])
