@@ -41,12 +41,13 @@ static int looks_like_html(const char *text, size_t length)
 
 int mlf_reply_json(json_t **out, const char *text, size_t length, mlf_error *error)
 {
+    int start = length < 100 ? (int)length : 100; /* what of it a message shows */
     *out = NULL;
     if (!length) return (*out = json_object()) ? MLF_OK : mlf_error_memory(error);
     if (looks_like_html(text, length))
         return mlf_error_set_retriable(
             error, MLF_E_REPLY,
-            "expected JSON, got a web page (a proxy or a login page between here and the server?): %.120s", text);
+            "expected JSON, got a web page (a proxy or a login page between here and the server?): %.*s", start, text);
     size_t depth = nesting(text, length);
     if (depth > MLF_MAX_REPLY_DEPTH)
         return mlf_error_set(error, MLF_E_REPLY, "expected JSON nested at most %d deep, got %zu", MLF_MAX_REPLY_DEPTH,
@@ -59,7 +60,7 @@ int mlf_reply_json(json_t **out, const char *text, size_t length, mlf_error *err
                              length, where.line, where.column, where.text);
     if (!json_is_object(json)) {
         json_decref(json);
-        return mlf_error_set(error, MLF_E_REPLY, "expected a JSON object, got %.80s", text);
+        return mlf_error_set(error, MLF_E_REPLY, "expected a JSON object, got %.*s", start, text);
     }
     *out = json;
     return MLF_OK;
