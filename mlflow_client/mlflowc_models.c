@@ -101,18 +101,46 @@ int mlc_registry_get(mlc *m)
     return mlc_print_object(m, code, found);
 }
 
+/* The search of versions tells no aliases; the registered model does, as [{"alias", "version"}]. */
+static void add_aliases(json_t *row, const mlf_object *model)
+{
+    sv_buffer names = SV_BUFFER_INIT(4096);
+    const char *version = json_string_value(json_object_get(row, "version"));
+    for (size_t i = 0; version && i < mlf_object_count(model, "aliases"); i++) {
+        const mlf_object *alias = mlf_object_item(model, "aliases", i);
+        const char *name = mlf_object_string(alias, "alias"), *of = mlf_object_string(alias, "version");
+        if (name && of && !strcmp(of, version)) sv_buffer_format(&names, "%s%s", names.size ? ", " : "", name);
+    }
+    if (names.data) json_object_set_new(row, "aliases", json_string(names.data));
+    sv_buffer_free(&names);
+}
+
+/* Newest first; every version has its aliases. */
+static int print_versions(mlc *m, mlf_iterator *iterator, const mlf_object *model)
+{
+    static const mlc_column columns[] = {{"VERSION", "version"},     {"ALIASES", "aliases"},
+                                         {"STAGE", "current_stage"}, {"RUN", "run_id"},
+                                         {"SOURCE", "source"},       {"CREATED", "creation_timestamp~"}};
+    const mlf_object *item;
+    long limit, shown = 0;
+    int code = mlc_option_number(m, "limit", 100, 1, &limit);
+    mlc_table *table = code ? NULL : mlc_table_begin(m, columns, sizeof columns / sizeof *columns);
+    for (; table && shown < limit && !(code = mlf_iterator_next(&item, iterator, &m->error)); shown++) {
+        json_t *row = json_copy(mlf_object_json(item));
+        if (row) add_aliases(row, model);
+        if (row) mlc_table_row(table, mlf_object_of(row));
+        json_decref(row);
+    }
+    if (table) mlc_table_end(table);
+    return code == MLF_E_END ? MLF_OK : code;
+}
+
 int mlc_registry_versions(mlc *m)
 {
-    static const mlc_column columns[] = {{"VERSION", "version"},
-                                         {"STATUS", "status"},
-                                         {"ALIASES", "aliases"},
-                                         {"STAGE", "current_stage"},
-                                         {"RUN", "run_id"},
-                                         {"SOURCE", "source"},
-                                         {"CREATED", "creation_timestamp~"}};
     static const char *const newest_first[] = {"version_number DESC"};
     mlf_query query = MLF_QUERY_INIT;
     mlf_iterator *iterator = NULL;
+    mlf_object *model = NULL;
     sv_buffer filter = SV_BUFFER_INIT(4096);
     const char *quote = strchr(m->arguments[0], '\'') ? "\"" : "'"; /* the grammar has no escape */
     query.order_by = newest_first;
@@ -120,9 +148,13 @@ int mlc_registry_versions(mlc *m)
     int code = sv_buffer_format(&filter, "name = %s%s%s", quote, m->arguments[0], quote) ? mlf_error_memory(&m->error)
                                                                                          : MLF_OK;
     query.filter = filter.data;
+    if (!code) code = mlf_registered_models_get(&model, m->client, m->arguments[0], &m->error);
     if (!code) code = mlf_model_versions_search(&iterator, m->client, &query, &m->error);
+    if (!code) code = print_versions(m, iterator, model);
     sv_buffer_free(&filter);
-    return mlc_print_search(m, code, iterator, columns, sizeof columns / sizeof *columns);
+    mlf_iterator_free(iterator);
+    mlf_object_free(model);
+    return code;
 }
 
 /* The registered model, when it is missing. */

@@ -1,0 +1,278 @@
+"""The mlflowc command: what it prints, where it ends, what the official Python client reads afterwards."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(os.environ["SOURCE_ROOT"]) / "tests"))
+from mlflow_server import MlflowServer  # noqa: E402
+
+MLFLOWC = pathlib.Path(os.environ["BUILD_ROOT"]) / "mlflow_client" / "mlflowc"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with MlflowServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def python(server):
+    from mlflow import MlflowClient
+
+    return MlflowClient(server.uri, server.uri)
+
+
+def environment(folder, uri=None, **more):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    env.update(HOME=str(folder), MLFLOW_JOURNAL_DIR=str(folder / "journal"), TZ="UTC", **more)
+    return {**env, "MLFLOW_TRACKING_URI": uri} if uri else env
+
+
+@pytest.fixture
+def mlflowc(server, tmp_path):
+    def run(*words, status=0, env=None, stdin=None):
+        done = subprocess.run([MLFLOWC, *map(str, words)], capture_output=True, text=True, timeout=100, input=stdin,
+                              env=environment(tmp_path, server.uri, **(env or {})))  # fmt: skip
+        assert done.returncode == status, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout if status == 0 else done.stdout + done.stderr
+
+    return run
+
+
+def objects(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# ---- words about itself ----
+
+
+def test_help_and_version(mlflowc):
+    text = mlflowc("--help")
+    for noun in ("doctor", "experiments list", "runs get", "metrics log", "artifacts upload", "models log", "registry register", "run --", "sync", "request"):
+        assert noun in text, noun
+    assert re.fullmatch(r"mlflowc \d+\.\d+\.\d+\n", mlflowc("--version"))
+    assert "examples:" in mlflowc("runs", "list", "--help") and "--order-by" in mlflowc("runs", "list", "--help")
+
+
+@pytest.mark.parametrize(
+    "words,says",
+    [
+        (["foo"], 'no command "foo"'),
+        (["runs", "foo"], "no such command"),
+        (["runs"], "say what to do"),
+        (["runs", "get"], "usage: mlflowc runs get RUN"),
+        (["runs", "get", "a", "b"], "usage:"),
+        (["runs", "get", "a", "--filter", "x"], "has no option --filter"),
+        (["runs", "list", "--bogus"], "no option --bogus"),
+        (["runs", "list", "--limit"], "expected N"),
+        (["runs", "list", "Default", "--limit", "0"], "--limit"),
+        (["runs", "list", "Default", "--view", "some"], "active, deleted or all"),
+        (["metrics", "log", "abc", "loss"], "KEY=VALUE"),
+        (["metrics", "log", "abc", "loss=high"], "expected a number"),
+        (["metrics", "log", "abc", "a//b=1"], "'//'"),
+        (["run", "--metric", "(", "--", "true"], "--metric"),
+        (["run", "--metric", "a", "--", "true"], "two groups"),
+        (["call", "runs_gte"], "no endpoint"),
+        (["call", "runs_get", "run_id=1", "x=2"], '"x" is not known'),
+        (["request", "POST", "/api/2.0/mlflow/runs/log-metric", '{"value": NaN}'], "no JSON"),
+        (["completion", "tcsh"], "bash, zsh or fish"),
+        (["experiments", "list", "--tracking-uri", "sqlite:///x.db"], "http://HOST:PORT"),
+    ],
+)
+def test_wrong_command_lines_end_with_2(mlflowc, words, says):
+    assert says in mlflowc(*words, status=2)
+
+
+def test_what_cannot_be_done_ends_with_1(mlflowc):
+    assert "RESOURCE_DOES_NOT_EXIST" in mlflowc("runs", "get", "0" * 32, status=1)
+    assert "no experiment" in mlflowc("experiments", "get", "nowhere", status=1)
+    assert "needs MLflow" in mlflowc("call", "traces_unified_declared", status=1)
+
+
+def test_completion_knows_every_command(mlflowc):
+    for shell in ("bash", "zsh", "fish"):
+        text = mlflowc("completion", shell)
+        assert "experiments" in text and "doctor" in text
+    script = mlflowc("completion", "bash") + 'COMP_WORDS=(mlflowc runs ""); COMP_CWORD=2; _mlflowc; echo "${COMPREPLY[@]}"'
+    words = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert "list" in words and "create" in words and "doctor" not in words
+
+
+def test_man_page_is_made_from_the_same_table(mlflowc):
+    text = mlflowc("man")
+    assert text.startswith(".TH MLFLOWC 1") and text.count(".TP") > 40 and r"\-\-order\-by" in text
+
+
+# ---- experiments, runs, metrics, params ----
+
+
+def test_a_run_from_the_shell_read_by_python(mlflowc, python):
+    experiment_id = mlflowc("experiments", "create", "shell", "--tag", "team=risk").strip()
+    run_id = mlflowc("runs", "create", "--experiment", "shell", "--name", "night", "--tag", "a=b=c", "--description", "text").strip()
+    mlflowc("metrics", "log", run_id, "loss=0.5", "acc=nan", "--step", 3)
+    mlflowc("metrics", "log", run_id, "loss=0.25", "--step", -4)
+    mlflowc("params", "log", run_id, "alpha=0.1", "text=größe = x")
+    mlflowc("runs", "tag", run_id, "later=yes")
+    mlflowc("runs", "untag", run_id, "later")
+    mlflowc("runs", "end", run_id, "--status", "FAILED")
+    run = python.get_run(run_id)
+    assert run.info.experiment_id == experiment_id and run.info.status == "FAILED" and run.info.run_name == "night" and run.info.end_time
+    assert run.data.params == {"alpha": "0.1", "text": "größe = x"}
+    assert run.data.tags["a"] == "b=c" and run.data.tags["mlflow.note.content"] == "text" and "later" not in run.data.tags
+    assert [(p.step, p.value) for p in python.get_metric_history(run_id, "loss")] == [(3, 0.5), (-4, 0.25)]
+    table = mlflowc("runs", "list", "shell", "--column", "metrics.loss", "--column", "params.alpha").splitlines()
+    assert table[0].split() == ["RUN", "NAME", "STATUS", "STARTED", "USER", "metrics.loss", "params.alpha"]
+    assert table[1].split()[0] == run_id and table[1].split()[-2:] == ["0.5", "0.1"]
+    assert objects(mlflowc("runs", "list", "shell", "--json"))[0]["info"]["run_id"] == run_id
+    assert "data.params.alpha" in mlflowc("runs", "get", run_id)
+    assert [p["step"] for p in objects(mlflowc("metrics", "history", run_id, "loss", "--json"))] == [3, -4]
+    mlflowc("runs", "rename", run_id, "day")
+    mlflowc("runs", "delete", run_id)
+    assert mlflowc("runs", "list", "shell") == ""
+    assert len(objects(mlflowc("runs", "list", "shell", "--view", "deleted", "--json"))) == 1
+    mlflowc("runs", "restore", run_id)
+    assert python.get_run(run_id).info.run_name == "day"
+
+
+def test_experiments(mlflowc, python):
+    mlflowc("experiments", "create", "exp-a")
+    assert "EXISTS" in mlflowc("experiments", "create", "exp-a", status=1)
+    mlflowc("experiments", "tag", "exp-a", "k=v")
+    mlflowc("experiments", "rename", "exp-a", "exp-b")
+    assert python.get_experiment_by_name("exp-b").tags["k"] == "v"
+    mlflowc("experiments", "untag", "exp-b", "k")
+    mlflowc("experiments", "delete", "exp-b")
+    mlflowc("experiments", "restore", "exp-b")
+    assert "exp-b" in mlflowc("experiments", "list", "--filter", "name LIKE 'exp%'")
+
+
+# ---- artifacts, models, registry ----
+
+
+def test_artifacts_there_and_back(mlflowc, tmp_path):
+    run_id = mlflowc("runs", "create").strip()
+    folder = tmp_path / "up" / "in"
+    folder.mkdir(parents=True)
+    (folder / "a b.bin").write_bytes(bytes(range(256)) * 5000)
+    (folder.parent / "empty").write_bytes(b"")
+    mlflowc("artifacts", "upload", run_id, tmp_path / "up", "--path", "deep")
+    listed = {o["path"]: o for o in objects(mlflowc("artifacts", "list", run_id, "--path", "deep", "--json"))}
+    assert "in" in "".join(listed) and any(o["is_dir"] for o in listed.values())
+    mlflowc("artifacts", "download", run_id, tmp_path / "down", "--path", "deep")
+    found = sorted(p.name for p in (tmp_path / "down").rglob("*") if p.is_file())
+    assert found == ["a b.bin", "empty"]
+    assert next((tmp_path / "down").rglob("a b.bin")).read_bytes() == bytes(range(256)) * 5000
+    mlflowc("artifacts", "delete", run_id, "--path", "deep")
+
+
+def test_a_model_logged_registered_resolved(mlflowc, python, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: nothing\n")
+    run_id = mlflowc("runs", "create").strip()
+    uri = mlflowc("models", "log", run_id, folder, "--name", "shellmodel", "--param", "alpha=1").strip()
+    assert uri.startswith("models:/m-")
+    assert "shellmodel" in mlflowc("models", "list", "Default")
+    version = mlflowc("registry", "register", uri, "shell-model", "--alias", "champion", "--description", "d", "--tag", "a=b").strip()
+    assert version == "1"
+    found = python.get_model_version_by_alias("shell-model", "champion")
+    assert found.version == "1" and found.tags == {"a": "b"} and found.source == uri
+    resolved = objects(mlflowc("registry", "resolve", "models:/shell-model@champion", "--json"))[0]
+    assert resolved["version"] == "1" and resolved["artifact_uri"]
+    assert "champion" in mlflowc("registry", "versions", "shell-model") and "shell-model" in mlflowc("registry", "list")
+    mlflowc("registry", "tag", "shell-model", "1", "checked=yes")
+    mlflowc("registry", "describe", "shell-model", "the whole")
+    mlflowc("registry", "stage", "shell-model", "1", "Staging")
+    mlflowc("registry", "unalias", "shell-model", "champion")
+    assert mlflowc("registry", "get", "shell-model", "@champion", status=1)
+    mlflowc("registry", "delete", "shell-model")
+    mlflowc("models", "tag", uri.split("/")[1], "a=b")
+    mlflowc("models", "delete", uri.split("/")[1])
+
+
+# ---- request, call ----
+
+
+def test_any_endpoint(mlflowc):
+    path = "/api/2.0/mlflow/experiments/get"
+    assert json.loads(mlflowc("request", "GET", path, '{"experiment_id": "0"}'))["experiment"]["name"] == "Default"
+    assert json.loads(mlflowc("request", "GET", path + "?experiment_id=0"))["experiment"]["name"] == "Default"
+    assert json.loads(mlflowc("request", "POST", "/api/2.0/mlflow/experiments/search", "-", stdin='{"max_results": 5}'))["experiments"]
+    assert "Default" in mlflowc("call", "experiments_get", "experiment_id=0")
+    assert [o["name"] for o in objects(mlflowc("call", "experiments_search", "max_results=1", "--all"))].count("Default") == 1
+    assert mlflowc("request", "GET", "/health").strip() == "OK"
+    assert "webhooks_create" in mlflowc("endpoints", "webhooks")
+
+
+# ---- run -- CMD ----
+
+
+def last_run(python, name):
+    found = [r for r in python.search_runs(["0"]) if r.info.run_name == name]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_a_wrapped_command(mlflowc, python):
+    script = "echo hello; for i in 1 2 3; do echo \"step=$i loss=0.$i lr=1e-3\"; done; echo loss=99; echo problem >&2; exit 7"
+    out = mlflowc("run", "--name", "wrapped", "--param", "seed=3", "--", "sh", "-c", script, status=7)
+    assert "hello\n" in out and "problem" in out
+    run = last_run(python, "wrapped")
+    assert run.info.status == "FAILED" and run.info.end_time
+    assert run.data.params["seed"] == "3" and run.data.params["command"].startswith("sh -c 'echo hello;")
+    assert run.data.tags["mlflow.source.name"] == "sh"
+    assert run.data.metrics["exit_code"] == 7 and run.data.metrics["peak_memory_mb"] > 0.5 and run.data.metrics["wall_seconds"] > 0
+    assert [(p.step, p.value) for p in python.get_metric_history(run.info.run_id, "loss")] == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert [p.value for p in python.get_metric_history(run.info.run_id, "lr")] == [0.001] * 3
+    assert [f.path for f in python.list_artifacts(run.info.run_id)] == ["stdout.txt"]
+
+
+def test_a_wrapped_command_with_patterns_of_ones_own(mlflowc, python):
+    mlflowc("run", "--name", "pattern", "--metric", "([a-z_]+): +([-+.0-9e]+)", "--", "printf", "val_loss: 0.5 acc: 0.75\\nval_loss: 0.25 acc: x\\n")
+    run = last_run(python, "pattern")
+    assert run.info.status == "FINISHED"
+    assert [(p.step, p.value) for p in python.get_metric_history(run.info.run_id, "val_loss")] == [(0, 0.5), (1, 0.25)]
+    assert [p.value for p in python.get_metric_history(run.info.run_id, "acc")] == [0.75]
+
+
+def test_a_wrapped_command_that_is_not_there(mlflowc, python):
+    assert "No such file" in mlflowc("run", "--name", "absent", "--", "/nonexistent/command", status=127)
+    assert last_run(python, "absent").info.status == "FAILED"
+
+
+def test_a_wrapped_python_program_goes_on_with_the_run(mlflowc, python):
+    code = "import mlflow\nwith mlflow.start_run():\n    mlflow.log_param('inner', 1)\n"
+    mlflowc("run", "--name", "nested", "--", sys.executable, "-c", code)
+    assert last_run(python, "nested").data.params["inner"] == "1"
+
+
+def test_an_interrupted_command_is_killed(server, python, tmp_path):
+    process = subprocess.Popen([MLFLOWC, "run", "--name", "stopped", "--", "sleep", "60"], env=environment(tmp_path, server.uri), stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline().startswith("mlflowc: run ")
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert last_run(python, "stopped").info.status == "KILLED"
+
+
+def test_a_command_runs_although_the_server_is_away_and_sync_brings_it_later(server, python, tmp_path):
+    env = environment(tmp_path, "http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", MLFLOW_OFFLINE="1")
+    done = subprocess.run([MLFLOWC, "run", "--name", "offline", "--", "sh", "-c", "echo step=1 loss=0.5"], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout == "step=1 loss=0.5\n"
+    journals = subprocess.run([MLFLOWC, "journal", "list", "--json"], env=env, capture_output=True, text=True, check=True).stdout
+    assert len(objects(journals)) == 1 and objects(journals)[0]["bytes_waiting"] > 0
+    shown = subprocess.run([MLFLOWC, "journal", "show", objects(journals)[0]["path"], "--json"], env=env, capture_output=True, text=True, check=True).stdout
+    assert {"create", "metric", "end"} <= {o["kind"] for o in objects(shown)}
+    for _ in range(2):
+        subprocess.run([MLFLOWC, "sync"], env=environment(tmp_path, server.uri), capture_output=True, text=True, check=True, timeout=60)
+    run = last_run(python, "offline")
+    assert run.info.status == "FINISHED" and run.data.metrics["loss"] == 0.5
