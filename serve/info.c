@@ -84,8 +84,63 @@ void sv_handle_root(sv_call *call)
     sv_buffer_text(json, "]}");
 }
 
+void sv_handle_drift(sv_call *call)
+{
+    sv_monitor_write(call->served->monitor, &call->reply->body);
+}
+
+/* A label's value: backslash, quote and newline escaped, as the text format asks. */
+static void write_label(sv_buffer *text, const char *name, const char *value)
+{
+    sv_buffer_format(text, "%s=\"", name);
+    for (const char *p = value ? value : ""; *p; p++) {
+        if (*p == '\\' || *p == '"' || *p == '\n')
+            sv_buffer_byte(text, '\\');
+        sv_buffer_byte(text, *p == '\n' ? 'n' : *p);
+    }
+    sv_buffer_text(text, "\"");
+}
+
+static void write_models(sv_call *call)
+{
+    sv_buffer *text = &call->reply->body;
+    sv_buffer_text(text, "# HELP solvent_model_info The version that answers.\n# TYPE solvent_model_info gauge\n");
+    for (size_t s = 0; s < call->service->n_slots; s++) {
+        const sv_served *served = atomic_load(&call->service->slots[s].current);
+        if (!served)
+            continue;
+        sv_buffer_text(text, "solvent_model_info{");
+        write_label(text, "model", call->service->slots[s].key);
+        write_label(text, ",version", served->identity.version);
+        write_label(text, ",run_id", served->identity.run_id);
+        write_label(text, ",model_id", served->identity.model_id);
+        sv_buffer_text(text, "} 1\n");
+    }
+}
+
+static void write_drift(sv_call *call)
+{
+    sv_buffer *text = &call->reply->body;
+    sv_buffer_text(text, "# HELP solvent_drift_psi Population stability index against training, over the window.\n# TYPE solvent_drift_psi gauge\n");
+    for (size_t s = 0; s < call->service->n_slots; s++) {
+        const sv_served *served = atomic_load(&call->service->slots[s].current);
+        size_t n = served ? sv_monitor_size(served->monitor) : 0;
+        sv_drift *drifts = n ? sv_arena_alloc(call->arena, n * sizeof *drifts) : NULL;
+        if (!drifts || sv_monitor_read(served->monitor, drifts) == 0)
+            continue;
+        for (size_t i = 0; i < n; i++) {
+            sv_buffer_text(text, "solvent_drift_psi{");
+            write_label(text, "model", call->service->slots[s].key);
+            write_label(text, ",feature", drifts[i].name);
+            sv_buffer_format(text, "} %.6g\n", drifts[i].psi);
+        }
+    }
+}
+
 void sv_handle_metrics(sv_call *call)
 {
     call->reply->content_type = "text/plain; version=0.0.4; charset=utf-8";
     sv_metrics_write(call->service->metrics, &call->reply->body);
+    write_models(call);
+    write_drift(call);
 }

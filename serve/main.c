@@ -1,11 +1,13 @@
 /* main.c: the command solvent-serve: options, the first version, the server's life, signals. */
-#include "clock.h"
+#include "guard.h"
 #include "http_server.h"
 #include "log.h"
+#include "serve_config.h"
 #include "service.h"
 #include "source.h"
+#include "tls.h"
+#include "watcher.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,7 +15,7 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: solvent-serve --model URI [--host H] [--port P] [--config F] [--threads N] [--cache DIR] [--check]\n"
+    "usage: solvent-serve --model URI [--host H] [--port P] [--config F] [--check] …\n"
     "\n"
     "Answers predictions from a registered model.\n"
     "\n"
@@ -22,15 +24,12 @@ static const char usage[] =
     "  --port P       port; 0 takes a free one (default: the variable PORT, else 8080)\n"
     "  --threads N    threads that answer (default: one a core)\n"
     "  --cache DIR    where fetched models are kept (default: $XDG_CACHE_HOME/solvent-serve)\n"
-    "  --check        load and check the model, then end\n"
-    "  --help, --version\n";
-
-typedef struct options {
-    const char *model, *host, *cache;
-    int port;
-    unsigned threads;
-    int check;
-} options;
+    "  --poll-seconds N  how often the registry is asked for a new version (default 10; 0: never)\n"
+    "  --config F     a YAML file with the keys below\n"
+    "  --check        check the configuration and the models, then end\n"
+    "  --help, --version\n"
+    "\n"
+    "Keys of the configuration file:\n";
 
 static int fail(const sv_error *error)
 {
@@ -40,69 +39,43 @@ static int fail(const sv_error *error)
     return sv_error_exit_status(error->code);
 }
 
-static int parse_number(const char *name, const char *text, long most, long *value, sv_error *error)
-{
-    char *end;
-    errno = 0;
-    *value = strtol(text, &end, 10);
-    if (errno || end == text || *end || *value < 0 || *value > most)
-        return sv_error_set(error, SV_E_CONFIG, "%s: expected a whole number from 0 to %ld, got '%s'", name, most, text);
-    return 0;
-}
-
-/* 0 to go on, 1 when everything is said, else an error. */
-static int parse_options(int argc, char **argv, options *o, sv_error *error)
+/* 0 to go on, 1 when everything is said, else an error. Options win over the file, the file over the environment. */
+static int parse_options(int argc, char **argv, sv_serve_config *config, int *check, sv_error *error)
 {
     static const struct option table[] = {{"model", required_argument, NULL, 'm'},   {"host", required_argument, NULL, 'h'},
                                           {"port", required_argument, NULL, 'p'},    {"threads", required_argument, NULL, 't'},
-                                          {"cache", required_argument, NULL, 'C'},   {"check", no_argument, NULL, 'k'},
+                                          {"cache", required_argument, NULL, 'C'},   {"poll-seconds", required_argument, NULL, 'P'},
+                                          {"config", required_argument, NULL, 'c'},  {"check", no_argument, NULL, 'k'},
                                           {"help", no_argument, NULL, 'H'},          {"version", no_argument, NULL, 'V'},
                                           {NULL, 0, NULL, 0}};
+    static const char *const keys[] = {['m'] = "model", ['h'] = "host", ['p'] = "port", ['t'] = "threads", ['C'] = "cache", ['P'] = "poll_seconds"};
     const char *port = getenv("PORT");
-    long number;
-    o->port = 8080;
-    if (port && *port) {
-        if (parse_number("PORT", port, 65535, &number, error))
-            return error->code;
-        o->port = (int)number;
-    }
-    for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
-        switch (c) {
-        case 'm':
-            o->model = optarg;
-            break;
-        case 'h':
-            o->host = optarg;
-            break;
-        case 'p':
-            if (parse_number("--port", optarg, 65535, &number, error))
-                return error->code;
-            o->port = (int)number;
-            break;
-        case 't':
-            if (parse_number("--threads", optarg, 256, &number, error))
-                return error->code;
-            o->threads = (unsigned)number;
-            break;
-        case 'C':
-            o->cache = optarg;
-            break;
-        case 'k':
-            o->check = 1;
-            break;
-        case 'H':
-            fputs(usage, stdout);
-            return 1;
-        case 'V':
-            puts("solvent-serve " SOLVENT_VERSION);
-            return 1;
-        default:
-            return sv_error_set(error, SV_E_CONFIG, "see solvent-serve --help");
+    int code = port && *port ? sv_serve_config_set(config, "port", port, error) : 0;
+    for (int pass = 0; pass < 2 && !code; pass++) {
+        optind = 1;
+        for (int c; !code && (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
+            if (c == '?')
+                return sv_error_set(error, SV_E_CONFIG, "see solvent-serve --help");
+            if (c == 'H') {
+                fputs(usage, stdout);
+                sv_serve_config_help();
+                return 1;
+            }
+            if (c == 'V') {
+                puts("solvent-serve " SOLVENT_VERSION);
+                return 1;
+            }
+            if (pass == 0 && c == 'c')
+                code = sv_serve_config_read(config, optarg, error);
+            else if (pass == 1 && c == 'k')
+                *check = 1;
+            else if (pass == 1 && c != 'c')
+                code = sv_serve_config_set(config, keys[c], optarg, error);
         }
     }
-    if (optind < argc)
-        return sv_error_set(error, SV_E_CONFIG, "unexpected argument '%s'; see solvent-serve --help", argv[optind]);
-    return o->model ? 0 : sv_error_set(error, SV_E_CONFIG, "--model is required; see solvent-serve --help");
+    if (!code && optind < argc)
+        code = sv_error_set(error, SV_E_CONFIG, "unexpected argument '%s'; see solvent-serve --help", argv[optind]);
+    return code ? code : sv_serve_config_check(config, error);
 }
 
 /* The version to begin with: from the registry, else the one kept on disk. */
@@ -147,11 +120,10 @@ static void block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void announce(const options *o, const sv_http_server *server)
+static void announce(const sv_serve_config *config, const sv_http_server *server)
 {
-    const char *host = o->host ? o->host : "127.0.0.1";
-    int is_ipv6 = strchr(host, ':') != NULL;
-    printf("listening on http://%s%s%s:%d\n", is_ipv6 ? "[" : "", host, is_ipv6 ? "]" : "", sv_http_server_port(server));
+    int is_ipv6 = strchr(config->host, ':') != NULL;
+    printf("listening on %s://%s%s%s:%d\n", config->tls_certificate ? "https" : "http", is_ipv6 ? "[" : "", config->host, is_ipv6 ? "]" : "", sv_http_server_port(server));
     fflush(stdout);
 }
 
@@ -161,58 +133,130 @@ static void on_refused(void *context, unsigned worker, int status, const char *p
     sv_metrics_refused(service->metrics, worker, status);
 }
 
-static int serve(const options *o, sv_error *error)
+static void on_wake(void *context)
 {
-    static const sv_service_options limits = {.max_rows = 200000, .max_cells = 8u << 20, .max_arena_bytes = 512u << 20};
-    sv_http_options http = SV_HTTP_OPTIONS_INIT;
-    sv_http_server *server = NULL;
-    sv_service *service = NULL;
-    sv_source *source = NULL;
+    sv_watcher_wake(context);
+}
+
+/* Everything that lives as long as the server. */
+typedef struct house {
+    const sv_serve_config *config;
+    sv_service *service;
+    sv_guard *guard;
+    sv_tls *tls;
+    sv_source *sources[SV_MODELS_MAX];
+    size_t n_sources;
+    sv_http_server *server;
+    sv_watcher *watcher;
+} house;
+
+static void close_house(house *h)
+{
+    sv_watcher_stop(h->watcher);
+    sv_http_server_free(h->server);
+    sv_service_free(h->service);
+    for (size_t s = 0; s < h->n_sources; s++)
+        sv_source_free(h->sources[s]);
+    sv_guard_free(h->guard);
+    sv_tls_free(h->tls);
+}
+
+/* A place, its source and its first version. name NULL: the source's own. */
+static int add_model(house *h, const char *name, const char *uri, unsigned threads, sv_error *error)
+{
+    if (h->n_sources == SV_MODELS_MAX)
+        return sv_error_set(error, SV_E_LIMIT, "models: at most %d in one process", SV_MODELS_MAX);
+    sv_source_options from = {.uri = uri, .cache_dir = h->config->cache, .n_batches = threads};
     sv_served *served = NULL;
-    http.host = o->host;
-    http.port = o->port;
-    http.threads = o->threads ? o->threads : sv_http_cores();
+    int code = sv_source_new(&h->sources[h->n_sources], &from, error);
+    if (code)
+        return code;
+    sv_source *source = h->sources[h->n_sources++];
+    int slot = sv_service_add(h->service, name ? name : sv_source_name(source), uri, error);
+    if (slot < 0)
+        return slot;
+    code = first_version(source, &served, error);
+    if (code == 0)
+        sv_service_swap(h->service, (size_t)slot, served);
+    return code;
+}
+
+static int add_models(house *h, unsigned threads, sv_error *error)
+{
+    const sv_serve_config *config = h->config;
+    int code = config->model ? add_model(h, NULL, config->model, threads, error) : 0;
+    for (size_t m = 0; m < config->model_names.n && !code; m++)
+        code = add_model(h, config->model_names.texts[m], config->model_uris.texts[m], threads, error);
+    return code;
+}
+
+static sv_http_options http_options(const sv_serve_config *config)
+{
+    sv_http_options http = SV_HTTP_OPTIONS_INIT;
+    http.host = config->host;
+    http.port = (int)config->port;
+    http.threads = config->threads ? (unsigned)config->threads : sv_http_cores();
+    http.limits = (sv_http_limits){(size_t)config->max_target_bytes, (size_t)config->max_head_bytes, (uint64_t)config->max_body_bytes};
+    http.max_connections = (unsigned)config->max_connections;
+    http.max_buffered_bytes = (size_t)config->max_buffered_bytes;
+    http.head_timeout_ms = (int)config->head_timeout_ms;
+    http.request_timeout_ms = (int)config->request_timeout_ms;
+    http.idle_timeout_ms = (int)config->idle_timeout_ms;
+    http.drain_timeout_ms = (int)config->drain_timeout_ms;
     http.handle = sv_service_handle;
     http.refused = on_refused;
-    sv_source_options from = {.uri = o->model, .cache_dir = o->cache, .n_batches = http.threads};
-    int code = sv_service_new(&service, &limits, http.threads, error);
-    if (code == 0)
-        code = sv_source_new(&source, &from, error);
-    if (code == 0)
-        code = first_version(source, &served, error);
-    if (code == 0)
-        code = sv_service_add(service, sv_source_name(source), o->model, error) < 0 ? error->code : 0;
-    if (code == 0 && o->check) {
-        printf("ok: %s, %zu inputs, %zu outputs\n", o->model, served->n_inputs, served->n_outputs);
-        sv_served_free(served);
-    } else if (code == 0) {
-        sv_service_swap(service, 0, served);
-        http.context = service;
-        code = sv_http_server_new(&server, &http, error);
-        if (code == 0)
-            code = sv_http_server_start(server, error);
-        if (code == 0) {
-            announce(o, server);
-            wait_for_end();
-            sv_http_server_drain(server);
-            sv_http_server_wait(server);
-        }
-    }
-    sv_http_server_free(server);
-    sv_source_free(source);
-    sv_service_free(service);
-    return code;
+    return http;
+}
+
+static int open_house(house *h, int check, sv_error *error)
+{
+    const sv_serve_config *config = h->config;
+    sv_http_options http = http_options(config);
+    sv_service_options limits = {.max_rows = (size_t)config->max_rows, .max_cells = (size_t)config->max_rows * 64, .max_arena_bytes = 512u << 20};
+    int code = sv_service_new(&h->service, &limits, http.threads, error);
+    code = code ? code : sv_guard_new(&h->guard, config, error);
+    if (code == 0 && config->tls_certificate)
+        code = sv_tls_new(&h->tls, config->tls_certificate, config->tls_key, error);
+    if (code)
+        return code;
+    h->service->config = config;
+    h->service->guard = h->guard;
+    code = add_models(h, http.threads, error);
+    if (code || check)
+        return code;
+    http.tls = h->tls;
+    http.context = h->service;
+    code = sv_http_server_new(&h->server, &http, error);
+    if (code == 0 && config->poll_seconds)
+        code = sv_watcher_start(&h->watcher, h->service, h->sources, h->tls, (int)config->poll_seconds * 1000, error);
+    h->service->wake = h->watcher ? on_wake : NULL;
+    h->service->wake_context = h->watcher;
+    return code ? code : sv_http_server_start(h->server, error);
 }
 
 int main(int argc, char **argv)
 {
     sv_error error = SV_ERROR_INIT;
-    options o = {0};
-    int said = parse_options(argc, argv, &o, &error);
-    if (said == 1)
-        return 0;
-    if (said)
-        return fail(&error);
-    block_signals();
-    return serve(&o, &error) ? fail(&error) : 0;
+    sv_serve_config config;
+    int check = 0;
+    sv_serve_config_init(&config);
+    int said = parse_options(argc, argv, &config, &check, &error);
+    if (said == 0) {
+        house h = {.config = &config};
+        if (!getenv("SOLVENT_LOG"))
+            sv_log_set_level(SV_LOG_INFO);
+        block_signals();
+        int code = open_house(&h, check, &error);
+        if (code == 0 && check)
+            printf("ok: %zu model%s\n", h.n_sources, h.n_sources == 1 ? "" : "s");
+        if (code == 0 && !check) {
+            announce(&config, h.server);
+            wait_for_end();
+            sv_http_server_drain(h.server);
+            sv_http_server_wait(h.server);
+        }
+        close_house(&h);
+    }
+    sv_serve_config_free(&config);
+    return said == 1 ? 0 : error.code ? fail(&error) : 0;
 }

@@ -16,6 +16,8 @@ static const sv_row rows[] = {
     {"GET", "/docs", sv_handle_docs, SV_ROUTE_DOCS, 0},
     {"GET", "/ui", sv_handle_page, SV_ROUTE_PAGE, 0},
     {"GET", "/ui/card", sv_handle_card, SV_ROUTE_PAGE, 1},
+    {"GET", "/drift", sv_handle_drift, SV_ROUTE_METRICS, 1},
+    {"POST", "/webhook", sv_handle_webhook, SV_ROUTE_ADMIN, 0},
     {"GET", "/v2", sv_handle_v2_server, SV_ROUTE_INFER, 0},
     {"GET", "/v2/health/live", sv_handle_v2_live, SV_ROUTE_HEALTH, 0},
     {"GET", "/v2/health/ready", sv_handle_v2_live, SV_ROUTE_HEALTH, 0},

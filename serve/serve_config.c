@@ -36,21 +36,13 @@ static const key keys[] = {
     {"threads", WHOLE, AT(threads), 0, 256, "0", "threads that answer; 0: one a core"},
     {"cache", TEXT, AT(cache), 0, 0, NULL, "folder for fetched models; default $XDG_CACHE_HOME/solvent-serve"},
     {"poll_seconds", WHOLE, AT(poll_seconds), 0, 86400, "10", "how often the registry is asked; 0: never"},
-    {"shadow", TEXT, AT(shadow), 0, 0, NULL, "URI of a model scored in the background and compared"},
-    {"challenger", TEXT, AT(challenger), 0, 0, NULL, "URI of a model that answers the second share of `split`"},
-    {"split", TEXT, AT(split), 0, 0, NULL, "shares of model and challenger, in percent: 90/10"},
     {"webhook_secret", TEXT, AT(webhook_secret), 0, 0, NULL, "secret of MLflow's webhooks at POST /webhook"},
     {"api_keys", LIST, AT(api_keys), 0, 0, NULL, "SHA-256 of each key that may ask, in hexadecimal"},
     {"cors.origins", LIST, AT(cors_origins), 0, 0, NULL, "origins whose pages may ask; * for all"},
     {"tls.certificate", TEXT, AT(tls_certificate), 0, 0, NULL, "PEM file with the chain; read again when it changes"},
     {"tls.key", TEXT, AT(tls_key), 0, 0, NULL, "PEM file with the private key"},
     {"access_log", TEXT, AT(access_log), 0, 0, NULL, "file for one JSON line a request; - is standard error"},
-    {"prediction_log.path", TEXT, AT(prediction_log), 0, 0, NULL, "file for one JSON line a logged request"},
-    {"prediction_log.sample", REAL, AT(prediction_log_sample), 0, 1, "1", "share of requests that are logged"},
-    {"prediction_log.max_bytes", WHOLE, AT(prediction_log_max_bytes), 4096, 1e15, "104857600", "size at which the file is renamed to PATH.1"},
-    {"prediction_log.redact", LIST, AT(prediction_log_redact), 0, 0, NULL, "inputs that are left out of the log"},
     {"drift.window_seconds", WHOLE, AT(drift_window_seconds), 10, 1e8, "3600", "length of the sliding window"},
-    {"drift.experiment", TEXT, AT(monitor_experiment), 0, 0, NULL, "experiment for a monitoring run with the drift's figures"},
     {"limits.body_bytes", WHOLE, AT(max_body_bytes), 1, 1e10, "16777216", "longest body, else 413"},
     {"limits.head_bytes", WHOLE, AT(max_head_bytes), 256, 65536, "16384", "longest head, else 431"},
     {"limits.target_bytes", WHOLE, AT(max_target_bytes), 16, 65536, "8192", "longest request target, else 414"},
@@ -326,16 +318,6 @@ int sv_serve_config_read(sv_serve_config *config, const char *path, sv_error *er
 
 /* ---- what several keys must agree on ---- */
 
-int sv_serve_config_share(const sv_serve_config *config)
-{
-    int champion, challenger, used = 0;
-    if (!config->split)
-        return 100;
-    if (sscanf(config->split, "%3d/%3d%n", &champion, &challenger, &used) != 2 || config->split[used] || champion < 0 || challenger < 0 || champion + challenger != 100)
-        return -1;
-    return champion;
-}
-
 static int is_sha256(const char *text)
 {
     return strlen(text) == 64 && strspn(text, "0123456789abcdefABCDEF") == 64;
@@ -347,10 +329,6 @@ int sv_serve_config_check(const sv_serve_config *config, sv_error *error)
         return sv_error_set(error, SV_E_CONFIG, "no model: --model URI or the key 'model' is required; see solvent-serve --help");
     if (config->model && config->model_names.n)
         return sv_error_set(error, SV_E_CONFIG, "'model' and 'models' exclude each other");
-    if (sv_serve_config_share(config) < 0)
-        return sv_error_set(error, SV_E_CONFIG, "in 'split': expected two shares that make 100, such as 90/10, got '%s'", config->split);
-    if (!config->split != !config->challenger)
-        return sv_error_set(error, SV_E_CONFIG, "'split' and 'challenger' need each other");
     if (!config->tls_certificate != !config->tls_key)
         return sv_error_set(error, SV_E_CONFIG, "'tls.certificate' and 'tls.key' need each other");
     for (size_t i = 0; i < config->api_keys.n; i++)

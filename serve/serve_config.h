@@ -17,20 +17,12 @@ typedef struct sv_serve_config {
     const char *model, *host, *cache;
     sv_text_list model_names, model_uris; /* models: {name: URI}, in order; the first answers at the root */
     long port, threads, poll_seconds;
-    const char *shadow;      /* URI scored in the background */
-    const char *challenger;  /* URI that gets the second share of `split` */
-    const char *split;       /* "90/10" */
     const char *webhook_secret;
     sv_text_list api_keys;   /* SHA-256 of each key, 64 hexadecimal digits */
     sv_text_list cors_origins;
     const char *tls_certificate, *tls_key;
     const char *access_log;  /* a file, or "-" for standard error; NULL: none */
-    const char *prediction_log;
-    double prediction_log_sample;
-    long prediction_log_max_bytes;
-    sv_text_list prediction_log_redact;
     long drift_window_seconds;
-    const char *monitor_experiment; /* logs drift to a run there; NULL: not */
     long max_body_bytes, max_head_bytes, max_target_bytes, max_rows, max_connections, max_buffered_bytes;
     long head_timeout_ms, request_timeout_ms, idle_timeout_ms, drain_timeout_ms;
 } sv_serve_config;
@@ -45,13 +37,11 @@ int sv_serve_config_read(sv_serve_config *config, const char *path, sv_error *er
 /* One key, as --set would: a number, a text. */
 int sv_serve_config_set(sv_serve_config *config, const char *key, const char *text, sv_error *error);
 
-/* What needs more than one key: a model is there, the split's shares, both halves of TLS, the keys' form. */
+/* What needs more than one key: a model is there, both halves of TLS, the keys' form. */
 int sv_serve_config_check(const sv_serve_config *config, sv_error *error);
 
 /* Every key with its default and meaning, one line each, to standard output. */
 void sv_serve_config_help(void);
 
-/* split as percent of the champion: "90/10" is 90. 100 when there is none. */
-int sv_serve_config_share(const sv_serve_config *config);
 
 #endif

@@ -4,6 +4,8 @@
 #include "alloc.h"
 #include "clock.h"
 #include "json_out.h"
+#include "metrics.h"
+#include "monitor.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -212,6 +214,7 @@ void sv_served_free(sv_served *served)
     sv_free(served->classes);
     sv_buffer_free(&served->fields);
     sv_buffer_free(&served->schema_text);
+    sv_monitor_free(served->monitor);
     sv_package_free(&served->package);
     sv_identity_free(&served->identity);
     sv_free(served);
@@ -267,6 +270,10 @@ int sv_served_answer(const sv_served *served, sv_batch *batch, const sv_block *b
         *bad_row = sv_scorer_bad_row(batch->scorer);
         return code;
     }
+    unsigned worker = (unsigned)(batch - served->batches);
+    sv_monitor_rows(served->monitor, worker, block, sv_scorer_output(batch->scorer, 0));
+    if (served->metrics && sv_pipeline_task(served->pipeline) == SV_TASK_BINARY)
+        sv_metrics_score(served->metrics, worker, sv_scorer_output(batch->scorer, 0), block->n_rows);
     if (sv_buffer_reserve(json, block->n_rows * row_bytes(served)))
         return sv_error_set(error, SV_E_LIMIT, "answer: out of memory");
     char *p = json->data + json->size;

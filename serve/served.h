@@ -37,6 +37,9 @@ typedef struct sv_batch {
     uint32_t stamp;
 } sv_batch;
 
+struct sv_monitor;
+struct sv_metrics;
+
 typedef struct sv_served {
     sv_identity identity;
     sv_package package;
@@ -48,6 +51,8 @@ typedef struct sv_served {
     sv_span *classes; /* multinomial: (n_scores), each as JSON text with quotes; else NULL */
     sv_batch *batches; /* (n_batches) */
     unsigned n_batches;
+    struct sv_monitor *monitor; /* counts the rows it answers; NULL: nobody does. Owned */
+    struct sv_metrics *metrics; /* borrowed; NULL: none */
     sv_buffer fields;   /* header lines that name this version */
     int64_t loaded_ms;  /* epoch */
     sv_buffer schema_text; /* the signature as MLflow prints it in messages */

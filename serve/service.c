@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "clock.h"
+#include "log.h"
 #include "router.h"
 
 #include <math.h>
@@ -71,6 +72,9 @@ static void wait_for_quiet(sv_service *service)
 
 void sv_service_swap(sv_service *service, size_t slot, sv_served *fresh)
 {
+    fresh->metrics = service->metrics;
+    if (!fresh->monitor && sv_monitor_new(&fresh->monitor, fresh, service->n_workers, service->config ? service->config->drift_window_seconds : 3600))
+        sv_log(SV_LOG_WARN, "%s: no memory to watch its rows", service->slots[slot].key);
     sv_served *old = atomic_exchange(&service->slots[slot].current, fresh);
     wait_for_quiet(service);
     sv_served_free(old);
@@ -98,11 +102,6 @@ int sv_call_answer(sv_call *call, void *const *columns, size_t n_rows, long *bad
     return 0;
 }
 
-static int wants_body_of(const sv_row *row)
-{
-    return row->needs_model;
-}
-
 void sv_service_handle(void *context, unsigned worker_index, const sv_http_request *request, const char *peer, sv_reply *reply)
 {
     sv_service *service = context;
@@ -111,18 +110,21 @@ void sv_service_handle(void *context, unsigned worker_index, const sv_http_reque
     sv_metrics_begin(service->metrics, worker_index);
     atomic_fetch_add(&worker->rounds, 1); /* odd: a version may be in use */
     sv_call call = {.service = service, .worker = worker_index, .request = request, .reply = reply, .arena = &worker->arena};
-    const sv_row *row = sv_route_request(&call);
+    int refused = service->guard && sv_guard_check(service->guard, request, reply);
+    const sv_row *row = refused ? NULL : sv_route_request(&call);
     if (row) {
         call.served = atomic_load(&service->slots[call.slot].current);
         if (call.served) {
             call.batch = &call.served->batches[worker_index];
             sv_buffer_append(&reply->fields, call.served->fields.data, call.served->fields.size);
         }
-        if (wants_body_of(row) && !call.served)
+        if (row->needs_model && !call.served)
             sv_reply_detail(reply, 503, "no model is loaded yet");
         else
             row->handle(&call);
     }
+    if (service->guard)
+        sv_guard_log(service->guard, request, peer, reply, call.served ? call.served->identity.version : NULL, sv_monotonic_ns() - began_ns);
     sv_arena_reset(&worker->arena);
     atomic_fetch_add(&worker->rounds, 1);
     sv_metrics_end(service->metrics, worker_index, row ? row->route : SV_ROUTE_OTHER, reply->status, sv_monotonic_ns() - began_ns, call.n_rows);

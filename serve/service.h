@@ -4,9 +4,11 @@
 
 #include "arena.h"
 #include "frame.h"
+#include "guard.h"
 #include "http_request.h"
 #include "http_reply.h"
 #include "metrics.h"
+#include "monitor.h"
 #include "served.h"
 
 #include <stdatomic.h>
@@ -39,7 +41,10 @@ typedef struct sv_service {
     size_t n_slots;
     sv_slot slots[SV_MODELS_MAX];
     sv_metrics *metrics;
-    atomic_int draining;
+    const sv_serve_config *config; /* borrowed; NULL: defaults */
+    const sv_guard *guard;         /* borrowed; NULL: none */
+    void (*wake)(void *context);   /* asks the registry now; may be NULL */
+    void *wake_context;
 } sv_service;
 
 int sv_service_new(sv_service **out, const sv_service_options *options, unsigned n_workers, sv_error *error);
@@ -84,7 +89,8 @@ void sv_handle_v2_live(sv_call *call);
 void sv_handle_v2_server(sv_call *call);
 void sv_handle_v2_model(sv_call *call);
 void sv_handle_v2_infer(sv_call *call);
-void sv_handle_feedback(sv_call *call);
+void sv_handle_drift(sv_call *call);
+void sv_handle_webhook(sv_call *call);
 
 /* Reads one object or an array of objects as /predict does: typed columns ((n_inputs), in the call's arena). -1 with 422 or 413 in the reply. */
 int sv_call_read_rows(sv_call *call, void **columns, size_t *n_rows, int *is_list);

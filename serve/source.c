@@ -24,6 +24,7 @@ struct sv_source {
     mlf_client *client; /* NULL for a folder */
     char *seen;         /* the version offered last: "version|artifact_uri" */
     char *seen_folder;
+    char offered[80];
 };
 
 static int is_local(const char *uri)
@@ -153,6 +154,11 @@ int sv_source_is_folder(const sv_source *source)
     return source->is_folder;
 }
 
+const char *sv_source_offered(const sv_source *source)
+{
+    return source->offered;
+}
+
 const char *sv_source_name(const sv_source *source)
 {
     return source->name;
@@ -232,6 +238,7 @@ int sv_source_poll(sv_source *source, sv_served **out, sv_error *error)
         return from_client(error, &why, source->uri);
     const char *version = info->version ? info->version : info->model_id ? info->model_id : "run";
     int code = 0;
+    snprintf(source->offered, sizeof source->offered, "%s", version);
     if (!is_seen(source, version, info->artifact_uri)) {
         char *folder = NULL;
         code = fetch(source, info, version, &folder, error);

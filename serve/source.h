@@ -25,6 +25,9 @@ int sv_source_kept(sv_source *source, sv_served **out, sv_error *error);
 void sv_source_accept(sv_source *source, const sv_served *served);
 void sv_source_reject(sv_source *source);
 
+/* The version that sv_source_poll last tried to offer, also when it could not be loaded: "3", a model id; "" before. Valid until the next poll. */
+const char *sv_source_offered(const sv_source *source);
+
 /* 1 when the URI is a folder: nothing to follow. */
 int sv_source_is_folder(const sv_source *source);
 

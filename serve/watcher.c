@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "log.h"
+#include "tls.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -11,6 +12,7 @@
 struct sv_watcher {
     sv_service *service;
     sv_source *const *sources;
+    struct sv_tls *tls; /* NULL: plain */
     int poll_ms;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -41,7 +43,7 @@ int sv_watcher_look(sv_service *service, size_t slot, sv_source *source)
     if (code == 0 && old)
         code = sv_served_compatible(old, fresh, &error);
     if (code) {
-        sv_log(SV_LOG_ERROR, "%s: version %s is refused, version %s goes on: %s", key, version_of(fresh), version_of(old), error.message);
+        sv_log(SV_LOG_ERROR, "%s: version %s is refused, version %s goes on: %s", key, sv_source_offered(source), version_of(old), error.message);
         sv_metrics_reload(service->metrics, 0);
         sv_source_reject(source);
         sv_served_free(fresh);
@@ -81,22 +83,34 @@ static int wait_round(sv_watcher *watcher)
     return go_on;
 }
 
+static void look_at_certificate(sv_watcher *watcher)
+{
+    sv_error error = SV_ERROR_INIT;
+    int taken = watcher->tls ? sv_tls_reload(watcher->tls, &error) : 0;
+    if (taken < 0)
+        sv_log(SV_LOG_ERROR, "%s; the old certificate goes on", error.message);
+    else if (taken)
+        sv_log(SV_LOG_INFO, "tls: the certificate was read again");
+}
+
 static void *watch(void *argument)
 {
     sv_watcher *watcher = argument;
-    while (wait_round(watcher))
+    while (wait_round(watcher)) {
+        look_at_certificate(watcher);
         for (size_t slot = 0; slot < watcher->service->n_slots; slot++)
             if (!sv_source_is_folder(watcher->sources[slot]))
                 sv_watcher_look(watcher->service, slot, watcher->sources[slot]);
+    }
     return NULL;
 }
 
-int sv_watcher_start(sv_watcher **out, sv_service *service, sv_source *const *sources, int poll_ms, sv_error *error)
+int sv_watcher_start(sv_watcher **out, sv_service *service, sv_source *const *sources, struct sv_tls *tls, int poll_ms, sv_error *error)
 {
     sv_watcher *watcher = sv_calloc(1, sizeof *watcher);
     if (!watcher)
         return sv_error_set(error, SV_E_MEMORY, "watcher: out of memory");
-    *watcher = (sv_watcher){.service = service, .sources = sources, .poll_ms = poll_ms};
+    *watcher = (sv_watcher){.service = service, .sources = sources, .tls = tls, .poll_ms = poll_ms};
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

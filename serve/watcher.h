@@ -5,10 +5,11 @@
 #include "service.h"
 #include "source.h"
 
+struct sv_tls;
 typedef struct sv_watcher sv_watcher;
 
-/* One source a slot of the service, in the same order; borrowed. poll_ms: time between two questions. The thread begins at once. */
-int sv_watcher_start(sv_watcher **out, sv_service *service, sv_source *const *sources, int poll_ms, sv_error *error);
+/* One source a slot of the service, in the same order; borrowed. tls (may be NULL) is read again when its files change. poll_ms: time between two questions. The thread begins at once. */
+int sv_watcher_start(sv_watcher **out, sv_service *service, sv_source *const *sources, struct sv_tls *tls, int poll_ms, sv_error *error);
 
 void sv_watcher_wake(sv_watcher *watcher); /* asks now; any thread, does not block */
 void sv_watcher_stop(sv_watcher *watcher); /* ends the thread and frees; accepts NULL */

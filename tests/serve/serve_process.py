@@ -1,0 +1,48 @@
+"""A solvent-serve for tests: started on a free port, stopped by pid."""
+import os
+import pathlib
+import subprocess
+import tempfile
+
+ROOT = pathlib.Path(os.environ["SOURCE_ROOT"])
+BUILD = pathlib.Path(os.environ["BUILD_ROOT"])
+COMMAND = BUILD / "serve" / "solvent-serve"
+BANK_ROW = {"age": 58, "job": "management", "marital": "married", "education": "tertiary", "default": "no", "balance": 2143, "housing": "yes", "loan": "no",
+            "contact": "unknown", "day": 5, "month": "may", "duration": 261, "campaign": 1, "pdays": -1, "previous": 0, "poutcome": "unknown"}
+
+
+def make_packages(folder):
+    """Writes the models bank, numbers and odd below folder."""
+    subprocess.run([BUILD / "tests" / "serve" / "make_packages", folder], check=True)
+    return pathlib.Path(folder)
+
+
+class Serve:
+    def __init__(self, *args, env=None):
+        self.log = tempfile.NamedTemporaryFile("w+", prefix="solvent-serve-", suffix=".log")
+        self.process = subprocess.Popen([COMMAND, "--port", "0", *map(str, args)], stdout=subprocess.PIPE, stderr=self.log, text=True,
+                                        env={**os.environ, **(env or {})})
+        line = self.process.stdout.readline()
+        if "listening on " not in line:
+            self.process.wait(10)
+            raise RuntimeError(f"no start: {line!r} {self.errors()}")
+        self.url = line.split()[-1]
+        self.port = int(self.url.rpartition(":")[2])
+
+    def errors(self):
+        return pathlib.Path(self.log.name).read_text()
+
+    def stop(self):
+        """SIGTERM; the exit status."""
+        self.process.terminate()
+        return self.process.wait(40)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.log.close()

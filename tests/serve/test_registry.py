@@ -1,0 +1,148 @@
+"""solvent-serve and a real MLflow registry: following an alias, refusing bad versions, starting without MLflow."""
+import base64
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+
+import mlflow
+import pytest
+import requests
+
+sys.path.insert(0, os.path.dirname(__file__))
+sys.path.insert(0, os.path.dirname(os.path.dirname(__file__)))
+from mlflow_server import MlflowServer  # noqa: E402
+from serve_process import BANK_ROW, Serve, make_packages  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    packages = make_packages(tmp_path_factory.mktemp("packages"))
+    with MlflowServer() as server:
+        client = mlflow.MlflowClient(server.uri)
+        client.create_registered_model("bank")
+
+        def register(folder):
+            run = client.create_run("0")
+            os.environ["MLFLOW_TRACKING_URI"] = server.uri
+            client.log_artifacts(run.info.run_id, str(folder), "model")
+            return client.create_model_version("bank", run.info.artifact_uri + "/model", run.info.run_id).version
+
+        yield server, client, packages, register
+
+
+def other_weights(folder, target, factor):
+    """The same model with another intercept, so that versions can be told apart by their answers."""
+    shutil.copytree(folder, target)
+    text = json.loads((target / "pipeline.json").read_text())
+    text["intercept"] = [factor]
+    (target / "pipeline.json").write_text(json.dumps(text))
+    for name in ("MLmodel", "model.onnx"):  # MLmodel states the digest of the other pipeline
+        (target / name).unlink()
+    return target
+
+
+def serve(server, tmp_path, *args):
+    return Serve("--model", "models:/bank@champion", "--cache", tmp_path / "cache", "--poll-seconds", "1", *args, env={"MLFLOW_TRACKING_URI": server.uri})
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_an_alias_that_moves_under_load(registry, tmp_path):
+    server, client, packages, register = registry
+    versions = [register(packages / "bank"), register(other_weights(packages / "bank", tmp_path / "b", -3.5))]
+    client.set_registered_model_alias("bank", "champion", versions[0])
+    with serve(server, tmp_path) as serving:
+        failed, answers, stop = [], {}, threading.Event()
+
+        def ask():
+            session = requests.Session()
+            while not stop.is_set():
+                reply = session.post(serving.url + "/predict", json=[BANK_ROW] * 3)
+                if reply.status_code != 200 or len({json.dumps(row) for row in reply.json()}) != 1:
+                    failed.append(reply.text)
+                else:
+                    answers.setdefault(reply.headers["X-Model-Version"], set()).add(json.dumps(reply.json()[0]))
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        current = lambda: requests.get(serving.url + "/").json()["version"]  # noqa: E731
+        try:
+            for turn in range(6):
+                wanted = versions[(turn + 1) % 2]
+                client.set_registered_model_alias("bank", "champion", wanted)
+                assert wait_for(lambda: current() == str(wanted)), serving.errors()
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        assert not failed and set(answers) == set(map(str, versions)) and all(len(found) == 1 for found in answers.values()) and len(set.union(*answers.values())) == 2
+        assert "solvent_reloads_total 6" in requests.get(serving.url + "/metrics").text
+
+
+def test_a_bad_version_is_refused(registry, tmp_path):
+    server, client, packages, register = registry
+    good = register(packages / "bank")
+    broken = shutil.copytree(packages / "bank", tmp_path / "broken")
+    (broken / "pipeline.json").write_text("{")
+    bad = [register(broken), register(packages / "numbers")]
+    client.set_registered_model_alias("bank", "champion", good)
+    with serve(server, tmp_path) as serving:
+        for n, version in enumerate(bad, 1):
+            client.set_registered_model_alias("bank", "champion", version)
+            assert wait_for(lambda: f"solvent_reloads_refused_total {n}" in requests.get(serving.url + "/metrics").text), serving.errors()
+            assert requests.post(serving.url + "/predict", json=BANK_ROW).headers["X-Model-Version"] == str(good)
+        assert f"version {bad[0]} is refused" in serving.errors() and "signature" in serving.errors()
+        time.sleep(2.5)
+        assert "solvent_reloads_refused_total 2" in requests.get(serving.url + "/metrics").text  # not tried again and again
+
+
+def test_webhooks_ask_at_once(registry, tmp_path):
+    server, client, packages, register = registry
+    first, second = register(packages / "bank"), register(packages / "bank")
+    client.set_registered_model_alias("bank", "champion", first)
+    (tmp_path / "c.yaml").write_text("webhook_secret: ${HOOK}\npoll_seconds: 3600\n")
+    body = json.dumps({"entity": "MODEL_VERSION_ALIAS", "action": "CREATED", "timestamp": "", "data": {}}).encode()
+
+    def headers(secret, seconds):
+        text = b"7." + str(seconds).encode() + b"." + body
+        return {"X-MLflow-Delivery-Id": "7", "X-MLflow-Timestamp": str(seconds), "X-MLflow-Signature": "v1," + base64.b64encode(hmac.new(secret, text, hashlib.sha256).digest()).decode()}
+
+    with Serve("--model", "models:/bank@champion", "--cache", tmp_path / "cache", "--config", tmp_path / "c.yaml", env={"MLFLOW_TRACKING_URI": server.uri, "HOOK": "s3cret"}) as serving:
+        client.set_registered_model_alias("bank", "champion", second)
+        now = int(time.time())
+        assert requests.post(serving.url + "/webhook", data=body, headers=headers(b"other", now)).status_code == 401
+        assert requests.post(serving.url + "/webhook", data=body, headers=headers(b"s3cret", now - 4000)).status_code == 401
+        assert requests.get(serving.url + "/").json()["version"] == str(first)
+        assert requests.post(serving.url + "/webhook", data=body, headers=headers(b"s3cret", now)).status_code == 200
+        assert wait_for(lambda: requests.get(serving.url + "/").json()["version"] == str(second)), serving.errors()
+
+
+def test_it_starts_without_mlflow_from_the_kept_copy(registry, tmp_path):
+    server, client, packages, register = registry
+    version = register(packages / "bank")
+    client.set_registered_model_alias("bank", "champion", version)
+    with serve(server, tmp_path) as serving:
+        answer = requests.post(serving.url + "/predict", json=BANK_ROW).json()
+    server.stop()
+    try:
+        with serve(server, tmp_path) as serving:
+            assert "kept copy" in serving.errors()
+            reply = requests.post(serving.url + "/predict", json=BANK_ROW)
+            assert reply.json() == answer and reply.headers["X-Model-Version"] == str(version)
+        with pytest.raises(RuntimeError):
+            serve(server, tmp_path / "empty")
+    finally:
+        server.start()
