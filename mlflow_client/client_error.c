@@ -38,6 +38,7 @@ int mlf_error_is_retriable(const mlf_error *error)
     return error && error->code != MLF_OK && error->retriable;
 }
 
+__attribute__((format(printf, 4, 0)))
 static void fill(mlf_error *error, int code, int retriable, const char *format, va_list args)
 {
     if (!error || error->code != MLF_OK) return;

@@ -388,6 +388,7 @@ void sv_config_free(sv_config *config)
     sv_free(config);
 }
 
+__attribute__((format(printf, 7, 0)))
 static int fail_there(sv_error *error, const sv_config *config, int line, int column, const char *key, const char *item, const char *format, va_list args)
 {
     char text[700], place[32] = "";

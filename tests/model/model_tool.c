@@ -220,7 +220,7 @@ static sv_pipeline *make_identity(const char *text)
 {
     sv_features *features = make_world();
     sv_error error = SV_ERROR_INIT;
-    sv_pipeline *p;
+    sv_pipeline *p = NULL;
     if (sv_features_define(features, "value", text, NULL, &error) < 0 || sv_features_compile(features, NULL, NULL, &error) ||
         sv_pipeline_new(&p, features, SV_TASK_LINEAR, 1, &error) || sv_pipeline_add_number(p, WORLD_COLUMNS, &error) < 0)
         stop(text, &error);
