@@ -66,6 +66,7 @@ static void write_flavors(writer *w)
            "      conda: conda.yaml\n"
            "      virtualenv: python_env.yaml\n"
            "    loader_module: native_tabular_v1\n"
+           "    python_version: 3.11.2\n"
            "is_signature_from_type_hint: false\n");
 }
 

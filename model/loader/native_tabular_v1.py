@@ -16,6 +16,8 @@ def _texts(series):
 def _days(series):
     """Dates, or their ISO texts, as days since 1970; missing is NaN."""
     stamps = pd.to_datetime(series)
+    if stamps.dt.tz is not None:
+        stamps = stamps.dt.tz_localize(None)  # the date as it is written, whatever its zone
     return np.floor((stamps - pd.Timestamp(0)) / pd.Timedelta(days=1)).to_numpy(np.float64, na_value=np.nan)
 
 

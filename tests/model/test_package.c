@@ -3,6 +3,7 @@
 #include "package.h"
 #include "sample_pipeline.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -109,6 +110,23 @@ Test(pipeline_json, wrong_documents_are_refused_with_their_place)
         cr_expect_null(p);
         cr_expect(strstr(error.message, wrong[i].message), "%s: %s", wrong[i].json, error.message);
         cr_expect(!strncmp(error.message, "pipeline.json", 13), "%s", error.message);
+    }
+}
+
+/* Files of version 1 that were written once stay readable: the fuzz target's corpus holds some. */
+Test(pipeline_json, files_of_the_past_are_readable)
+{
+    static const char *const names[] = {"binary", "multinomial", "small"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[4096];
+        sv_buffer json = SV_BUFFER_INIT(0);
+        sv_pipeline *p;
+        sv_error error = SV_ERROR_INIT;
+        snprintf(path, sizeof path, "%s/tests/fuzz/corpus/pipeline/%s", getenv("SOURCE_ROOT"), names[i]);
+        cr_assert_eq(sv_file_read(&json, path, 0, &error), 0, "%s", error.message);
+        cr_expect_eq(sv_pipeline_read_json(&p, json.data, json.size, &error), 0, "%s: %s", names[i], error.message);
+        sv_pipeline_free(p);
+        sv_buffer_free(&json);
     }
 }
 

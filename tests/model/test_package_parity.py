@@ -278,6 +278,19 @@ def test_mlflow_onnx_loads_the_model_too(bank):
     assert [node.name for node in session.get_inputs()] == list(frame.columns)
 
 
+def test_mlflow_evaluate(bank, tmp_path, monkeypatch):
+    """Needs one-dimensional predictions: hence the loader's `output`. Its figures agree with what the native answers give."""
+    folder, frame = bank
+    part = frame.iloc[:500]
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/evaluate.db")
+    labels = np.arange(500) % 2
+    result = mlflow.models.evaluate(str(folder), part.assign(label=labels), targets="label", model_type="classifier", model_config={"output": "surplus_prediction"},
+                                    evaluator_config={"log_explainer": False, "log_model_explainability": False})
+    native_labels = np.array([int(row[1]) for row in native(folder, part)])
+    assert math.isclose(result.metrics["accuracy_score"], float(np.mean(native_labels == labels)))
+
+
 def test_mlflow_models_serve(bank, tmp_path):
     folder, frame = bank
     with socket.socket() as probe:
