@@ -5,6 +5,8 @@
 #include "command.h"
 
 int sv_run_train(const sv_arguments *arguments, sv_error *error);    /* train_command.c */
+int sv_train(const sv_arguments *arguments, const char *parent_run_id, sv_error *error); /* below another run, or NULL */
+int sv_run_sweep(const sv_arguments *arguments, sv_error *error);    /* sweep_command.c */
 int sv_run_check(const sv_arguments *arguments, sv_error *error);    /* check_command.c */
 int sv_run_reference(const sv_arguments *arguments, sv_error *error);
 int sv_run_prepare(const sv_arguments *arguments, sv_error *error);  /* prepare_command.c */

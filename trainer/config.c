@@ -302,6 +302,8 @@ static int apply_set(sv_config *config, const char *text, sv_error *error)
     int index = sv_key_find(path);
     if (index >= 0)
         return take(&o, index, value);
+    if (is_group(path) && value->kind == SV_TREE_MAP)
+        return walk(&o, path, value);
     for (size_t i = 0; i < sv_keys_count; i++) {
         size_t length = strlen(sv_keys[i].name);
         if (sv_keys[i].type != SV_KEY_MAP || strncmp(path, sv_keys[i].name, length) != 0 || path[length] != '.')

@@ -13,6 +13,9 @@ static const sv_command commands[] = {
      SV_OPTION_MODEL | SV_OPTION_INPUT | SV_OPTION_OUTPUT | SV_OPTION_THREADS, SV_OPTION_MODEL | SV_OPTION_INPUT, sv_run_predict},
     {"generate", NULL, "the built-in cashflow world as CSV", SV_OPTION_ROWS | SV_OPTION_SEED | SV_OPTION_OUTPUT, SV_OPTION_OUTPUT, sv_run_generate},
     {"explain", NULL, "the coefficients; with rows, what each feature adds to a row's score", SV_OPTION_MODEL | SV_OPTION_INPUT | SV_OPTION_JSON, SV_OPTION_MODEL, sv_run_explain},
+    {"sweep", "CONFIG", "tries the settings of `sweep:` as nested runs and trains the best",
+     SV_OPTION_SET | SV_OPTION_OUTPUT | SV_OPTION_OFFLINE | SV_OPTION_NO_TRACKING | SV_OPTION_NO_REGISTER | SV_OPTION_THREADS | SV_OPTION_QUIET | SV_OPTION_JSON, 0,
+     sv_run_sweep},
     {"reference", NULL, "every configuration key, as configs/REFERENCE.md", 0, 0, sv_run_reference},
 };
 

@@ -15,6 +15,7 @@
 
 typedef struct train_job {
     const sv_arguments *arguments;
+    const char *parent_run_id; /* of a sweep; NULL: none */
     sv_config *config;
     sv_progress progress;
     sv_tracker *tracker;
@@ -162,7 +163,7 @@ static int track(train_job *job, sv_error *error)
 
 static int work(train_job *job, sv_error *error)
 {
-    sv_tracker_options tracking = {.offline = job->arguments->offline};
+    sv_tracker_options tracking = {.offline = job->arguments->offline, .parent_run_id = job->parent_run_id};
     int code = sv_tracker_begin(&job->tracker, job->config, &tracking, error);
     if (!code)
         code = sv_training_begin(&job->training, job->config, NULL, &job->progress, job->tracker, error);
@@ -181,7 +182,12 @@ static int work(train_job *job, sv_error *error)
 
 int sv_run_train(const sv_arguments *arguments, sv_error *error)
 {
-    train_job job = {.arguments = arguments, .began_ns = sv_monotonic_ns()};
+    return sv_train(arguments, NULL, error);
+}
+
+int sv_train(const sv_arguments *arguments, const char *parent_run_id, sv_error *error)
+{
+    train_job job = {.arguments = arguments, .parent_run_id = parent_run_id, .began_ns = sv_monotonic_ns()};
     char run_id[128], model_id[128], version[32], address[512];
     sv_error ending = SV_ERROR_INIT;
     sv_progress_begin(&job.progress, arguments->json ? SV_VOICE_JSON : arguments->quiet ? SV_VOICE_QUIET : SV_VOICE_LINES);
@@ -214,6 +220,8 @@ int sv_run_train(const sv_arguments *arguments, sv_error *error)
             sv_progress_line(&job.progress, "package", "%s", job.packaging.package);
         if (kept[3])
             sv_progress_line(&job.progress, "run", "%s", address);
+        else if (kept[0])
+            sv_progress_line(&job.progress, "run", "%s waits in the journal: `mlflowc sync` takes it to a server", run_id);
         tell_done(&job, kept[0], kept[1], kept[2]);
     }
     sv_packaging_free(&job.packaging);

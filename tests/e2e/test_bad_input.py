@@ -29,7 +29,7 @@ def table(change=None):
 # name, table (None: no file), extra lines, use, exit code, what the message must hold
 CASES = [
     ("missing_file", None, "", "age", 1, ["rows.csv"]),
-    ("unknown_column", table(), "", "age, salary", 1, ["salary"]),
+    ("unknown_column", table(), "", "age, salary", 2, ["small.yaml:5:", "salary"]),
     ("string_in_a_numeric_column", table({17: "x9,1200,cook"}), "columns: {age: long}", "age", 1, ["rows.csv", "18", "age", "x9"]),
     ("one_row", "age,income,job\n30,1200,cook\n", "", "age", 1, ["1 row"]),
     ("no_rows", "age,income,job\n", "", "age", 1, ["rows.csv"]),

@@ -183,6 +183,10 @@ Test(config, settings_come_one_by_one)
     cr_expect(seen[0] > 40 && seen[1] && seen[2]);
     cr_expect_eq(c->split.method, SV_SPLIT_TIME);
     sv_config_free(c);
+    c = parse(MINIMAL, "split={time: t, seed: 3}", &error); /* a whole group at once */
+    cr_assert(c, "%s", error.message);
+    cr_expect(c->split.method == SV_SPLIT_TIME && c->split.seed == 3);
+    sv_config_free(c);
 }
 
 Test(config, the_reference_is_the_table)
