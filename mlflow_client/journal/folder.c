@@ -282,6 +282,18 @@ int mlf_folder_remove(mlf_folder *folder, mlf_error *error)
     return code ? mlf_error_from_base(error, &base) : MLF_OK;
 }
 
+/* A run that logs for weeks does not fill the disk with what was sent long ago. The position is synced first: no reader may ever begin in the hole. */
+static void punch(mlf_folder *folder)
+{
+    enum { BLOCK = 4096 };
+    uint64_t begin = folder->punched < BLOCK ? BLOCK : folder->punched, end = folder->position.offset / BLOCK * BLOCK;
+    if (folder->position.offset < begin + MLF_FOLDER_PUNCH || folder->stream.fd < 0 || fdatasync(folder->position_fd))
+        return;
+    if (fallocate(folder->stream.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)begin, (off_t)(end - begin)))
+        sv_log(SV_LOG_DEBUG, "%s: no hole can be made: %s", folder->path, strerror(errno));
+    folder->punched = end;
+}
+
 void mlf_folder_note_position(mlf_folder *folder, uint64_t offset, uint64_t skip, uint64_t points, uint64_t ops)
 {
     sv_error base = SV_ERROR_INIT;
@@ -292,6 +304,8 @@ void mlf_folder_note_position(mlf_folder *folder, uint64_t offset, uint64_t skip
     folder->position.ops += ops;
     if (folder->position_fd >= 0 && mlf_position_write(&folder->position, folder->position_fd, &base))
         sv_log(SV_LOG_DEBUG, "%s: %s", folder->path, base.message);
+    else if (folder->position_fd >= 0)
+        punch(folder);
     pthread_mutex_unlock(&folder->lock);
     mlf_stream_take(&folder->stream, offset);
 }

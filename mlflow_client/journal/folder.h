@@ -18,7 +18,10 @@
 #include <jansson.h>
 #include <pthread.h>
 
-enum { MLF_JOURNAL_KEY = 32 }; /* hex digits */
+enum {
+    MLF_JOURNAL_KEY = 32,            /* hex digits */
+    MLF_FOLDER_PUNCH = 64 << 20      /* bytes of data.jrn that the server has, after which the disk gets them back */
+};
 
 typedef struct mlf_folder {
     char key[MLF_JOURNAL_KEY + 1];
@@ -28,6 +31,7 @@ typedef struct mlf_folder {
     mlf_position position; /* written by whoever sends */
     pthread_mutex_t lock;  /* over ids, and over the writing of position and refused.jsonl */
     json_t *ids;
+    uint64_t punched; /* bytes of data.jrn that are a hole, but for the first block */
     int open;
 } mlf_folder;
 

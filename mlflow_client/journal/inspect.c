@@ -99,6 +99,14 @@ static int open_log(mlf_journal *journal, mlf_error *error)
     return mlf_stream_open(&journal->stream, fd, journal->path, journal->bytes, &base) ? mlf_error_from_base(error, &base) : MLF_OK;
 }
 
+/* The beginning of a long log may have been given back to the disk (folder.h): then reading begins at what the server does not have. */
+static void skip_hole(mlf_journal *journal)
+{
+    off_t hole = lseek(journal->stream.fd, 0, SEEK_HOLE);
+    if (hole >= 0 && (uint64_t)hole < journal->position.offset && journal->position.offset <= journal->bytes)
+        journal->at = journal->position.offset;
+}
+
 int mlf_journal_open(mlf_journal **out, const char *path, mlf_error *error)
 {
     *out = NULL;
@@ -122,6 +130,7 @@ int mlf_journal_open(mlf_journal **out, const char *path, mlf_error *error)
         mlf_journal_close(journal);
         return code;
     }
+    skip_hole(journal);
     read_holder(journal);
     read_run_id(journal);
     *out = journal;

@@ -156,6 +156,20 @@ int mlf_replay_settle(mlf_replay *replay, mlf_error *error)
     return needed ? remove_doubles(replay, replay->folder->key, error) : MLF_OK;
 }
 
+/* A parent that was itself begun offline is named by its key; by now the server knows it under its own id. Its tags are the payload's own, changed. */
+static int resolve_parent(mlf_replay *replay, const json_t *payload, mlf_error *error)
+{
+    json_t *tags = json_object_get(payload, "tags");
+    const char *parent = text_of(tags, "mlflow.parentRunId");
+    mlf_replay other = *replay;
+    if (!mlf_is_journal_key(parent) || strncmp(parent, "01", 2)) /* a key's time: until 2039 */
+        return MLF_OK;
+    int found = find_by_key(&other, parent, error);
+    if (found > 0)
+        json_object_set_new(tags, "mlflow.parentRunId", json_string(other.run_id));
+    return found < 0 ? found : MLF_OK;
+}
+
 static json_t *tags_of(const json_t *payload)
 {
     json_t *list = json_array();
@@ -204,6 +218,8 @@ static int replay_create(mlf_replay *replay, const json_t *payload, mlf_error *e
         return bad_payload("create", error);
     int code = place_in_experiment(replay, payload, error);
     int found = code || !replay->maybe_done ? 0 : find_by_key(replay, key, error);
+    if (!code && !found)
+        code = resolve_parent(replay, payload, error);
     if (!code)
         code = found > 0 ? MLF_OK : found < 0 ? found : create_run(replay, payload, error);
     if (!code)

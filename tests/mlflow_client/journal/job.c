@@ -1,7 +1,7 @@
 /* job.c: a small job that logs, for the tests that kill it, cut its network or take its disk away.
 
        job sync [DIR]      sends what waits; prints `sync CODE journals sent waiting busy points operations refused`
-       job [--experiment NAME] [--steps N] [--pause-us N] [--runs N] [--threads N] [--params N] [--series] [--no-end] [--announce]
+       job [--experiment NAME] [--steps N] [--pause-us N] [--runs N] [--threads N] [--params N] [--series] [--nested] [--no-end] [--announce]
 
    Every run logs metrics "loss" and "acc" for the steps 0 … N-1, params p0 …, and a tag. Prints `run ID KEY` for each, `step N` as it goes with --announce (each
    line says that this step and those before it were logged), and at the end `end CODE MESSAGE`. Exit 0 also when the server was away: that is no failure. */
@@ -16,13 +16,13 @@
 static struct {
     const char *experiment;
     long steps, pause_us, runs, threads, params;
-    int series, no_end, announce;
+    int series, nested, no_end, announce;
 } options = {.steps = 100, .runs = 1, .threads = 1, .params = 3};
 
 static const struct { const char *name; long *value; } numbers[] = {
     {"--steps", &options.steps}, {"--pause-us", &options.pause_us}, {"--runs", &options.runs}, {"--threads", &options.threads}, {"--params", &options.params},
 };
-static const struct { const char *name; int *value; } flags[] = {{"--series", &options.series}, {"--no-end", &options.no_end}, {"--announce", &options.announce}};
+static const struct { const char *name; int *value; } flags[] = {{"--series", &options.series}, {"--nested", &options.nested}, {"--no-end", &options.no_end}, {"--announce", &options.announce}};
 
 static void read_options(int argc, char **argv)
 {
@@ -111,16 +111,22 @@ static void log_all(mlf_run *run)
         pthread_join(threads[t], NULL);
 }
 
+/* --nested: each run but the first is a child of the first. */
+static char parent[300];
+
 static void do_run(mlf_client *client)
 {
     mlf_error error = MLF_ERROR_INIT;
     mlf_run *run = NULL;
     mlf_run_options about = MLF_RUN_OPTIONS_INIT;
     about.experiment = options.experiment;
+    about.parent_run_id = options.nested && *parent ? parent : NULL;
     if (mlf_run_create(&run, client, &about, &error)) {
         printf("failed create %s %s\n", mlf_code_name(error.code), error.message);
         exit(1);
     }
+    if (!*parent)
+        snprintf(parent, sizeof parent, "%s", mlf_run_id(run));
     printf("run %s\n", mlf_run_id(run));
     fflush(stdout);
     log_all(run);

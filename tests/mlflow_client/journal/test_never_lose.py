@@ -1,6 +1,6 @@
 """The promise of the journal, against a real server: whatever happens to the network, the server, the disk or the process, each point is there once and each run once.
 
-JOURNAL_ROUNDS (default 12) is how often the random cases are repeated; the counts are printed at the end.
+JOURNAL_ROUNDS (default 6) is how often the random cases are repeated; the counts are printed at the end.
 """
 
 import collections
@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from bad_network import BadNetwork  # noqa: E402
 from mlflow_server import MlflowServer  # noqa: E402
 
-ROUNDS = int(os.environ.get("JOURNAL_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("JOURNAL_ROUNDS", "6"))
 COMMIT_S = 0.5  # the commit interval is 0.2 s; the rest is a busy machine
 totals = collections.Counter()
 
@@ -149,6 +149,14 @@ def test_continued_offline_run_keeps_its_identity(job, server):
     assert sync(job, server)["sent"] == 2
     (run,) = expect_once(server, "offline-continued", 10)
     assert run.data.params["p4"] == "16"
+
+
+def test_children_of_an_offline_run_find_their_parent(job, server):
+    job(None, "--experiment", "nested", "--steps", 3, "--runs", 3, "--nested", env={"MLFLOW_OFFLINE": "1"})
+    assert sync(job, server)["sent"] == 3
+    runs = sorted(expect_once(server, "nested", 3, runs=3), key=lambda run: run.info.start_time)
+    parents = [run.data.tags.get("mlflow.parentRunId") for run in runs]
+    assert sorted(map(str, parents)) == sorted(["None", runs[0].info.run_id, runs[0].info.run_id])
 
 
 def test_server_killed_and_restarted_meanwhile(job):

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""What logging costs, beside the Python client and beside bare HTTP, in one run on one machine. Prints a table of lines; needs the release build and .venv.
+
+    .venv/bin/python bench/client/run.py [--build build] [--points 100000]
+"""
+
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from mlflow_server import MlflowServer  # noqa: E402
+
+PEER = """
+import resource, sys, time
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+n, mode = int(sys.argv[1]), sys.argv[2]
+begin = time.monotonic()
+client = MlflowClient()
+run = client.create_run("0").info.run_id
+took = []
+if mode == "batches":
+    for at in range(0, n, 1000):
+        client.log_batch(run, [Metric("loss", i / 3, int(time.time() * 1000), i) for i in range(at, at + 1000)], synchronous=True)
+else:
+    for i in range(n):
+        before = time.perf_counter()
+        client.log_metric(run, "loss", i / 3, step=i, synchronous=mode == "synchronous")
+        took.append(time.perf_counter() - before)
+    if mode == "asynchronous":
+        mlflow.flush_async_logging()
+client.set_terminated(run)
+usage = resource.getrusage(resource.RUSAGE_SELF)
+took.sort()
+call = f", a call: median {took[len(took) // 2] * 1e6:.0f} us, p99 {took[len(took) * 99 // 100] * 1e6:.0f} us" if took else ""
+print(f"Python client, {n} points, {mode}: {time.monotonic() - begin:.2f} s, CPU {usage.ru_utime + usage.ru_stime:.2f} s, resident {usage.ru_maxrss} KB{call}")
+"""
+
+
+def post(port, path, body, connection=None):
+    connection = connection or http.client.HTTPConnection("127.0.0.1", port)
+    if connection.sock is None:
+        connection.connect()
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    text = answer.read()
+    assert answer.status == 200, text
+    return json.loads(text)
+
+
+def bare(port, points, connections):
+    """Full batches, made beforehand, on so many kept-alive connections: points a second."""
+    run = post(port, "/api/2.0/mlflow/runs/create", json.dumps({"experiment_id": "0", "start_time": 1}))["run"]["info"]["run_id"]
+    now = int(time.time() * 1000)
+    bodies = [
+        json.dumps({"run_id": run, "metrics": [{"key": "loss", "value": i / 3, "timestamp": now, "step": i} for i in range(at, at + 1000)]})
+        for at in range(0, points, 1000)
+    ]  # fmt: skip
+
+    def work(mine):
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        for body in mine:
+            post(port, "/api/2.0/mlflow/runs/log-batch", body, connection)
+
+    threads = [threading.Thread(target=work, args=(bodies[i::connections],)) for i in range(connections)]
+    begin = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return points / (time.monotonic() - begin)
+
+
+def run_ours(program, points, env):
+    done = subprocess.run([str(program), str(points)], env=env, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default=str(ROOT / "build"))
+    parser.add_argument("--points", type=int, default=100000)
+    options = parser.parse_args()
+    programs = pathlib.Path(options.build) / "bench" / "client"
+    with tempfile.TemporaryDirectory(prefix="bench-client-") as folder, MlflowServer() as server:
+        env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+        env |= {"MLFLOW_JOURNAL_DIR": folder + "/journals", "MLFLOW_TRACKING_URI": server.uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        print(subprocess.run([str(programs / "bench_enqueue")], env=env, capture_output=True, text=True, check=True).stdout, end="", flush=True)
+        ours = [run_ours(programs / "bench_throughput", 10, env) for _ in range(10)]
+        best = min(ours, key=lambda result: result["seconds"])
+        print(f"run, ten metrics, end: {best['seconds'] * 1e3:.1f} ms (best of 10), CPU {best['cpu_s'] * 1e3:.0f} ms, resident {best['resident_kb']} KB", flush=True)
+        run_ours(programs / "bench_throughput", 5000, env)  # the server warms up
+        for _ in range(2):
+            raw = bare(server.port, options.points, 4)
+            result = run_ours(programs / "bench_throughput", options.points, env)
+            rate = options.points / result["seconds"]
+            cpu = (result["cpu_s"] - best["cpu_s"]) / options.points * 1e6  # without what starting and ending costs
+            print(f"{options.points} points to the server: {rate:.0f}/s, bare posting on four connections {raw:.0f}/s ({100 * rate / raw:.0f} %), "
+                  f"CPU {cpu:.2f} s a million, resident {result['resident_kb']} KB", flush=True)  # fmt: skip
+        for points, mode in ((options.points // 4, "batches"), (50, "synchronous"), (2000, "asynchronous")):
+            print(subprocess.run([sys.executable, "-c", PEER, str(points), mode], env=env, capture_output=True, text=True, check=True).stdout, end="", flush=True)
+
+
+if __name__ == "__main__":
+    main()

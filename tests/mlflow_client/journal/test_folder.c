@@ -1,0 +1,163 @@
+#include "file.h"
+#include "folder.h"
+#include "log.h"
+#include "record.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char dir[64], key[MLF_JOURNAL_KEY + 1];
+
+static void make(mlf_folder *folder)
+{
+    snprintf(dir, sizeof dir, "/tmp/mlf_folder_XXXXXX");
+    cr_assert(mkdtemp(dir));
+    cr_assert_eq(mlf_journal_key(key, NULL), 0);
+    cr_assert_eq(mlf_folder_create(folder, dir, key, NULL), 0);
+}
+
+static void append(mlf_folder *folder, size_t padding)
+{
+    sv_buffer json = SV_BUFFER_INIT(0), frame = SV_BUFFER_INIT(0);
+    cr_assert_eq(sv_buffer_format(&json, "{\"key\":\"t\",\"value\":\"%0*d\"}", (int)padding, 7), 0);
+    cr_assert_eq(mlf_frame_op(&frame, MLF_OP_TAG, json.data, json.size), 0);
+    cr_assert_eq(mlf_stream_append(&folder->stream, frame.data, frame.size), 0);
+    sv_buffer_free(&json);
+    sv_buffer_free(&frame);
+}
+
+static int count(const char *path)
+{
+    mlf_journal *journal;
+    mlf_journal_record record;
+    int n = 0, code;
+    cr_assert_eq(mlf_journal_open(&journal, path, NULL), 0);
+    while (!(code = mlf_journal_next(journal, &record, NULL)))
+        n++;
+    cr_assert_eq(code, MLF_E_END);
+    mlf_journal_close(journal);
+    return n;
+}
+
+Test(folder, keys_sort_by_age)
+{
+    char next[MLF_JOURNAL_KEY + 1];
+    cr_assert_eq(mlf_journal_key(key, NULL), 0);
+    cr_assert(mlf_is_journal_key(key));
+    usleep(3000);
+    cr_assert_eq(mlf_journal_key(next, NULL), 0);
+    cr_assert_lt(strcmp(key, next), 0);
+    cr_assert_not(mlf_is_journal_key("0123"));
+    cr_assert_not(mlf_is_journal_key("../../../../../../../../../../etc"));
+}
+
+Test(folder, one_holder_at_a_time)
+{
+    mlf_folder folder, second;
+    mlf_error error = MLF_ERROR_INIT;
+    make(&folder);
+    cr_assert_eq(mlf_folder_open(&second, dir, key, &error), MLF_E_STATE);
+    cr_assert(strstr(error.message, "in use by"));
+    cr_assert(mlf_error_is_retriable(&error));
+    mlf_folder_close(&folder);
+    cr_assert_eq(mlf_folder_open(&second, dir, key, NULL), 0);
+    cr_assert_eq(mlf_folder_remove(&second, NULL), 0);
+    cr_assert_eq(mlf_folder_open(&second, dir, key, NULL), MLF_E_NOT_FOUND);
+    sv_folder_remove(dir, NULL);
+}
+
+Test(folder, ids_and_position_are_there_again)
+{
+    mlf_folder folder;
+    char id[64];
+    make(&folder);
+    append(&folder, 10);
+    append(&folder, 10);
+    uint64_t end = mlf_stream_end(&folder.stream);
+    mlf_folder_note_position(&folder, end, 0, 5, 2);
+    cr_assert_eq(mlf_folder_set_id(&folder, "k", "server-id", NULL), 0);
+    mlf_folder_close(&folder);
+    cr_assert_eq(mlf_folder_open(&folder, dir, key, NULL), 0);
+    cr_assert_eq(folder.position.offset, end);
+    cr_assert_eq(folder.position.points, 5);
+    cr_assert(mlf_folder_id(&folder, "k", id, sizeof id));
+    cr_assert_str_eq(id, "server-id");
+    cr_assert_not(mlf_folder_id(&folder, "other", id, sizeof id));
+    mlf_folder_close(&folder);
+    sv_folder_remove(dir, NULL);
+}
+
+/* A write torn at any byte is cut off; what stands before it is kept. */
+Test(folder, a_torn_tail_is_cut)
+{
+    mlf_folder folder;
+    char path[256];
+    make(&folder);
+    append(&folder, 10);
+    uint64_t whole = mlf_stream_end(&folder.stream);
+    append(&folder, 10);
+    uint64_t end = mlf_stream_end(&folder.stream);
+    snprintf(path, sizeof path, "%s/data.jrn", folder.path);
+    mlf_folder_close(&folder);
+    for (uint64_t size = end - 1; size > whole; size--) {
+        cr_assert_eq(truncate(path, (off_t)size), 0);
+        cr_assert_eq(mlf_folder_open(&folder, dir, key, NULL), 0);
+        cr_assert_eq(mlf_stream_end(&folder.stream), whole);
+        mlf_folder_close(&folder);
+    }
+    sv_folder_remove(dir, NULL);
+}
+
+Test(folder, something_else_is_no_journal)
+{
+    mlf_folder folder;
+    char path[256];
+    make(&folder);
+    snprintf(path, sizeof path, "%s/data.jrn", folder.path);
+    mlf_folder_close(&folder);
+    cr_assert_eq(sv_file_write(path, "PK\3\4 and so on, long enough", 26, NULL), 0);
+    cr_assert_eq(mlf_folder_open(&folder, dir, key, NULL), MLF_E_INTEGRITY);
+    sv_folder_remove(dir, NULL);
+}
+
+Test(folder, the_disk_gets_back_what_was_sent)
+{
+    mlf_folder folder;
+    struct stat about;
+    make(&folder);
+    for (int i = 0; i < 70; i++)
+        append(&folder, 1 << 20);
+    uint64_t end = mlf_stream_end(&folder.stream);
+    append(&folder, 10);
+    mlf_folder_note_position(&folder, end, 0, 0, 70);
+    cr_assert_eq(fstat(folder.stream.fd, &about), 0);
+    if (folder.punched) /* a file system without holes keeps all, which is no harm */
+        cr_expect_lt(about.st_blocks * 512, 1 << 20, "%lld bytes are still taken", (long long)about.st_blocks * 512);
+    cr_assert_eq(count(folder.path), 1);
+    mlf_folder_close(&folder);
+    cr_assert_eq(mlf_folder_open(&folder, dir, key, NULL), 0);
+    cr_assert_eq(folder.position.offset, end);
+    mlf_folder_close(&folder);
+    sv_folder_remove(dir, NULL);
+}
+
+Test(folder, refused_things_outlive_their_journal)
+{
+    mlf_folder folder;
+    char path[256];
+    sv_buffer text = SV_BUFFER_INIT(0);
+    make(&folder);
+    mlf_folder_note_refused(&folder, "param", "{\"key\":\"p\"}", 11, "already another value");
+    cr_assert_eq(mlf_folder_refused(&folder), 1);
+    cr_assert_eq(mlf_folder_remove(&folder, NULL), 0);
+    snprintf(path, sizeof path, "%s/refused-%s.jsonl", dir, key);
+    cr_assert_eq(sv_file_read(&text, path, 0, NULL), 0);
+    cr_assert_str_eq(text.data, "{\"what\":\"param\",\"record\":{\"key\":\"p\"},\"reason\":\"already another value\"}\n");
+    sv_buffer_free(&text);
+    sv_folder_remove(dir, NULL);
+}
