@@ -163,9 +163,10 @@ static int check_line(mlc *m)
     if (m->n_arguments < command->min_arguments ||
         (command->max_arguments >= 0 && m->n_arguments > command->max_arguments))
         return mlf_error_set(&m->error, MLF_E_ARGUMENT, "usage: %s %s", name, command->arguments);
-    if (command->takes_rest != (m->n_rest > 0))
+    int takes_rest = (command->flags & MLC_TAKES_REST) != 0;
+    if (takes_rest != (m->n_rest > 0))
         return mlf_error_set(&m->error, MLF_E_ARGUMENT,
-                             command->takes_rest ? "usage: %s [OPTIONS] -- CMD…" : "%s takes no \"--\"", name);
+                             takes_rest ? "usage: %s [OPTIONS] -- CMD…" : "%s takes no \"--\"", name);
     return MLF_OK;
 }
 
@@ -217,7 +218,7 @@ static int perform(mlc *m, int argc, char **argv)
     m->arguments += m->command->verb ? 2 : 1;
     m->n_arguments -= m->command->verb ? 2 : 1;
     code = check_line(m);
-    if (!code) code = make_client(m);
+    if (!code && !(m->command->flags & MLC_NO_CLIENT)) code = make_client(m);
     if (!code) code = m->command->run(m);
     mlf_client_free(m->client);
     if (fflush(stdout) && !code) code = mlf_error_set(&m->error, MLF_E_IO, "standard output cannot be written");

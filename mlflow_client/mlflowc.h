@@ -13,6 +13,11 @@ enum { MLC_MAX_OPTIONS = 256 };
 
 typedef struct mlc mlc;
 
+typedef enum mlc_flags {
+    MLC_TAKES_REST = 1, /* wants "-- CMD…" */
+    MLC_NO_CLIENT = 2   /* has nothing to do with a server */
+} mlc_flags;
+
 typedef struct mlc_command {
     const char *noun, *verb;  /* verb: NULL when the noun stands alone */
     const char *arguments;    /* "NAME [KEY=VALUE…]", for the help */
@@ -21,7 +26,7 @@ typedef struct mlc_command {
     const char *summary;      /* one line */
     const char *examples;     /* one a line, without "mlflowc "; may be "" */
     int (*run)(mlc *m);       /* 0 or an mlf_code, which is in m->error */
-    int takes_rest;           /* 1: wants "-- CMD…" */
+    int flags;                /* mlc_flags */
 } mlc_command;
 
 typedef struct mlc_option {

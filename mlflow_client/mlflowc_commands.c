@@ -121,7 +121,8 @@ const mlc_command mlc_commands[] = {
     {"run", NULL, "-- CMD…", 0, 0, "experiment name run tag param description parent metric no-metrics",
      "Runs a command as a run: its arguments, git state, exit code, time, peak memory, last output, and metrics found "
      "in lines such as \"step=3 loss=0.5\"",
-     "run --experiment bank -- ./simulate --seed 3\nrun --metric '([a-z_]+): +([-+.0-9e]+)' -- ./train", mlc_run, 1},
+     "run --experiment bank -- ./simulate --seed 3\nrun --metric '([a-z_]+): +([-+.0-9e]+)' -- ./train", mlc_run,
+     MLC_TAKES_REST},
 
     {"sync", NULL, "[DIR…]", 0, -1, "threads",
      "Sends what was logged offline or could not be sent; may be repeated and interrupted at any point",
@@ -138,10 +139,10 @@ const mlc_command mlc_commands[] = {
      "call gateway_endpoints_list\ncall runs_search experiment_ids='[\"0\"]' --all", mlc_call, 0},
     {"endpoints", NULL, "[TEXT]", 0, 1, "",
      "Lists the endpoints that call knows, with their fields and the first MLflow that has them", "endpoints webhooks",
-     mlc_endpoints, 0},
+     mlc_endpoints, MLC_NO_CLIENT},
 
     {"completion", NULL, "bash|zsh|fish", 1, 1, "", "Prints the shell's completion",
-     "completion bash > /etc/bash_completion.d/mlflowc", mlc_print_completion, 0},
-    {"man", NULL, "", 0, 0, "", "Prints the manual page", "man | man -l -", mlc_print_man, 0},
+     "completion bash > /etc/bash_completion.d/mlflowc", mlc_print_completion, MLC_NO_CLIENT},
+    {"man", NULL, "", 0, 0, "", "Prints the manual page", "man | man -l -", mlc_print_man, MLC_NO_CLIENT},
 };
 const size_t mlc_n_commands = sizeof mlc_commands / sizeof *mlc_commands;

@@ -97,6 +97,12 @@ static void error_message(char *into, size_t size, const json_t *json, const cha
         size_t written = json_dumpb(detail, into, size - 1, JSON_COMPACT | JSON_ENCODE_ANY);
         into[written < size ? written : size - 1] = '\0';
     } else {
+        const char *title = length ? memmem(body, length, "<title>", 7) : NULL; /* of a page, the title says enough */
+        const char *end = title ? memmem(title, length - (size_t)(title - body), "</title>", 8) : NULL;
+        if (end) {
+            body = title;
+            length = (size_t)(end - title);
+        }
         size_t used = 0;
         int tag = 0, blank = 1;
         for (size_t i = 0; i < length && used + 1 < size && used < 300; i++) {
