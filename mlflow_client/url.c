@@ -87,7 +87,8 @@ size_t mlf_url_origin_length(const char *url)
 /* Host and port of a URL, the scheme's own port left out: "host" or "host:8080". */
 static size_t authority(const char *url, const char **start)
 {
-    size_t scheme = !strncasecmp(url, "https://", 8) ? 8 : 7, length = mlf_url_origin_length(url) - scheme;
+    size_t scheme = !strncasecmp(url, "https://", 8) ? 8 : 7, origin = mlf_url_origin_length(url);
+    size_t length = origin > scheme ? origin - scheme : 0;
     const char *at = memchr(url + scheme, '@', length);
     *start = at ? at + 1 : url + scheme;
     length -= (size_t)(*start - (url + scheme));

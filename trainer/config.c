@@ -245,10 +245,18 @@ static int is_group(const char *path)
 /* The nearest known key, or one that ends in the same word elsewhere. */
 static const char *meant(const char *path)
 {
+    static _Thread_local char cut[SV_CONFIG_KEYS_MAX][64]; /* keys as far as path goes: "train" of train.c for the misspelt "trian" */
     const char *names[SV_CONFIG_KEYS_MAX] = {NULL}, *last = strrchr(path, '.') ? strrchr(path, '.') + 1 : path;
+    for (size_t i = 0; i < sv_keys_count; i++) {
+        const char *end = sv_keys[i].name;
+        for (const char *dot = path; dot; dot = strchr(dot + 1, '.'))
+            end += strcspn(end + (*end == '.'), ".") + (size_t)(*end == '.');
+        snprintf(cut[i], sizeof cut[i], "%.*s", (int)(end - sv_keys[i].name), sv_keys[i].name);
+        names[i] = cut[i];
+    }
+    const char *near = sv_nearest_name(path, names, sv_keys_count);
     for (size_t i = 0; i < sv_keys_count; i++)
         names[i] = sv_keys[i].name;
-    const char *near = sv_nearest_name(path, names, sv_keys_count);
     for (size_t i = 0; !near && i < sv_keys_count; i++) {
         const char *dot = strrchr(names[i], '.');
         if (!strcmp(dot ? dot + 1 : names[i], last))

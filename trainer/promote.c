@@ -222,7 +222,7 @@ static void compare(sv_promotion *out, const condition *c, contest contests[3], 
 {
     const sv_config *config = t->config;
     size_t n = contests[0].n + contests[1].n + contests[2].n, wanted = (size_t)config->evaluate.bootstrap, most = 100000000 / (n + 1) + 20, held = 0;
-    double first[2];
+    double first[2] = {NAN, NAN};
     sv_prng prng;
     for (int part = 0; part < 3; part++)
         for (size_t i = 0; i < contests[part].n; i++)
