@@ -5,6 +5,7 @@
 #include "buffer.h"
 #include "cholesky.h"
 #include "file.h"
+#include "ranks.h"
 
 #include <math.h>
 #include <string.h>
@@ -163,7 +164,7 @@ int sv_search_report(sv_search *search, double step, sv_error *error)
                        .gradient_norm = sv_search_gradient_norm(search), .step = step, .validation_loss = NAN};
     int stop = search->validation ? judge_validation(search, &now.validation_loss, error) : 0;
     if (stop < 0) return stop;
-    if (options->checkpoint && options->checkpoint_every > 0 && search->iteration % options->checkpoint_every == 0) {
+    if (sv_ranks_rank() == 0 && options->checkpoint && options->checkpoint_every > 0 && search->iteration % options->checkpoint_every == 0) {
         int rc = save(search, error);
         if (rc) return rc;
     }

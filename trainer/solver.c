@@ -2,6 +2,7 @@
 #include "solver.h"
 
 #include "alloc.h"
+#include "ranks.h"
 #include "search.h"
 
 #include <math.h>
@@ -129,6 +130,7 @@ int sv_solve(sv_solution *out, const sv_design *design, sv_loss loss, const sv_s
     int sample = 0;
     const solver_method *method = NULL;
     *out = (sv_solution){.duality_gap = NAN, .weight_error = NAN};
+    if (!share) share = sv_ranks_share();
     int rc = open_search(&search, design, loss, options, team, share, error);
     if (!rc) {
         method = options->solver == SV_SOLVER_AUTO ? choose(&search, design, loss, &sample, out->why, sizeof out->why) : find(options->solver);

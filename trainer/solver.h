@@ -57,7 +57,7 @@ typedef struct sv_solution {
     char why[160];           /* of auto's choice */
 } sv_solution;
 
-/* Minimises over design from w = 0 (or the checkpoint). share as in objective.h. */
+/* Minimises over design from w = 0 (or the checkpoint). share as in objective.h; NULL: the ranks of an mpirun, when there are any (ranks.h). */
 int sv_solve(sv_solution *out, const sv_design *design, sv_loss loss, const sv_solver_options *options, sv_team *team, const sv_share *share, sv_error *error);
 void sv_solution_free(sv_solution *solution); /* the contents; accepts NULL */
 

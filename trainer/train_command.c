@@ -6,6 +6,7 @@
 #include "file.h"
 #include "packaging.h"
 #include "promote.h"
+#include "ranks.h"
 #include "training.h"
 
 #include <math.h>
@@ -26,6 +27,18 @@ typedef struct train_job {
     double track_seconds;
 } train_job;
 
+/* Under mpirun all ranks fit; rank 0 alone tells, tracks and writes. */
+static int join_ranks(train_job *job, sv_error *error)
+{
+    int code = sv_ranks_join(error);
+    if (code || sv_ranks_rank() == 0)
+        return code;
+    job->config->tracking.enabled = 0;
+    job->config->output = NULL;
+    sv_progress_begin(&job->progress, SV_VOICE_QUIET);
+    return 0;
+}
+
 static int read_config(train_job *job, sv_error *error)
 {
     const sv_arguments *a = job->arguments;
@@ -43,7 +56,7 @@ static int read_config(train_job *job, sv_error *error)
         job->config->tracking.enabled = 0;
     if (a->no_register || !job->config->name)
         job->config->registry.enabled = 0;
-    return 0;
+    return join_ranks(job, error);
 }
 
 static json_t *number_or_null(double value)
@@ -224,6 +237,7 @@ int sv_train(const sv_arguments *arguments, const char *parent_run_id, sv_error 
             sv_progress_line(&job.progress, "run", "%s waits in the journal: `mlflowc sync` takes it to a server", run_id);
         tell_done(&job, kept[0], kept[1], kept[2]);
     }
+    sv_ranks_leave(code);
     sv_packaging_free(&job.packaging);
     sv_training_free(&job.training);
     sv_config_free(job.config);

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "file.h"
 #include "inference.h"
+#include "ranks.h"
 #include "solver.h"
 
 #include <math.h>
@@ -252,6 +253,7 @@ int main(int argc, char **argv)
     size_t n_weights = 0;
     for (int i = 2; i < argc; i++)
         if (set(&how, argv[i])) sv_error_set(&error, SV_E_CONFIG, "not understood: %s", argv[i]);
+    sv_ranks_join(&error);
     if (argc < 2 || error.code || load(&t, argv[1], &error) || sv_team_new(&team, how.threads, &error)) {
         fprintf(stderr, "fit_columns FOLDER [key=value]...\n%s\n", error.message);
         return 2;
@@ -259,18 +261,20 @@ int main(int argc, char **argv)
     for (size_t repeat = 0; repeat < how.repeats; repeat++) {
         sv_solution solution = {0};
         int rc = fit_once(&t, &how, team, &seconds, &solution, &n_weights, &error);
-        if (!rc && how.weights) rc = sv_file_write(how.weights, solution.weights, n_weights * sizeof(double), &error);
+        if (!rc && how.weights && sv_ranks_rank() == 0) rc = sv_file_write(how.weights, solution.weights, n_weights * sizeof(double), &error);
         if (rc) {
             fprintf(stderr, "%s\n", error.message);
+            sv_ranks_leave(rc);
             return 1;
         }
         best = seconds < best ? seconds : best;
-        if (repeat + 1 == how.repeats)
+        if (repeat + 1 == how.repeats && sv_ranks_rank() == 0)
             printf("{\"seconds\": %.6f, \"objective\": %.17g, \"iterations\": %lld, \"passes\": %zu, \"gradient_norm\": %.3g, \"duality_gap\": %.6g, \"converged\": %d, \"solver\": \"%s\", \"rows\": %zu, \"weights\": %zu}\n",
                    best, solution.objective, (long long)solution.iterations, solution.passes, solution.gradient_norm, isnan(solution.duality_gap) ? -1 : solution.duality_gap,
                    solution.converged, solution.solver, t.n_rows, n_weights);
         sv_solution_free(&solution);
     }
+    sv_ranks_leave(0);
     sv_team_free(team);
     for (size_t c = 0; c < t.n_columns; c++)
         sv_free(t.columns[c].data);

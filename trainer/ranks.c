@@ -1,0 +1,71 @@
+/* ranks.c: finds out whether there are other ranks, and loads the module that speaks with them. */
+#include "ranks.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const sv_ranks_module *module;
+static sv_share share;
+
+/* What Open MPI, then MPICH and Slurm, tell a process of the size of its world. */
+static int expected_ranks(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i])) return atoi(getenv(names[i]));
+    return 1;
+}
+
+/* Beside the program, as it is built, or where it is installed. */
+static void *load_module(void)
+{
+    static const char *const places[] = {"", "../lib/solvent/"};
+    char program[PATH_MAX], path[PATH_MAX + 64];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    void *library = NULL;
+    if (length <= 0) return NULL;
+    program[length] = '\0';
+    char *slash = strrchr(program, '/');
+    if (slash) slash[1] = '\0';
+    for (size_t i = 0; !library && i < sizeof places / sizeof *places; i++) {
+        snprintf(path, sizeof path, "%s%slibsolvent_mpi.so", program, places[i]);
+        library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
+    }
+    const char *given = getenv("SOLVENT_MPI_MODULE"); /* elsewhere: tests of programs that lie in other folders */
+    return library || !given ? library : dlopen(given, RTLD_NOW | RTLD_GLOBAL);
+}
+
+int sv_ranks_join(sv_error *error)
+{
+    if (module || expected_ranks() <= 1) return 0;
+    void *library = load_module();
+    const sv_ranks_module *found = library ? dlsym(library, SV_RANKS_SYMBOL) : NULL;
+    if (!found || found->open(&share.rank, &share.n_ranks)) {
+        sv_error_set(error, SV_E_CONFIG, "mpirun: expected libsolvent_mpi.so beside the program, got %s", library ? "a module that could not begin" : "none");
+        sv_error_hint(error, "build with libopenmpi-dev installed, or run without mpirun");
+        return SV_E_CONFIG;
+    }
+    module = found;
+    share.exchange = found->exchange;
+    return 0;
+}
+
+const sv_share *sv_ranks_share(void)
+{
+    return module && share.n_ranks > 1 ? &share : NULL;
+}
+
+size_t sv_ranks_rank(void)
+{
+    return module ? share.rank : 0;
+}
+
+void sv_ranks_leave(int code)
+{
+    if (module) module->close(code != 0);
+    module = NULL;
+}

@@ -1,0 +1,27 @@
+/* ranks.h: the other processes of an mpirun, when there are any. Every rank computes its chunks of each pass (objective.h) and all exchange them, so that each ends
+   with the same bits; rank 0 alone tracks and writes. MPI is in a module of its own, loaded only under mpirun: alone, a training never pays for it. */
+#ifndef SV_RANKS_H
+#define SV_RANKS_H
+
+#include "objective.h"
+
+/* Joins the others when this process was started by mpirun with more than one rank. SV_E_CONFIG: started so, but built without MPI. Once a process, main thread. */
+int sv_ranks_join(sv_error *error);
+
+/* NULL when alone. Borrowed; until sv_ranks_leave. */
+const sv_share *sv_ranks_share(void);
+size_t sv_ranks_rank(void); /* 0 when alone */
+
+/* To be called before the process ends. code not 0: this rank failed, and the others must not wait for it. */
+void sv_ranks_leave(int code);
+
+/* What the module offers; for ranks.c and ranks_mpi.c. */
+typedef struct sv_ranks_module {
+    int (*open)(size_t *rank, size_t *n_ranks); /* 0, or -1 */
+    int (*exchange)(void *context, double *partials, size_t n_chunks, size_t stride, sv_error *error);
+    void (*close)(int failed);
+} sv_ranks_module;
+
+#define SV_RANKS_SYMBOL "sv_ranks_module_mpi"
+
+#endif
