@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "feature_private.h"
 #include "murmur.h"
+#include "utf8.h"
 
 #include <string.h>
 
@@ -53,22 +54,12 @@ static int reserve(void *items, size_t n, size_t *capacity, size_t size)
     return 0;
 }
 
-/* Well-formed UTF-8 without control characters (Unicode 15, table 3-7). */
-static int is_clean_utf8(const char *text)
+static int has_control_characters(const char *text)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    while (*s) {
-        static const unsigned char lows[] = {0, 0x80, 0xa0, 0x90}, highs[] = {0, 0xbf, 0x9f, 0x8f};
-        int more = *s < 0x80 ? 0 : *s >= 0xc2 && *s <= 0xdf ? 1 : (*s & 0xf0) == 0xe0 ? 2 : *s >= 0xf0 && *s <= 0xf4 ? 3 : -1;
-        if (more < 0 || *s < 0x20 || *s == 0x7f)
-            return 0;
-        unsigned char low = more == 2 && *s == 0xe0 ? lows[2] : more == 3 && *s == 0xf0 ? lows[3] : 0x80;
-        unsigned char high = more == 2 && *s == 0xed ? highs[2] : more == 3 && *s == 0xf4 ? highs[3] : 0xbf;
-        for (s++; more > 0; more--, s++, low = 0x80, high = 0xbf)
-            if (*s < low || *s > high)
-                return 0;
-    }
-    return 1;
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return 1;
+    return 0;
 }
 
 /* Enters a name; 0 or an error. The caller adds what it names right afterwards. */
@@ -77,7 +68,7 @@ static int add_name(sv_features *features, const char *name, int owner, sv_error
     size_t length = strlen(name), n = sv_levels_count(features->names);
     if (features->compiled)
         return sv_error_set(error, SV_E_CONFIG, "%s: the features are compiled already", name);
-    if (!length || length > SV_NAME_MAX || !is_clean_utf8(name))
+    if (!length || length > SV_NAME_MAX || !sv_utf8_whole(name, length) || has_control_characters(name))
         return sv_error_set(error, SV_E_CONFIG, "the name '%.80s': expected 1 to %d bytes of UTF-8 without control characters", name, SV_NAME_MAX);
     if (sv_levels_find(features->names, name, length) >= 0)
         return sv_error_set(error, SV_E_CONFIG, "the name %s is given twice", name);

@@ -2,33 +2,17 @@
 
 #include "error.h"
 #include "number.h"
+#include "utf8.h"
 
 #include <math.h>
 #include <string.h>
-
-/* Bytes of the UTF-8 character at text, or 0 when it is none (Unicode 15, table 3-7). */
-static size_t character_length(const unsigned char *text, size_t length)
-{
-    unsigned char c = text[0], low = 0x80, high = 0xbf;
-    size_t n = c < 0x80 ? 1 : c >= 0xc2 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-    if (!n || n > length)
-        return 0;
-    if (c == 0xe0 || c == 0xf0)
-        low = c == 0xe0 ? 0xa0 : 0x90;
-    if (c == 0xed || c == 0xf4)
-        high = c == 0xed ? 0x9f : 0x8f;
-    for (size_t i = 1; i < n; i++, low = 0x80, high = 0xbf)
-        if (text[i] < low || text[i] > high)
-            return 0;
-    return n;
-}
 
 int sv_json_string(sv_buffer *json, const char *text, size_t length)
 {
     int code = sv_buffer_byte(json, '"');
     for (size_t i = 0, n; i < length && !code; i += n) {
         unsigned char c = (unsigned char)text[i];
-        if (!(n = character_length((const unsigned char *)text + i, length - i)))
+        if (!(n = sv_utf8_character(text + i, length - i)))
             return SV_E_INPUT;
         if (c == '"' || c == '\\')
             code = sv_buffer_format(json, "\\%c", c);

@@ -65,7 +65,8 @@ typedef struct sv_pipeline sv_pipeline;
 int sv_pipeline_new(sv_pipeline **out, sv_features *features, sv_task task, size_t n_scores, sv_error *error);
 void sv_pipeline_free(sv_pipeline *pipeline); /* accepts NULL */
 
-/* Each adds a term at the end and returns its index, or an error: SV_E_CONFIG (the value's kind does not fit the encoder), SV_E_LIMIT, SV_E_MEMORY. */
+/* Each adds a term at the end and returns its index, or an error: SV_E_CONFIG (the value's kind does not fit the encoder), SV_E_INPUT
+   (a category is not UTF-8), SV_E_LIMIT, SV_E_MEMORY. */
 int sv_pipeline_add_number(sv_pipeline *pipeline, int value, sv_error *error);
 int sv_pipeline_add_missing(sv_pipeline *pipeline, int value, sv_error *error);
 /* categories and columns are copied; columns NULL: category i is encoded column i. width: 1 + the largest column (also unknown_column). */

@@ -1,12 +1,13 @@
 #include "alloc.h"
 #include "package.h"
+#include "package_mlmodel.h"
 
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Any bytes as pipeline.json (or profile.json): refused, or a pipeline that writes itself the same again, scores a row, and has a graph. */
+/* Any bytes as pipeline.json (or profile.json, or MLmodel): refused, or a pipeline that writes itself the same again, scores a row, and has a graph. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_written(const sv_pipeline *pipeline)
@@ -53,6 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sv_pipeline *pipeline;
     sv_profile profile;
     sv_error error = SV_ERROR_INIT;
+    sv_free(sv_mlmodel_get((const char *)data, size, "metadata", "pipeline_sha256"));
+    sv_free(sv_mlmodel_get((const char *)data, size, NULL, "run_id"));
     if (!sv_profile_read(&profile, (const char *)data, size, NULL))
         sv_profile_free(&profile);
     if (sv_pipeline_read_json(&pipeline, (const char *)data, size, &error)) {

@@ -219,6 +219,12 @@ Test(pipeline, what_cannot_be_built)
     cr_expect_eq(sv_pipeline_add_bins(p, 0, (const double[]){2, 2}, 2, 0, NULL), SV_E_CONFIG);
     cr_expect_eq(sv_pipeline_add_spline(p, 0, (const double[]){1, 2}, 2, NULL), SV_E_LIMIT);
     cr_expect_eq(sv_pipeline_add_pair(p, 0, 1, NULL), SV_E_CONFIG);
+    static const char *const latin[] = {"Berlin", "K\xf6ln"};
+    sv_levels *cities = sample_levels(latin, 2);
+    sv_error_clear(&error);
+    cr_expect_eq(sv_pipeline_add_category(p, 2, cities, NULL, SV_UNKNOWN_ZEROS, -1, &error), SV_E_INPUT);
+    cr_expect(strstr(error.message, "job: the text 'K") && strstr(error.hint, "iconv"), "%s", error.message);
+    sv_levels_free(cities);
     cr_assert_eq(sv_pipeline_add_number(p, 0, NULL), 0);
     sv_pipeline_term(p, 0)->weights[0] = INFINITY;
     sv_error_clear(&error);
