@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SAMPLE_BLOCKS = 64, NAMES_SHOWN = 8 };
+enum { SAMPLE_BLOCKS = 32, NAMES_SHOWN = 8 };
 static const double LEAK_AUC = 0.98, LEAK_INFORMATION = 0.9, SHIFT_PSI = 0.25;
 
 typedef struct audit_job {

@@ -6,7 +6,7 @@
    - rows that stand in two parts: same values in all used columns and the target, one in training and one in test;
    - shift: population stability index of each feature between training and test rows, over ten bins.
 
-   Features are judged on at most 16,384 rows, spread evenly over the table in whole blocks. */
+   Features are judged on at most 8,192 rows, spread evenly over the table in whole blocks. */
 #ifndef SV_AUDIT_H
 #define SV_AUDIT_H
 

@@ -3,16 +3,9 @@
 #include "metrics.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { BINS = 20, SHIFT_BINS = 10, TARGET_BINS = 10, LEVELS_MAX = 20000 };
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 /* Distinct quantiles of the finite values of one part (or all: SV_PARTS) into edges; how many. */
 static size_t quantiles(double *edges, size_t n_bins, const double *values, const uint8_t *parts, int part, size_t n)
@@ -22,8 +15,8 @@ static size_t quantiles(double *edges, size_t n_bins, const double *values, cons
     for (size_t i = 0; sorted && i < n; i++)
         if ((part == SV_PARTS || parts[i] == part) && isfinite(values[i]))
             sorted[m++] = values[i];
-    if (sorted)
-        qsort(sorted, m, sizeof *sorted, ascending);
+    if (sorted && sv_sort(sorted, m))
+        m = 0;
     for (size_t b = 1; b < n_bins && m; b++) {
         double edge = sorted[b * m / n_bins];
         if (edge > sorted[0] && (!n_edges || edge > edges[n_edges - 1]))

@@ -1,0 +1,227 @@
+"""The `solvent` command by script: what it prints, what it exits with, what it leaves behind. No server is needed."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+SOLVENT = Path(os.environ["BUILD_ROOT"]) / "trainer" / "solvent"
+ROOT = Path(os.environ["SOURCE_ROOT"])
+
+
+def solvent(*arguments, folder=ROOT, stdin=None, code=0, env=None):
+    done = subprocess.run([SOLVENT, *map(str, arguments)], cwd=folder, input=stdin, capture_output=True, text=True, timeout=240, env=env)
+    assert "Sanitizer" not in done.stderr, done.stderr
+    assert done.returncode == code, (done.returncode, done.stderr)
+    return done
+
+
+def json_lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    solvent("generate", "--rows", 6000, "--seed", 3, "--output", folder / "rows.csv")
+    (folder / "small.yaml").write_text(
+        (ROOT / "configs/cashflow.yaml").read_text().replace("generate:rows=50000,seed=42", str(folder / "rows.csv")).replace("bootstrap: 1000", "bootstrap: 20")
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(world):
+    done = solvent("train", "small.yaml", "--no-tracking", "--json", "--output", "out", folder=world)
+    return json_lines(done.stdout)[-1]
+
+
+def test_help_and_version():
+    text = solvent("--help").stdout
+    for command in ("train", "check", "prepare", "evaluate", "predict", "generate", "explain", "sweep"):
+        assert f"\n  {command} " in text
+        assert solvent(command, "--help").stdout.startswith(f"usage: solvent {command}")
+    assert solvent("--version").stdout.startswith("solvent ")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["trian"], "solvent: unknown command trian\n  hint: did you mean `solvent train`?\n"),
+        (["train"], "solvent: solvent train: expected CONFIG\n  hint: solvent train --help\n"),
+        (["train", "a", "b"], "solvent: solvent train: unexpected argument b\n"),
+        (["train", "a", "--ouput", "x"], "solvent: solvent train: unknown option --ouput\n  hint: did you mean --output? `solvent train --help` lists the options\n"),
+        (["train", "a", "--threads", "0"], "solvent: --threads: expected a whole number from 1 to 1024, got 0\n"),
+        (["train", "a", "--output"], "solvent: --output: expected a value (PATH)\n"),
+        (["generate"], "solvent: solvent generate: expected --output PATH\n"),
+        (["train", "/nowhere.yaml"], "solvent: /nowhere.yaml: "),
+    ],
+)
+def test_a_wrong_command_line_is_exit_2(arguments, message):
+    assert solvent(*arguments, code=2).stderr.startswith(message)
+
+
+def test_generated_bytes_depend_on_the_seed_alone(tmp_path):
+    first = solvent("generate", "--rows", 100, "--output", "-").stdout
+    assert first == solvent("generate", "--rows", 100, "--output", "-", "--seed", 42).stdout
+    assert first != solvent("generate", "--rows", 100, "--output", "-", "--seed", 43).stdout
+    assert first.count("\n") == 101
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
+    done = solvent("generate", "--output", tmp_path / "no" / "x.csv", code=1)
+    assert "x.csv" in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_check_prints_what_reads_back(world, tmp_path):
+    once = solvent("check", world / "small.yaml").stdout
+    (tmp_path / "again.yaml").write_text(once)
+    assert solvent("check", tmp_path / "again.yaml").stdout == once
+
+
+def test_the_last_line_of_train_is_the_contract(trained, world):
+    assert list(trained) == ["event", "run_id", "model_id", "name", "version", "package", "seconds", "iterations", "objective", "metrics"]
+    assert trained["event"] == "done" and trained["run_id"] is None and trained["version"] is None
+    assert list(trained["seconds"]) == ["read", "fit", "evaluate", "track", "total"]
+    assert trained["iterations"] > 0 and trained["objective"] > 0
+    for part in ("train", "validation", "test"):
+        assert {f"{part}.{name}" for name in ("accuracy", "log_loss", "roc_auc", "brier")} <= set(trained["metrics"])
+    assert (world / trained["package"] / "MLmodel").is_file() and (world / "out" / "report" / "report.html").is_file()
+
+
+def test_the_estimate_meets_the_world_it_was_drawn_from(world):
+    """The generator's coefficients lie within five standard errors' worth of the estimate; 30,000 rows."""
+    solvent("train", ROOT / "configs/cashflow.yaml", "--no-tracking", "--quiet", "--output", "truth", "--set", "evaluate.bootstrap=0", folder=world)
+    model = json.loads(solvent("explain", "--model", world / "truth" / "model", "--json").stdout)
+    weights = {(row["feature"], row["level"]): row["weight"] for row in model["coefficients"]}
+    assert weights["cushion", None] == pytest.approx(1.8, abs=0.25)
+    assert weights["balance_log", None] == pytest.approx(0.25, abs=0.04)
+    assert weights["late_payments", None] == pytest.approx(-0.3, abs=0.05)
+    assert weights["loan", "yes"] == pytest.approx(-0.5, abs=0.14)
+    assert weights["employment", "salaried"] == pytest.approx(0.3, abs=0.2)  # 0.6 against retired's 0.3
+    assert weights["age", None] == pytest.approx(0, abs=0.01)
+
+
+def test_same_bits_whatever_the_threads(world):
+    packages = []
+    for threads in (1, 2, 4):
+        solvent("train", "small.yaml", "--no-tracking", "--quiet", "--threads", threads, "--output", f"t{threads}", folder=world)
+        packages.append((world / f"t{threads}" / "model" / "pipeline.json").read_bytes())
+    assert packages[0] == packages[1] == packages[2]
+
+
+def test_predict_keeps_rows_and_order_by_file_and_by_pipe(trained, world):
+    rows = (world / "rows.csv").read_text()
+    by_file = solvent("predict", "--model", "out/model", "--input", "rows.csv", folder=world).stdout
+    assert by_file == solvent("predict", "--model", "out/model", "--input", "-", folder=world, stdin=rows).stdout
+    solvent("predict", "--model", "out/model", "--input", "rows.csv", "--output", "answers.csv", folder=world)
+    assert (world / "answers.csv").read_text() == by_file
+    lines, answers = rows.splitlines(), by_file.splitlines()
+    assert answers[0] == lines[0] + ",surplus_probability,surplus_prediction" and len(answers) == len(lines)
+    assert all(answer.startswith(line + ",") for line, answer in zip(lines, answers))
+    for row in csv.DictReader(io.StringIO(by_file)):
+        assert (float(row["surplus_probability"]) >= 0.5) == (row["surplus_prediction"] == "1")
+
+
+def test_predict_takes_rows_of_any_shape(trained, world):
+    header, first, second = (world / "rows.csv").read_text().splitlines()[:3]
+    plain = solvent("predict", "--model", "out/model", "--input", "-", folder=world, stdin=f"{header}\n{first}\n{second}\n").stdout.splitlines()
+    strange = "\r\n".join([f'note,{header}', f'"two\nlines, ""quoted""",{first}', "", f"x,{second}"])
+    got = list(csv.reader(io.StringIO(solvent("predict", "--model", "out/model", "--input", "-", folder=world, stdin=strange).stdout)))
+    assert got[1][0] == 'two\nlines, "quoted"' and got[1][-2:] == plain[1].split(",")[-2:] and got[2][-2:] == plain[2].split(",")[-2:]
+
+
+def test_predict_names_the_row_that_it_cannot_read(trained, world):
+    lines = (world / "rows.csv").read_text().splitlines()
+    cells = lines[5].split(",")
+    cells[lines[0].split(",").index("income")] = "much"
+    lines[5] = ",".join(cells)
+    done = solvent("predict", "--model", "out/model", "--input", "-", "--output", "none.csv", folder=world, stdin="\n".join(lines), code=1)
+    assert "row 5 (line 6): column 'income': expected double, got 'much'" in done.stderr and not (world / "none.csv").exists()
+
+
+def test_explain_adds_up(trained, world):
+    lines = json_lines(solvent("explain", "--model", "out/model", "--input", "rows.csv", "--json", folder=world).stdout)
+    assert len(lines) == 6000
+    for line in lines[:50]:
+        assert line["score"] == pytest.approx(line["intercept"] + sum(line["contributions"].values()), abs=1e-12)
+    table = list(csv.reader(io.StringIO(solvent("explain", "--model", "out/model", "--input", "rows.csv", folder=world).stdout)))
+    assert table[0][:2] == ["row", "(intercept)"] and table[0][-1] == "score" and len(table) == 6001
+
+
+def test_explain_gives_weights_in_raw_units(trained, world):
+    model = json.loads(solvent("explain", "--model", "out/model", "--json", folder=world).stdout)
+    assert set(model) == {"intercept", "coefficients"} and set(model["coefficients"][0]) == {"feature", "level", "weight", "standardized"}
+    weights = {(row["feature"], row["level"]): row["weight"] for row in model["coefficients"]}
+    row = next(csv.DictReader(io.StringIO(solvent("prepare", "small.yaml", folder=world).stdout)))
+    score = model["intercept"] + sum(weight * float(row[feature]) if level is None else weight * (row[feature] == level) for (feature, level), weight in weights.items())
+    line = json_lines(solvent("explain", "--model", "out/model", "--input", "rows.csv", "--json", folder=world).stdout)[0]
+    assert score == pytest.approx(line["score"], abs=1e-9)
+
+
+def test_prepare_writes_used_columns_target_and_split(trained, world):
+    text = solvent("prepare", "small.yaml", folder=world).stdout
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert list(rows[0]) == ["cushion", "balance_log", "shock_share", "late_payments", "loan", "employment", "season", "age", "region", "surplus", "split"]
+    assert len(rows) == 6000 and {row["split"] for row in rows} == {"train", "validation", "test"}
+    solvent("prepare", "small.yaml", "--output", "prepared.csv", folder=world)
+    assert (world / "prepared.csv").read_text() == text
+
+
+def test_evaluate_repeats_the_training_figures(trained, world):
+    done = json_lines(solvent("evaluate", "small.yaml", "--model", "out/model", "--json", folder=world).stdout)[-1]
+    assert done["event"] == "done" and done["metrics"] == trained["metrics"]
+
+
+def test_sweep_trains_the_best(world):
+    lines = json_lines(
+        solvent("sweep", "small.yaml", "--no-tracking", "--json", "--output", "swept", "--set", "sweep.keys={train.c: [1e-6, 1]}", "--set", "sweep.folds=3", folder=world).stdout
+    )
+    trials = [line for line in lines if line["event"] == "trial"]
+    assert [trial["settings"] for trial in trials] == [{"train.c": "1e-6"}, {"train.c": "1"}] and trials[1]["score"] < trials[0]["score"]
+    assert lines[-1]["event"] == "done" and "c: 1\n" in (world / "swept" / "report" / "config.yaml").read_text()
+    done = solvent("sweep", "small.yaml", "--no-tracking", "--set", "sweep.keys={data.trim: [true]}", folder=world, code=2)
+    assert "in 'sweep.keys.data.trim': expected a key of train or encode" in done.stderr
+
+
+LEAKING = """data: {source: rows.csv}
+features: {flag: income > 2000}
+target: {when: income > 2000}
+use: [age, flag]
+"""
+
+
+def test_a_leak_is_shouted_and_can_stop(world):
+    (world / "leak.yaml").write_text(LEAKING)
+    done = solvent("train", "leak.yaml", "--no-tracking", folder=world)
+    assert "LEAKAGE: the target (income > 2000) is computed from income, and so are these features: flag" in done.stderr
+    assert "LEAKAGE: flag alone tells the target: AUC 1.0000" in done.stderr
+    done = solvent("train", "leak.yaml", "--no-tracking", "--set", "evaluate.audit=fail", folder=world, code=1)
+    assert "solvent: leakage: the target" in done.stderr
+    assert "LEAKAGE" not in solvent("train", "leak.yaml", "--no-tracking", "--set", "use=[age, rent]", folder=world).stderr
+    assert "LEAKAGE" not in solvent("train", "leak.yaml", "--no-tracking", "--set", "evaluate.audit=off", folder=world).stderr
+
+
+def test_duplicates_across_the_split_are_counted(world):
+    rows = (world / "rows.csv").read_text().splitlines()
+    (world / "twice.csv").write_text("\n".join(rows[:1] + rows[1:300] * 2) + "\n")
+    (world / "twice.yaml").write_text("data: {source: twice.csv}\ntarget: {column: surplus}\nuse: [income, rent, spending, balance]\n")
+    assert "test rows stand in training too" in solvent("train", "twice.yaml", "--no-tracking", folder=world).stdout
+
+
+def test_interrupted_is_130_and_nothing_half_written(world):
+    out = world / "interrupted"
+    process = subprocess.Popen(
+        [SOLVENT, "train", "small.yaml", "--no-tracking", "--output", out, "--set", "train.solver=gd", "--set", "train.tolerance=1e-300", "--set", "train.max_iter=100000000"],
+        cwd=world, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted" in stderr and not out.exists(), stderr
