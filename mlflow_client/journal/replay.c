@@ -292,12 +292,10 @@ static int (*const functions[MLF_OP_KINDS])(mlf_replay *, const json_t *, mlf_er
     [MLF_OP_RUN_CONTINUE] = replay_continue,
     [MLF_OP_RUN_END] = replay_end,
     [MLF_OP_INPUT] = replay_input,
-#ifdef MLF_HAVE_ARTIFACTS
     [MLF_OP_ARTIFACT] = mlf_replay_artifact,
     [MLF_OP_MODEL] = mlf_replay_model,
     [MLF_OP_REGISTER] = mlf_replay_register,
     [MLF_OP_ALIAS] = mlf_replay_alias,
-#endif
 };
 
 int mlf_replay_op(mlf_replay *replay, int kind, const json_t *payload, mlf_error *error)

@@ -1,0 +1,93 @@
+"""Artifacts, models, versions and aliases logged without a server, sent later by `mlflowc sync`, any number of times."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import mlflow
+import pytest
+
+from mlflow_server import MlflowServer
+
+
+@pytest.fixture(scope="module")
+def server():
+    with MlflowServer() as running:
+        yield running
+
+
+@pytest.fixture
+def client(server):
+    mlflow.set_tracking_uri(server.uri)
+    return mlflow.MlflowClient(server.uri)
+
+
+@pytest.fixture
+def model(tmp_path):
+    folder = tmp_path / "model"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "MLmodel").write_text("flavors:\n  other:\n    data: x\n")
+    (folder / "sub" / "data.bin").write_bytes(os.urandom(500_000))
+    return folder
+
+
+@pytest.fixture
+def offline_run(tool, server, model, tmp_path):
+    name = f"offline-{os.urandom(4).hex()}"
+    said = tool("run", model, name, env={"MLFLOW_TRACKING_URI": server.uri, "MLFLOW_OFFLINE": "1"}).stdout.decode()
+    assert "model=journal:/" in said and said.endswith("version=\n")
+    shutil.copytree(model, tmp_path / "original")
+    shutil.rmtree(model)  # what was logged may go away
+    return name
+
+
+def sync(mlflowc, server, tmp_path, **options):
+    return subprocess.Popen([str(mlflowc), "sync"], env={**os.environ, "MLFLOW_TRACKING_URI": server.uri, "MLFLOW_JOURNAL_DIR": str(tmp_path / "journal")}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
+
+
+def check(client, name, tmp_path, contents):
+    """Exactly one run, one model, one version, and every file."""
+    version = client.get_model_version_by_alias(name, "champion")
+    assert version.version == "1" and len(client.search_model_versions(f"name='{name}'")) == 1
+    run = client.get_run(version.run_id)
+    assert run.info.status == "FINISHED" and len(run.outputs.model_outputs) == 1
+    key = run.data.tags["mlflow.client.key"]
+    assert len(client.search_runs(["0"], f"tags.`mlflow.client.key` = '{key}'")) == 1
+    models = [m for m in client.search_logged_models(["0"]) if m.source_run_id == run.info.run_id]
+    assert [m.status for m in models] == ["READY"]
+    original = contents(tmp_path / "original")
+    assert contents(client.download_artifacts(run.info.run_id, "all/of/it", str(tmp_path))) == original
+    assert open(client.download_artifacts(run.info.run_id, "notes/hello.txt", str(tmp_path))).read() == "hello\n"
+    loaded = contents(mlflow.artifacts.download_artifacts(f"models:/{models[0].model_id}", tracking_uri=client.tracking_uri, dst_path=str(tmp_path / "model-down")))
+    assert loaded["sub/data.bin"] == original["sub/data.bin"] and f"model_id: {models[0].model_id}" in loaded["MLmodel"].decode()
+
+
+def test_sync_sends_all_and_once(mlflowc, server, client, offline_run, tmp_path, contents):
+    for _ in range(3):
+        process = sync(mlflowc, server, tmp_path)
+        assert process.wait(120) == 0, process.stderr.read()
+    check(client, offline_run, tmp_path, contents)
+
+
+def test_sync_killed_again_and_again(mlflowc, server, client, offline_run, tmp_path, contents):
+    killed = 0
+    for i in range(40):
+        process = sync(mlflowc, server, tmp_path)
+        time.sleep(0.01 + 0.012 * i)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() != 0
+    process = sync(mlflowc, server, tmp_path)
+    assert process.wait(120) == 0, process.stderr.read()
+    assert killed > 5
+    check(client, offline_run, tmp_path, contents)
+
+
+def test_a_copy_that_changed_is_not_sent(mlflowc, server, client, offline_run, tmp_path):
+    (next((tmp_path / "journal").rglob("hello.txt"))).write_text("other\n")
+    process = sync(mlflowc, server, tmp_path)
+    process.wait(120)
+    run_id = client.get_model_version_by_alias(offline_run, "champion").run_id
+    assert not client.list_artifacts(run_id, "notes")
+    assert any("hello.txt" in path.read_text() for path in (tmp_path / "journal").rglob("refused*.jsonl"))
