@@ -185,6 +185,15 @@ static void answer_csv(sv_call *call)
         answer_frame(call, &frame, 1);
 }
 
+void sv_call_answer_carefully(sv_call *call, int is_csv)
+{
+    sv_buffer_clear(&call->reply->body);
+    if (is_csv)
+        answer_csv(call);
+    else
+        answer_json(call);
+}
+
 void sv_handle_invocations(sv_call *call)
 {
     body_type type = content_type(call);
@@ -198,9 +207,5 @@ void sv_handle_invocations(sv_call *call)
         call->n_rows = (size_t)n;
         return;
     }
-    sv_buffer_clear(&call->reply->body);
-    if (type == BODY_JSON)
-        answer_json(call);
-    else
-        answer_csv(call);
+    sv_call_answer_carefully(call, type == BODY_CSV);
 }

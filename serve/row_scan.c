@@ -13,8 +13,7 @@ typedef struct scan {
     sv_buffer *json;
     size_t n_rows, max_rows;
     int strict_choices;
-    int even_records;  /* every record must have as many members as the first: MLflow gathers `instances` column by column */
-    size_t n_members;  /* of the first record */
+    int whole_records; /* every record must hold the model's inputs and nothing else: MLflow gathers `instances` column by column */
     int *order; /* (n_order) inputs in the order of the body's columns; -1: not the model's */
     size_t n_order;
 } scan;
@@ -219,9 +218,8 @@ static int scan_record(scan *s)
         int c = peek(s);
         s->p++;
         if (c == '}') {
-            if (s->even_records && s->n_members && s->n_members != position + 1)
+            if (s->whole_records && (n_set != s->served->n_inputs || position + 1 != n_set))
                 return -1;
-            s->n_members = position + 1;
             return end_row(s, n_set);
         }
         if (c != ',')
@@ -387,7 +385,7 @@ long sv_scan_invocation(const sv_served *served, sv_batch *batch, sv_span body, 
     if (take(&s, '{') || scan_text(&s, &key) || take(&s, ':') || sv_buffer_append(json, "{\"predictions\": [", 17))
         return -1;
     int bad;
-    s.even_records = sv_span_is(key, "instances");
+    s.whole_records = sv_span_is(key, "instances");
     if (sv_span_is(key, "dataframe_split"))
         bad = scan_split(&s);
     else if (sv_span_is(key, "dataframe_records") || sv_span_is(key, "instances"))
@@ -421,13 +419,15 @@ long sv_scan_prediction(const sv_served *served, sv_batch *batch, sv_span body, 
 static inline int scan_cell(scan *s, sv_span *cell)
 {
     const char *begin = s->p, *p = begin;
+    unsigned char any = 0;
     while (p < s->end && *p != ',' && *p != '\n' && *p != '\r' && *p != '"' && *p != 0)
-        p++;
+        any |= (unsigned char)*p++;
     if (p < s->end && (*p == '"' || *p == 0 || (*p == '\r' && (p + 1 == s->end || p[1] != '\n'))))
         return -1;
     *cell = (sv_span){begin, (size_t)(p - begin)};
     s->p = p;
-    return 0;
+    size_t at;
+    return any & 0x80 ? sv_utf8_is_valid(*cell, 0, &at) - 1 : 0;
 }
 
 /* 1 at a line's end, which is passed; 0 at a comma, which is passed too. */
@@ -461,8 +461,7 @@ static inline int scan_csv_value(scan *s, int input, size_t row)
     if (spec->type == SV_LONG || spec->type == SV_DOUBLE)
         return sv_scan_number(&s->p, s->end, spec->type == SV_LONG, (double *)column + row) || (s->p < s->end && *s->p != ',' && *s->p != '\n' && *s->p != '\r') ? -1 : 0;
     sv_span cell;
-    size_t at;
-    if (spec->type != SV_STRING || scan_cell(s, &cell) || may_be_missing(cell) || !sv_utf8_is_valid(cell, 0, &at))
+    if (spec->type != SV_STRING || scan_cell(s, &cell) || may_be_missing(cell))
         return -1;
     ((int32_t *)column)[row] = sv_features_code(s->served->features, input, cell.text, cell.size);
     return 0;

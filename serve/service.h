@@ -92,6 +92,9 @@ void sv_handle_v2_infer(sv_call *call);
 void sv_handle_drift(sv_call *call);
 void sv_handle_webhook(sv_call *call);
 
+/* /invocations by the tree and the frame alone, which answer or refuse every body; the scanner must give the same answers where it gives one. */
+void sv_call_answer_carefully(sv_call *call, int is_csv);
+
 /* Reads one object or an array of objects as /predict does: typed columns ((n_inputs), in the call's arena). -1 with 422 or 413 in the reply. */
 int sv_call_read_rows(sv_call *call, void **columns, size_t *n_rows, int *is_list);
 

@@ -6,7 +6,7 @@ const make = (tag, properties, ...children) => {
   element.append(...children);
   return element;
 };
-const percent = (p) => (p > 0 && p < 0.001) || (p < 1 && p > 0.999) ? (100 * p).toPrecision(3) + " %" : (100 * p).toFixed(1) + " %";
+const percent = (p) => (p > 0 && p < 0.001) || (p < 1 && p > 0.999) ? (100 * p).toPrecision(3) + "\u00a0%" : (100 * p).toFixed(1) + "\u00a0%";
 const number = (x) => Number.isInteger(x) ? String(x) : String(Number(x.toPrecision(5)));
 let card, fields, asked = 0;
 
@@ -148,7 +148,7 @@ function showWhy(row) {
     bar.style.width = width + "%";
     bar.style.left = (item.contribution < 0 ? 50 - width : 50) + "%";
     return make("li", {}, make("span", { className: "name", textContent: item.feature }), make("span", { className: "track" }, bar),
-      make("span", { className: "value", textContent: (item.contribution > 0 ? "+" : "") + number(item.contribution) }));
+      make("span", { className: "value", textContent: (item.contribution > 0 ? "+" : "") + Number(item.contribution.toPrecision(3)) }));
   });
   const note = `On the scale of the score (log odds for yes-or-no models): ${number(explanation.score)} = intercept ${number(explanation.intercept)} + the sum of these.`;
   $("why").replaceChildren(make("ul", { className: "bars" }, ...list), make("p", { className: "quiet", textContent: note }));

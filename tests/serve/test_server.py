@@ -264,11 +264,3 @@ def test_check_answers_and_ends(packages):
 def test_a_taken_port_is_said(bank, packages):
     done = subprocess.run([COMMAND, "--model", packages / "bank", "--port", str(bank.port)], capture_output=True, text=True, timeout=20)
     assert done.returncode == 1 and str(bank.port) in done.stderr
-
-
-def test_metrics_are_prometheus_text(bank):
-    prometheus = pytest.importorskip("prometheus_client.parser")
-    requests.post(bank.url + "/predict", json=BANK_ROW)
-    families = {f.name: f for f in prometheus.text_string_to_metric_families(requests.get(bank.url + "/metrics").text)}
-    assert {"solvent_requests", "solvent_request_seconds", "solvent_rows", "solvent_prediction", "solvent_model_info"} <= set(families)
-    assert any(s.labels == {"route": "/predict", "status": "200"} and s.value >= 1 for s in families["solvent_requests"].samples)

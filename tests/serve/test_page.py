@@ -1,0 +1,118 @@
+"""The page in a real Chromium: it fills in the form, answers, keeps to its Content-Security-Policy, scores a CSV and works by keyboard."""
+import os
+import shutil
+import sys
+import time
+
+import pytest
+import requests
+
+sys.path.insert(0, os.path.dirname(__file__))
+from serve_process import Serve, make_packages  # noqa: E402
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no Chromium with its driver here")
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    return make_packages(tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture
+def browser(tmp_path):
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,1000"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path)})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def until(condition, seconds=15):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def text(browser, selector):
+    return browser.execute_script("const e = document.querySelector(arguments[0]); return e ? e.textContent : ''", selector)
+
+
+@pytest.mark.parametrize("name", ["bank", "numbers", "odd"])
+def test_the_page_answers(packages, browser, name):
+    with Serve("--model", packages / name) as server:
+        browser.get(server.url + "/ui")
+        assert until(lambda: text(browser, ".sentence")), text(browser, "#answer")
+        assert text(browser, ".bars li .name") and text(browser, "#card dd")
+        problems = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+        assert not problems
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_change_changes_the_answer(packages, browser):
+    with Serve("--model", packages / "bank") as server:
+        browser.get(server.url + "/ui")
+        assert until(lambda: text(browser, ".sentence"))
+        before = text(browser, ".sentence")
+        box = browser.find_element("id", "in-balance")
+        box.clear()
+        box.send_keys("-5000")
+        assert until(lambda: text(browser, ".sentence") not in ("", before))
+        browser.find_element("id", "in-age").send_keys(".5")
+        assert until(lambda: "age" in text(browser, "#answer .error")), text(browser, "#answer")
+        assert browser.find_element("id", "in-age").get_attribute("aria-invalid") == "true"
+
+
+def test_by_keyboard_alone(packages, browser):
+    with Serve("--model", packages / "bank") as server:
+        browser.get(server.url + "/ui")
+        assert until(lambda: text(browser, ".sentence"))
+        seen = set()
+        for _ in range(30):
+            webdriver.ActionChains(browser).send_keys("\ue004").perform()
+            seen.add(browser.execute_script("return document.activeElement.id"))
+        assert {"in-age", "in-job", "in-poutcome", "example", "file", "copy"} <= seen
+
+
+def test_a_file_is_scored(packages, browser, tmp_path):
+    with Serve("--model", packages / "bank") as server:
+        names = [f["name"] for f in requests.get(server.url + "/").json()["features"]]
+        rows = [dict.fromkeys(names, 1) | {n: "no" for n in names[7:]} | {"balance": b, "job": "student"} for b in (1, 2000)]
+        (tmp_path / "rows.csv").write_text(",".join(names) + "\n" + "".join(",".join(str(r[n]) for n in names) + "\n" for r in rows))
+        browser.get(server.url + "/ui")
+        assert until(lambda: text(browser, ".sentence"))
+        browser.find_element("id", "file").send_keys(str(tmp_path / "rows.csv"))
+        assert until(lambda: "2 rows scored" in text(browser, "#csv-result")), text(browser, "#csv-result")
+        browser.find_element("css selector", "#csv-result a").click()
+        scored = tmp_path / "rows-scored.csv"
+        assert until(scored.exists)
+        lines = scored.read_text().splitlines()
+        expected = requests.post(server.url + "/invocations", json={"inputs": rows}).json()["predictions"]
+        assert lines[0].endswith(",surplus_probability,surplus_prediction")
+        assert [float(line.split(",")[-2]) for line in lines[1:]] == [row["surplus_probability"] for row in expected]
+
+
+def test_on_a_phone(packages, browser):
+    with Serve("--model", packages / "bank") as server:
+        browser.set_window_size(500, 900)
+        browser.get(server.url + "/ui")
+        assert until(lambda: text(browser, ".sentence"))
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_docs_send_requests(packages, browser):
+    with Serve("--model", packages / "bank") as server:
+        browser.get(server.url + "/docs")
+        assert until(lambda: browser.find_elements("css selector", "section button"))
+        for button in browser.find_elements("css selector", "section button"):
+            button.click()
+        assert until(lambda: text(browser, "#operations").count("200 OK") == 4), text(browser, "#operations")[-2000:]
+        assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
