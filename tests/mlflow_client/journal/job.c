@@ -1,7 +1,7 @@
 /* job.c: a small job that logs, for the tests that kill it, cut its network or take its disk away.
 
        job sync [DIR]      sends what waits; prints `sync CODE journals sent waiting busy points operations refused`
-       job [--experiment NAME] [--steps N] [--pause-us N] [--runs N] [--threads N] [--params N] [--series] [--nested] [--no-end] [--announce]
+       job [--experiment NAME] [--steps N] [--pause-us N] [--runs N] [--threads N] [--params N] [--model FOLDER NAME] [--series] [--nested] [--no-end] [--announce]
 
    Every run logs metrics "loss" and "acc" for the steps 0 … N-1, params p0 …, and a tag. Prints `run ID KEY` for each, `step N` as it goes with --announce (each
    line says that this step and those before it were logged), and at the end `end CODE MESSAGE`. Exit 0 also when the server was away: that is no failure. */
@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static struct {
-    const char *experiment;
+    const char *experiment, *model, *name;
     long steps, pause_us, runs, threads, params;
     int series, nested, no_end, announce;
 } options = {.steps = 100, .runs = 1, .threads = 1, .params = 3};
@@ -35,16 +35,35 @@ static void read_options(int argc, char **argv)
                 *flags[n].value = 1;
         if (!strcmp(argv[i], "--experiment") && i + 1 < argc)
             options.experiment = argv[i + 1];
+        if (!strcmp(argv[i], "--model") && i + 2 < argc) {
+            options.model = argv[i + 1];
+            options.name = argv[i + 2];
+        }
     }
 }
-
-typedef struct part { mlf_run *run; long first; } part;
 
 static void fail(const char *what, int code)
 {
     printf("failed %s %s\n", what, mlf_code_name(code));
     exit(1);
 }
+
+/* A text, the folder's MLmodel as an artifact, the folder as a logged model, registered with the alias "champion". */
+static void log_model(mlf_run *run)
+{
+    mlf_error error = MLF_ERROR_INIT;
+    mlf_register_options about = MLF_REGISTER_OPTIONS_INIT;
+    char path[4096], *uri = NULL, *version = NULL;
+    about.alias = "champion";
+    snprintf(path, sizeof path, "%s/MLmodel", options.model);
+    if (mlf_run_log_text(run, "hello\n", 6, "notes/hello.txt", &error) || mlf_run_log_artifact(run, path, "raw", &error) || mlf_run_log_model(&uri, run, options.model, NULL, &error) ||
+        mlf_model_register(&version, run, uri, options.name, &about, &error))
+        fail(error.message, error.code);
+    mlf_free(uri);
+    mlf_free(version);
+}
+
+typedef struct part { mlf_run *run; long first; } part;
 
 static void *log_part(void *argument)
 {
@@ -97,6 +116,8 @@ static void log_all(mlf_run *run)
     }
     if (mlf_run_set_tag(run, "stage", "begun", &error))
         fail(error.message, error.code);
+    if (options.model)
+        log_model(run);
     if (options.series) {
         log_series(run);
         return;

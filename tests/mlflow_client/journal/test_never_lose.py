@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 
@@ -149,6 +150,49 @@ def test_continued_offline_run_keeps_its_identity(job, server):
     assert sync(job, server)["sent"] == 2
     (run,) = expect_once(server, "offline-continued", 10)
     assert run.data.params["p4"] == "16"
+
+
+MLMODEL = """artifact_path: model
+flavors:
+  python_function:
+    loader_module: mlflow.sklearn
+mlflow_version: 3.17.2
+utc_time_created: '2026-01-01 00:00:00.000000'
+"""
+
+
+@pytest.mark.parametrize("where", ["online", "offline", "sync-killed"])
+def test_artifacts_models_and_aliases_are_replayed(job, server, tmp_path, where):
+    model, name = tmp_path / "model", f"replayed-{where}"
+    model.mkdir()
+    (model / "MLmodel").write_text(MLMODEL)
+    (model / "data.bin").write_bytes(bytes(range(256)) * 1000)
+    online = where == "online"
+    done = job(server.uri if online else None, "--experiment", name, "--steps", 5, "--model", model, name, env={} if online else {"MLFLOW_OFFLINE": "1"})
+    assert done.returncode == 0 and words_of(done, "end")[1] == "MLF_OK", done.stdout + done.stderr
+    (model / "data.bin").unlink()  # the journal has its own copy
+    dice = random.Random(17)
+    while where == "sync-killed" and list(job.journals.glob("*")) and totals["model syncs killed"] < 20:
+        process = job.start(server.uri, "sync")
+        try:
+            process.wait(dice.uniform(0.02, 0.3) + 0.02 * totals["model syncs killed"])
+        except subprocess.TimeoutExpired:
+            process.kill()
+            totals["model syncs killed"] += 1
+        process.communicate()
+    if not online:
+        report = sync(job, server)
+        assert report["waiting"] == report["refused"] == 0
+    (run,) = expect_once(server, name, 5)
+    client = MlflowClient(server.uri)
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} >= {"notes", "raw"}
+    (version,) = client.search_model_versions(f"name = '{name}'")
+    assert client.get_model_version_by_alias(name, "champion").version == version.version
+    assert len(client.search_logged_models([run.info.experiment_id])) == 1
+    mlflow.set_tracking_uri(server.uri)
+    fetched = mlflow.artifacts.download_artifacts(f"models:/{name}@champion", dst_path=str(tmp_path / "fetched"))
+    with open(os.path.join(fetched, "data.bin"), "rb") as file:
+        assert file.read() == bytes(range(256)) * 1000
 
 
 def test_children_of_an_offline_run_find_their_parent(job, server):
