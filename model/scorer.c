@@ -84,6 +84,30 @@ static void contribute(const sv_pipeline *pipeline, size_t index, const sv_evalu
     }
 }
 
+/* The two commonest terms of a model with one score, added in one pass; the same operations in the same order as contribute's, so the same bits. */
+static int add_common_term(const sv_scorer *scorer, size_t t, size_t n)
+{
+    const sv_term *term = &scorer->pipeline->terms[t];
+    const double *restrict table = scorer->pipeline->plans[t].table;
+    double *restrict score = scorer->scores;
+    if (scorer->pipeline->n_scores != 1)
+        return 0;
+    if (term->encoder == SV_ENCODER_NUMBER) {
+        const double *restrict x = sv_evaluator_value(scorer->evaluator, term->value);
+        double fill = term->fill, mean = term->mean[0], scale = term->scale[0], weight = table[0];
+        for (size_t i = 0; i < n; i++)
+            score[i] += (((x[i] != x[i] ? fill : x[i]) - mean) / scale) * weight;
+        return 1;
+    }
+    if (term->encoder == SV_ENCODER_CATEGORY) {
+        const int32_t *restrict codes = sv_evaluator_value(scorer->evaluator, term->value), *restrict map = term->map;
+        for (size_t i = 0; i < n; i++)
+            score[i] += table[map[codes[i] < 0 ? 0 : codes[i] + 1] + 2];
+        return 1;
+    }
+    return 0;
+}
+
 static void sum_scores(sv_scorer *scorer, size_t n)
 {
     const sv_pipeline *pipeline = scorer->pipeline;
@@ -92,7 +116,7 @@ static void sum_scores(sv_scorer *scorer, size_t n)
         for (size_t i = 0; i < n; i++)
             scorer->scores[k * SV_BLOCK_ROWS + i] = pipeline->intercept[k];
     for (size_t t = 0; t < pipeline->n_terms; t++) {
-        if (pipeline->terms[t].shadow)
+        if (pipeline->terms[t].shadow || add_common_term(scorer, t, n))
             continue;
         contribute(pipeline, t, scorer->evaluator, 0, n, scorer->term);
         for (size_t k = 0; k < K; k++) {
