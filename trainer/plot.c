@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TOP = 46, BOTTOM = 42, RIGHT = 16 };
+enum { TOP = 50, BOTTOM = 42, RIGHT = 16 };
 
 static const char style[] =
     "<style>.pl{font:12px system-ui,sans-serif}.pl text{fill:#4b5563}.pl .ti{font-size:14px;font-weight:600;fill:#111827}.pl .bg{fill:#ffffff}"

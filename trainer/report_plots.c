@@ -247,7 +247,7 @@ static int draw_loss(sv_buffer *svg, const sv_report *report)
     }
     double pad = 0.05 * (high - low);
     sv_plot plot = SV_PLOT(svg, x[0], x[n - 1], low - pad, high + pad);
-    plot.left = 70;
+    plot.left = 86;
     sv_plot_begin(&plot, "Loss by iteration", "iteration", "mean loss", 1);
     sv_plot_line(&plot, x, x + n, n, SV_SERIES_A);
     sv_plot_key(&plot, "train", SV_SERIES_A);
