@@ -1,8 +1,95 @@
 /* check_command.c: `solvent check` and `solvent reference`. */
+#include "alloc.h"
 #include "commands.h"
 #include "config.h"
+#include "dataset.h"
+#include "panel.h"
+#include "promote.h"
+#include "schema.h"
+#include "sweep.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* The grammar of one expression; names and types need the data's columns. */
+static int check_expression(const sv_config *config, const char *key, const sv_entry *entry, const char *text, sv_error *error)
+{
+    sv_expr *expr = NULL;
+    sv_place place = {0};
+    sv_error inner = SV_ERROR_INIT;
+    int code = sv_expr_parse(&expr, text, strlen(text), &place, &inner);
+    if (!code)
+        code = sv_panel_substitute(expr, config, &inner);
+    if (code)
+        sv_schema_explain(error, &inner, config, key, entry, text, &place);
+    sv_expr_free(expr);
+    return code;
+}
+
+static int check_expressions(const sv_config *config, sv_error *error)
+{
+    const char *target = config->target.when ? config->target.when : config->target.value;
+    int code = 0;
+    for (size_t i = 0; i < config->features.count && !code; i++)
+        code = check_expression(config, "features", &config->features.items[i], config->features.items[i].value, error);
+    if (!code && target)
+        code = check_expression(config, config->target.when ? "target.when" : "target.value", NULL, target, error);
+    return code;
+}
+
+static int check_sweep(const sv_config *config, sv_error *error)
+{
+    sv_trials trials;
+    int code = config->sweep.keys.count ? sv_trials_make(&trials, config, error) : 0;
+    if (!code && config->sweep.keys.count)
+        sv_trials_free(&trials);
+    return code;
+}
+
+/* Only what can be had without asking anybody: a file that is there, or the generated world. */
+static int is_at_hand(const sv_config *config)
+{
+    struct stat about;
+    for (size_t i = 0; i < config->data.source.count; i++) {
+        const char *source = config->data.source.items[i].value;
+        if (strncmp(source, "generate:", 9) != 0 && (stat(source, &about) || !S_ISREG(about.st_mode)))
+            return 0;
+    }
+    return 1;
+}
+
+/* As comments, so that what is printed still reads back as a configuration. */
+static int describe_data(const sv_config *config, sv_error *error)
+{
+    sv_dataset dataset;
+    sv_features *features = NULL;
+    const char **used = NULL;
+    size_t n_used = 0;
+    int code = sv_dataset_read_table(&dataset, config, NULL, error);
+    if (code)
+        return code;
+    printf("# %zu rows; columns:\n", dataset.table.n_rows);
+    for (size_t c = 0; c < dataset.table.n_columns; c++) {
+        const sv_column *column = &dataset.table.columns[c];
+        printf("#   %s: %s", column->name, sv_type_name(column->type));
+        if (column->levels)
+            printf(" (%zu texts)", sv_levels_count(column->levels));
+        printf("\n");
+    }
+    code = sv_schema_build(&features, config, &dataset.table, error);
+    if (!code)
+        code = sv_schema_choose(&used, &n_used, config, features, &dataset.table, error);
+    if (!code) {
+        printf("# %zu features enter the model:\n", n_used);
+        for (size_t i = 0; i < n_used; i++)
+            printf("#   %s\n", used[i]);
+    }
+    sv_free(used);
+    sv_features_free(features);
+    sv_dataset_free(&dataset);
+    return code;
+}
 
 int sv_run_check(const sv_arguments *arguments, sv_error *error)
 {
@@ -11,8 +98,17 @@ int sv_run_check(const sv_arguments *arguments, sv_error *error)
     int code = sv_config_read(&config, arguments->config, &options, error);
     if (code)
         return code;
-    if (!arguments->quiet)
+    code = sv_panel_check(config, error);
+    if (!code)
+        code = check_expressions(config, error);
+    if (!code)
+        code = sv_promotion_check(config, error);
+    if (!code)
+        code = check_sweep(config, error);
+    if (!code && !arguments->quiet)
         code = sv_config_print(config, stdout);
+    if (!code && !arguments->quiet && is_at_hand(config))
+        code = describe_data(config, error);
     sv_config_free(config);
     return code;
 }

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { STEPS_MAX = 1 << 20 }; /* kept and tracked; later ones are not */
+
 static double seconds_since(int64_t began_ns)
 {
     return (double)(sv_monotonic_ns() - began_ns) / 1e9;
@@ -105,6 +107,8 @@ static int watch(void *context, const sv_fit_step *step)
 {
     sv_training *t = context;
     char behind[64];
+    if (t->n_steps == STEPS_MAX)
+        return sv_interrupted();
     if (!(t->n_steps & (t->n_steps - 1)) && t->n_steps != 1) {
         sv_fit_step *steps = sv_realloc(t->steps, (t->n_steps ? t->n_steps * 2 : 2) * sizeof *steps);
         if (!steps)
