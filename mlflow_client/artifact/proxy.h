@@ -19,4 +19,7 @@ void mlf_proxy_free(mlf_proxy *proxy);
 int mlf_proxy_check_name(const char *path, mlf_error *error);
 char *mlf_proxy_url(const mlf_proxy *proxy, const char *what, const char *path, mlf_error *error);
 
+/* Sends a big file in parts where the server can. *handled 0: it was not, nothing has happened. */
+int mlf_proxy_put_parts(int *handled, mlf_store *store, const char *path, int fd, int64_t size, mlf_error *error);
+
 #endif

@@ -195,8 +195,10 @@ static int put_whole(mlf_store *store, const char *path, int fd, int64_t size, m
 
 static int proxy_put(mlf_store *store, const char *path, int fd, int64_t size, mlf_error *error)
 {
-    int code = mlf_proxy_check_name(path, error);
-    return code ? code : put_whole(store, path, fd, size, error);
+    int handled = 0, code = mlf_proxy_check_name(path, error);
+    if (!code)
+        code = mlf_proxy_put_parts(&handled, store, path, fd, size, error);
+    return code || handled ? code : put_whole(store, path, fd, size, error);
 }
 
 static int proxy_remove(mlf_store *store, const char *path, mlf_error *error)

@@ -119,3 +119,56 @@ def test_credentials_go_to_the_tracking_server_alone(tool, scripted):
     tool("cat", other.uri + "/x", env=env)
     tool("cat", "mlflow-artifacts:/x", env=env)
     assert "Authorization" not in other.requests[0][2] and tracking.requests[0][2]["Authorization"] == "Bearer s3cret"
+
+
+PARTS = {"MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": "1000000", "MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE": "900000"}
+
+
+def parts_server(stored, fail=False, supported=True):
+    """A tracking server that hands out addresses for parts, and the store behind it, in one."""
+
+    def script(h):
+        if h.path.endswith("/server-info"):
+            return h.say(200, json.dumps({"multipart_uploads_enabled": True}))
+        if "/mpu/create/" in h.path and not supported:
+            return h.say(501, json.dumps({"error_code": "NOT_IMPLEMENTED", "message": "Multipart upload is not supported"}))
+        if "/mpu/create/" in h.path:
+            said = json.loads(h.body)
+            base = f"http://{h.headers['Host']}/part/"
+            return h.say(200, json.dumps({"upload_id": "u", "credentials": [{"url": f"{base}{i + 1}?sig=s", "part_number": i + 1, "headers": {"x-part": str(i + 1)}} for i in range(said["num_parts"])]}))
+        if h.path.startswith("/part/"):
+            assert "Authorization" not in h.headers and h.headers["x-part"] == h.path.split("/")[2].split("?")[0]
+            if fail and h.headers["x-part"] == "2":
+                return h.say(403, "no")
+            stored[int(h.headers["x-part"])] = h.body
+            return h.say(200, b"", {"ETag": f'"e{h.headers["x-part"]}"'})
+        stored[h.path.rsplit("/api/2.0/mlflow-artifacts/", 1)[1]] = json.loads(h.body) if h.path.count("/mpu/") else h.body
+        h.say(200, "{}")
+
+    return script
+
+
+def test_a_big_file_goes_in_parts(tool, scripted, tmp_path):
+    stored = {}
+    server = scripted(parts_server(stored))
+    (tmp_path / "big.bin").write_bytes(DATA)
+    tool("upload", tmp_path / "big.bin", "mlflow-artifacts:/1/run/artifacts", env={"MLFLOW_TRACKING_URI": server.uri, "MLFLOW_TRACKING_TOKEN": "t", **PARTS})
+    assert b"".join(stored[i] for i in (1, 2, 3)) == DATA
+    done = stored["mpu/complete/1/run/artifacts"]
+    assert done["path"] == "big.bin" and done["upload_id"] == "u" and [(p["part_number"], p["etag"]) for p in done["parts"]] == [(1, '"e1"'), (2, '"e2"'), (3, '"e3"')]
+
+
+def test_a_part_that_fails_aborts_the_rest(tool, scripted, tmp_path):
+    stored = {}
+    server = scripted(parts_server(stored, fail=True))
+    (tmp_path / "big.bin").write_bytes(DATA)
+    tool("upload", tmp_path / "big.bin", "mlflow-artifacts:/1/run", env={"MLFLOW_TRACKING_URI": server.uri, **PARTS}, expect=1)
+    assert stored["mpu/abort/1/run"] == {"path": "big.bin", "upload_id": "u"} and not any("complete" in str(key) for key in stored)
+
+
+def test_a_store_without_parts_takes_it_whole(tool, scripted, tmp_path):
+    stored = {}
+    server = scripted(parts_server(stored, supported=False))
+    (tmp_path / "big.bin").write_bytes(DATA)
+    tool("upload", tmp_path / "big.bin", "mlflow-artifacts:/1/run", env={"MLFLOW_TRACKING_URI": server.uri, **PARTS})
+    assert stored == {"artifacts/1/run/big.bin": DATA}
