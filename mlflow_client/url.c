@@ -89,7 +89,7 @@ static size_t authority(const char *url, const char **start)
 {
     size_t scheme = !strncasecmp(url, "https://", 8) ? 8 : 7, origin = mlf_url_origin_length(url);
     size_t length = origin > scheme ? origin - scheme : 0;
-    const char *at = memchr(url + scheme, '@', length);
+    const char *at = memrchr(url + scheme, '@', length);
     *start = at ? at + 1 : url + scheme;
     length -= (size_t)(*start - (url + scheme));
     const char *usual = scheme == 8 ? ":443" : ":80";
