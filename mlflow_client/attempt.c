@@ -25,18 +25,6 @@ enum {
     MAX_IDLE_S = 3
 };
 
-/* Why a callback of ours ended the transfer; curl itself only says "aborted". */
-typedef enum stop {
-    GO_ON,
-    STOP_TOO_LARGE,
-    STOP_MEMORY,
-    STOP_READ,
-    STOP_SHORT,
-    STOP_WRITE,
-    STOP_CANCELLED,
-    STOP_HEADERS
-} stop;
-
 typedef struct attempt {
     mlf_channel *channel;
     const mlf_settings *settings;
@@ -45,7 +33,7 @@ typedef struct attempt {
     struct curl_slist *headers;
     int64_t position; /* of the request body */
     int begun;        /* the sink was told where the bytes begin */
-    stop stopped;
+    mlf_stop stopped;
 } attempt;
 
 /* ---- sockets ---- */
@@ -135,7 +123,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
         text--;
     if (!text || memchr(line, '\0', text)) return length;
     if (!sv_buffer_append(&a->reply->headers, line, text) && !sv_buffer_byte(&a->reply->headers, '\n')) return length;
-    a->stopped = STOP_HEADERS;
+    a->stopped = MLF_STOP_HEADERS;
     return 0;
 }
 
@@ -173,13 +161,13 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     size_t length = size * count;
     if (a->call->write && is_success(status_now(a))) {
         if (!begin_sink(a) && !a->call->write(a->call->write_context, bytes, length)) return length;
-        a->stopped = STOP_WRITE;
+        a->stopped = MLF_STOP_WRITE;
         return 0;
     }
     int failed = sv_buffer_append(&a->reply->body, bytes, length);
     if (!failed) return length;
     if (failed == SV_E_LIMIT && !is_success(status_now(a))) return length; /* enough of an error page */
-    a->stopped = failed == SV_E_LIMIT ? STOP_TOO_LARGE : STOP_MEMORY;
+    a->stopped = failed == SV_E_LIMIT ? MLF_STOP_TOO_LARGE : MLF_STOP_MEMORY;
     return 0;
 }
 
@@ -204,7 +192,7 @@ static size_t on_read(char *into, size_t size, size_t count, void *context)
     int64_t got = call->has_body_fd ? read_file(call, into, (size_t)want, a->position)
                                     : call->read(call->read_context, into, (size_t)want, a->position);
     if (got <= 0 || got > want) {
-        a->stopped = got == 0 ? STOP_SHORT : STOP_READ;
+        a->stopped = got == 0 ? MLF_STOP_SHORT : MLF_STOP_READ;
         return CURL_READFUNC_ABORT;
     }
     a->position += got;
@@ -224,8 +212,8 @@ static int on_progress(void *context, curl_off_t down_total, curl_off_t down, cu
     attempt *a = context;
     if ((a->call->cancel && atomic_load_explicit(a->call->cancel, memory_order_relaxed)) ||
         (a->call->progress && a->call->progress(a->call->progress_context, up, down)))
-        a->stopped = STOP_CANCELLED;
-    return a->stopped == STOP_CANCELLED;
+        a->stopped = MLF_STOP_CANCELLED;
+    return a->stopped == MLF_STOP_CANCELLED;
 }
 
 static int add_header(attempt *a, const char *line)
@@ -409,70 +397,7 @@ static int prepare(attempt *a, const char *url, int timeout_ms, char *text)
     return MLF_OK;
 }
 
-/* ---- what went wrong ---- */
-
-/* curl's failures by what they mean here; the others are the network's weather. */
-static const struct {
-    CURLcode curl;
-    int code, retriable;
-} meanings[] = {
-    {CURLE_OUT_OF_MEMORY, MLF_E_MEMORY, 0},
-    {CURLE_URL_MALFORMAT, MLF_E_ARGUMENT, 0},
-    {CURLE_UNSUPPORTED_PROTOCOL, MLF_E_REPLY, 0},
-    {CURLE_COULDNT_RESOLVE_PROXY, MLF_E_CONNECT, 1},
-    {CURLE_PEER_FAILED_VERIFICATION, MLF_E_TLS, 0},
-    {CURLE_SSL_CERTPROBLEM, MLF_E_TLS, 0},
-    {CURLE_SSL_CACERT_BADFILE, MLF_E_TLS, 0},
-    {CURLE_SSL_ISSUER_ERROR, MLF_E_TLS, 0},
-    {CURLE_SSL_CIPHER, MLF_E_TLS, 0},
-    {CURLE_SSL_PINNEDPUBKEYNOTMATCH, MLF_E_TLS, 0},
-    {CURLE_WEIRD_SERVER_REPLY, MLF_E_REPLY, 0},
-    {CURLE_FILESIZE_EXCEEDED, MLF_E_REPLY, 0},
-    {CURLE_BAD_CONTENT_ENCODING, MLF_E_REPLY, 0},
-};
-
-static int outcome_set(mlf_outcome *outcome, int code, int retriable, const char *message)
-{
-    outcome->code = code;
-    outcome->retriable = retriable;
-    mlf_text_copy(outcome->message, sizeof outcome->message, message, strlen(message));
-    return code;
-}
-
-static int outcome_of_stop(mlf_outcome *outcome, const attempt *a)
-{
-    char message[160];
-    switch (a->stopped) {
-    case STOP_TOO_LARGE:
-        snprintf(message, sizeof message, "the answer is larger than %zu bytes", reply_ceiling(a->call));
-        return outcome_set(outcome, MLF_E_REPLY, 0, message);
-    case STOP_HEADERS:
-        return outcome_set(outcome, MLF_E_REPLY, 0, "the head of the answer is too large");
-    case STOP_MEMORY:
-        return outcome_set(outcome, MLF_E_MEMORY, 0, "out of memory");
-    case STOP_SHORT:
-        return outcome_set(outcome, MLF_E_IO, 0, "the file became shorter while it was sent");
-    case STOP_READ:
-        return outcome_set(outcome, MLF_E_IO, 0, "what was to be sent could not be read");
-    case STOP_WRITE:
-        return outcome_set(outcome, MLF_E_IO, 0, "what came could not be written");
-    default:
-        return outcome_set(outcome, MLF_E_STATE, 0, "cancelled");
-    }
-}
-
-static int outcome_of_curl(mlf_outcome *outcome, CURLcode result, const char *text)
-{
-    const char *message = *text ? text : curl_easy_strerror(result);
-    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
-        if (meanings[i].curl == result) return outcome_set(outcome, meanings[i].code, meanings[i].retriable, message);
-    if (result ==
-        CURLE_SSL_CONNECT_ERROR) { /* a handshake that was cut is weather; one that was refused will be refused again */
-        int cut = strstr(message, "SYSCALL") || strstr(message, "reset") || strstr(message, "unexpected eof");
-        return outcome_set(outcome, cut ? MLF_E_CONNECT : MLF_E_TLS, cut, message);
-    }
-    return outcome_set(outcome, MLF_E_CONNECT, 1, message);
-}
+/* ---- one request ---- */
 
 /* The address a redirect leads to, when it may be followed: a body is not sent again as something else. */
 static const char *redirect_target(const attempt *a)
@@ -493,23 +418,23 @@ static void exchange(mlf_outcome *outcome, attempt *a, const char *url, int time
     long sent = 0;
     int64_t start = sv_monotonic_ns();
     a->position = 0;
-    a->stopped = GO_ON;
+    a->stopped = MLF_GO_ON;
     int code = prepare(a, url, timeout_ms, text);
     CURLcode result = code ? CURLE_OK : curl_easy_perform(a->channel->easy);
     if (!code) curl_easy_getinfo(a->channel->easy, CURLINFO_REQUEST_SIZE, &sent);
     outcome->may_have_acted = sent > 0;
     if (code)
-        outcome_set(outcome, code, 0, code == MLF_E_MEMORY ? "out of memory" : "a header holds a line break");
-    else if (a->stopped != GO_ON)
-        outcome_of_stop(outcome, a);
+        mlf_outcome_set(outcome, code, 0, code == MLF_E_MEMORY ? "out of memory" : "a header holds a line break");
+    else if (a->stopped != MLF_GO_ON)
+        mlf_outcome_of_stop(outcome, a->stopped, reply_ceiling(a->call));
     else if (result != CURLE_OK)
-        outcome_of_curl(outcome, result, text);
+        mlf_outcome_of_curl(outcome, result, text);
     else
-        outcome_set(outcome, MLF_OK, 0, "");
+        mlf_outcome_set(outcome, MLF_OK, 0, "");
     if (outcome->code == MLF_OK) {
         a->reply->status = (int)status_now(a);
         if (a->call->write && is_success(a->reply->status) && begin_sink(a)) /* an empty file has no first byte */
-            outcome_set(outcome, MLF_E_IO, 0, "what came could not be written");
+            mlf_outcome_set(outcome, MLF_E_IO, 0, "what came could not be written");
     }
     a->reply->round_trip_us = (sv_monotonic_ns() - start) / 1000;
     curl_slist_free_all(a->headers);
@@ -535,7 +460,7 @@ void mlf_attempt(mlf_outcome *outcome, mlf_channel *channel, const mlf_settings 
         sv_free(next);
         next = copy;
         if (!next) {
-            outcome_set(outcome, MLF_E_MEMORY, 0, "out of memory");
+            mlf_outcome_set(outcome, MLF_E_MEMORY, 0, "out of memory");
             break;
         }
     }

@@ -2,6 +2,7 @@
 #ifndef MLF_ATTEMPT_H
 #define MLF_ATTEMPT_H
 
+#include "outcome.h"
 #include "settings.h"
 #include "transport.h"
 
@@ -19,14 +20,6 @@ typedef struct mlf_channel {
 
 int mlf_channel_new(mlf_channel **out, const char *origin, size_t origin_length, mlf_error *error);
 void mlf_channel_free(mlf_channel *channel); /* accepts NULL */
-
-/* What became of one attempt. code is MLF_OK when an HTTP answer came, whatever its status: it is in *reply. */
-typedef struct mlf_outcome {
-    int code;
-    int retriable;
-    int may_have_acted; /* the request, or a part of it, was sent */
-    char message[400];
-} mlf_outcome;
 
 /* url is absolute. timeout_ms: of this attempt, -1 for none. reply's body and headers are emptied first. */
 void mlf_attempt(mlf_outcome *outcome, mlf_channel *channel, const mlf_settings *settings, const mlf_http_call *call, const char *url, int timeout_ms,
