@@ -197,3 +197,25 @@ def test_older_servers(version, tmp_path):
         done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=server.uri)
         assert done.returncode == 0 and "a 2.x server" in done.stdout, done.stdout + done.stderr
     shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+# ---- workspaces ----
+
+
+def test_workspaces():
+    with MlflowServer(args=["--enable-workspaces"]) as server:
+
+        def mlflowc(*words, **env):
+            return run([MLFLOWC, *words], MLFLOW_TRACKING_URI=server.uri, **env)
+
+        assert mlflowc("call", "workspaces_create", "name=team-a", "description=x").returncode == 0
+        assert mlflowc("call", "workspaces_update", "workspace_name=team-a", "description=y").returncode == 0
+        assert "workspace.description               y" in mlflowc("call", "workspaces_get", "workspace_name=team-a").stdout
+        assert mlflowc("call", "workspaces_list", "--all").stdout.count("\n") == 2
+        assert mlflowc("experiments", "create", "inside", MLFLOW_WORKSPACE="team-a").returncode == 0
+        assert "inside" in mlflowc("experiments", "list", MLFLOW_WORKSPACE="team-a").stdout
+        assert "inside" not in mlflowc("experiments", "list").stdout
+        nowhere = mlflowc("experiments", "list", MLFLOW_WORKSPACE="nowhere")
+        assert nowhere.returncode == 1 and "Workspace 'nowhere' not found" in nowhere.stderr
+        assert mlflowc("call", "workspaces_create", "name=team-b").returncode == 0
+        assert mlflowc("call", "workspaces_delete", "workspace_name=team-b").returncode == 0
