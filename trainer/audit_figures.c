@@ -1,6 +1,6 @@
 #include "audit_figures.h"
 #include "alloc.h"
-#include "metrics.h"
+#include "figures.h"
 
 #include <math.h>
 #include <string.h>

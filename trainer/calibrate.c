@@ -7,7 +7,7 @@
 
 #include "alloc.h"
 #include "design.h"
-#include "metrics.h"
+#include "figures.h"
 
 #include <math.h>
 #include <string.h>

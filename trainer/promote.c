@@ -1,6 +1,6 @@
 #include "promote.h"
 #include "alloc.h"
-#include "metrics.h"
+#include "figures.h"
 #include "model_source.h"
 #include "number.h"
 #include "paired_figures.h"

@@ -1,9 +1,9 @@
-/* report_plots.c: curves come from cells of equal probability (metrics.h), at most two hundred a part. */
+/* report_plots.c: curves come from cells of equal probability (figures.h), at most two hundred a part. */
 #include "report_plots.h"
 
 #include "alloc.h"
 #include "design.h"
-#include "metrics.h"
+#include "figures.h"
 #include "plot.h"
 
 #include <math.h>

@@ -3,7 +3,7 @@
 #include "config.h"
 #include "design.h"
 #include "fit.h"
-#include "metrics.h"
+#include "figures.h"
 #include "evaluate.h"
 #include "buffer.h"
 #include "file.h"

@@ -1,9 +1,9 @@
-/* metrics.h: how good predictions are: the figures themselves, from arrays, knowing nothing of tables and models. Leaves out: which rows, intervals' seeds (evaluate.c).
+/* figures.h: how good predictions are: the figures themselves, from arrays, knowing nothing of tables and models. Leaves out: which rows, intervals' seeds (evaluate.c).
 
    Binary figures are computed from cells: rows of (nearly) equal probability counted together. With a cell for each distinct probability they are exact;
    with a thousand cells, drawn anew a thousand times, they give bootstrap intervals without touching the rows again. */
-#ifndef SV_METRICS_H
-#define SV_METRICS_H
+#ifndef SV_FIGURES_H
+#define SV_FIGURES_H
 
 #include "error.h"
 

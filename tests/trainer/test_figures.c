@@ -1,6 +1,6 @@
 /* Figures against hand-made cases and against slow definitions; the bootstrap's spread; equal seeds, equal draws. Expected values of the first case: scikit-learn 1.9. */
 #include "alloc.h"
-#include "metrics.h"
+#include "figures.h"
 #include "prng.h"
 
 #include <criterion/criterion.h>
@@ -8,7 +8,7 @@
 
 #define NEAR(got, expected) cr_assert(fabs((got) - (expected)) < 1e-12, #got ": expected %.17g, got %.17g", (double)(expected), (double)(got))
 
-Test(metrics, ties_count_half)
+Test(figures, ties_count_half)
 {
     double p[] = {0.1, 0.4, 0.4, 0.35, 0.8, 0.5, 0.4, 0.9};
     uint8_t y[] = {0, 0, 1, 1, 1, 0, 1, 1};
@@ -31,7 +31,7 @@ Test(metrics, ties_count_half)
     sv_cells_free(&cells);
 }
 
-Test(metrics, one_class_alone_has_no_curve)
+Test(figures, one_class_alone_has_no_curve)
 {
     double p[] = {0.2, 0.7}, figures[SV_FIGURES];
     uint8_t y[] = {1, 1};
@@ -67,7 +67,7 @@ static void draw(double *p, uint8_t *y)
     }
 }
 
-Test(metrics, area_is_the_share_of_pairs_in_order)
+Test(figures, area_is_the_share_of_pairs_in_order)
 {
     static double p[N], figures[SV_FIGURES];
     static uint8_t y[N];
@@ -80,7 +80,7 @@ Test(metrics, area_is_the_share_of_pairs_in_order)
 }
 
 /* The deviation of a resampled accuracy is that of a mean of N independent rows. */
-Test(metrics, resampled_rows_spread_as_rows_do)
+Test(figures, resampled_rows_spread_as_rows_do)
 {
     static double p[N], figures[SV_FIGURES];
     static uint8_t y[N];
@@ -112,7 +112,7 @@ Test(metrics, resampled_rows_spread_as_rows_do)
     sv_cells_free(&copy);
 }
 
-Test(metrics, ranking_is_stable_and_takes_any_number)
+Test(figures, ranking_is_stable_and_takes_any_number)
 {
     double x[] = {3, -1, NAN, INFINITY, -INFINITY, 0.0, -0.0, 3};
     uint32_t order[8], expected[] = {2, 4, 1, 5, 6, 0, 7, 3};

@@ -1,5 +1,5 @@
-/* metrics.c: figures of binary predictions from cells. */
-#include "metrics.h"
+/* figures.c: figures of binary predictions from cells. */
+#include "figures.h"
 
 #include "alloc.h"
 #include "prng.h"
