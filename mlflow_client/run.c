@@ -246,15 +246,21 @@ static inline int may_log(const mlf_run *run)
     return run->fork_generation == mlf_fork_generation && !atomic_load_explicit(&run->ended, memory_order_relaxed);
 }
 
+/* Why a key was not taken. Not inline: an mlf_error is large, and the callers are in a hurry. */
+static __attribute__((noinline)) int why_not(mlf_run *run, const char *key)
+{
+    mlf_error error = MLF_ERROR_INIT;
+    return mlf_keys_get(&run->hub->keys, key, &error) ? MLF_E_MEMORY : error.code;
+}
+
 int mlf_run_log_metric(mlf_run *run, const char *key, double value, int64_t step)
 {
     if (!run || !key)
         return MLF_E_ARGUMENT;
     if (!may_log(run))
         return MLF_E_STATE;
-    mlf_error error = MLF_ERROR_INIT;
-    const mlf_point point = {run, mlf_keys_get(&run->hub->keys, key, &error), value, now_ms(), step};
-    return point.key ? mlf_hub_log(run->hub, &point) : error.code;
+    const mlf_point point = {run, mlf_keys_get(&run->hub->keys, key, NULL), value, now_ms(), step};
+    return point.key ? mlf_hub_log(run->hub, &point) : why_not(run, key);
 }
 
 int mlf_run_log_metrics(mlf_run *run, const char *const *keys, const double *values, size_t n, int64_t step)
@@ -264,10 +270,9 @@ int mlf_run_log_metrics(mlf_run *run, const char *const *keys, const double *val
         return MLF_E_ARGUMENT;
     if (!may_log(run))
         return MLF_E_STATE;
-    mlf_error error = MLF_ERROR_INIT;
     for (size_t i = 0; i < n; i++)
-        if (!keys[i] || !mlf_keys_get(&run->hub->keys, keys[i], &error))
-            return keys[i] ? error.code : MLF_E_ARGUMENT;
+        if (!keys[i] || !mlf_keys_get(&run->hub->keys, keys[i], NULL))
+            return keys[i] ? why_not(run, keys[i]) : MLF_E_ARGUMENT;
     int code = MLF_OK;
     for (size_t i = 0; !code && i < n; i++)
         code = mlf_hub_log(run->hub, &(mlf_point){run, mlf_keys_get(&run->hub->keys, keys[i], NULL), values[i], timestamp_ms, step});
@@ -280,9 +285,8 @@ int mlf_run_log_series(mlf_run *run, const char *key, const int64_t *steps, cons
         return MLF_E_ARGUMENT;
     if (!may_log(run))
         return MLF_E_STATE;
-    mlf_error error = MLF_ERROR_INIT;
-    mlf_point point = {.run = run, .key = mlf_keys_get(&run->hub->keys, key, &error), .timestamp_ms = now_ms()};
-    int code = point.key ? MLF_OK : error.code;
+    mlf_point point = {.run = run, .key = mlf_keys_get(&run->hub->keys, key, NULL), .timestamp_ms = now_ms()};
+    int code = point.key ? MLF_OK : why_not(run, key);
     for (size_t i = 0; !code && i < n; i++) {
         point.value = values[i];
         point.step = steps[i];
