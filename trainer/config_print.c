@@ -27,19 +27,38 @@ static const void *field(const sv_config *config, const sv_key *key)
     return (const char *)config + key->offset;
 }
 
+/* The length of the character at at when YAML wants it escaped (controls, line and byte order marks), and its code; else 0. The text is UTF-8: libyaml read it. */
+static size_t needs_escape(const unsigned char *at, unsigned *code)
+{
+    *code = at[0];
+    if (at[0] < 0x20 || at[0] == 0x7f)
+        return 1;
+    *code = at[0] == 0xc2 ? at[1] : 0;
+    if (*code >= 0x80 && *code < 0xa0)
+        return 2;
+    if ((at[0] & 0xf0) != 0xe0 || !at[1] || !at[2])
+        return 0;
+    *code = (at[0] & 0x0fu) << 12 | (at[1] & 0x3fu) << 6 | (at[2] & 0x3fu);
+    return *code == 0x2028 || *code == 0x2029 || *code == 0xfeff || *code >= 0xfffe ? 3 : 0;
+}
+
 /* A double-quoted text that JSON and YAML both read; ${ becomes $${ so that it is not expanded again. */
 static int put_quoted(sv_buffer *out, const char *text, int again)
 {
     int code = sv_buffer_byte(out, '"');
+    unsigned character;
+    size_t length;
     for (const unsigned char *at = (const unsigned char *)text; *at && !code; at++) {
-        if (*at == '"' || *at == '\\')
+        if (*at == '"' || *at == '\\') {
             code = sv_buffer_format(out, "\\%c", *at);
-        else if (*at < 0x20 || *at == 0x7f)
-            code = sv_buffer_format(out, "\\u%04x", *at);
-        else if (again && at[0] == '$' && at[1] == '{')
+        } else if ((length = needs_escape(at, &character))) {
+            code = sv_buffer_format(out, "\\u%04x", character);
+            at += length - 1;
+        } else if (again && at[0] == '$' && at[1] == '{') {
             code = sv_buffer_text(out, "$$");
-        else
+        } else {
             code = sv_buffer_byte(out, (char)*at);
+        }
     }
     return code ? code : sv_buffer_byte(out, '"');
 }
