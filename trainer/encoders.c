@@ -62,6 +62,42 @@ static int measure_order(sv_number_statistics *s, double *values, size_t n)
     return 0;
 }
 
+enum { COUNTS_MAX = 1 << 18 }; /* different whole numbers that are counted and not sorted: 1 MB */
+
+static double value_at(const uint32_t *counts, double least, size_t rank)
+{
+    size_t i = 0;
+    for (size_t before = 0; before + counts[i] <= rank; i++)
+        before += counts[i];
+    return least + (double)i;
+}
+
+static double counted_quantile(const uint32_t *counts, double least, size_t n, double q)
+{
+    double at = q * (double)(n - 1);
+    size_t low = (size_t)at;
+    double left = value_at(counts, least, low);
+    return low + 1 < n ? left + (at - (double)low) * (value_at(counts, least, low + 1) - left) : left;
+}
+
+/* The same figures as measure_order from how often each whole number of [min, max] occurs: one pass, no copy of the column. */
+static int measure_counts(sv_number_statistics *s, cursor c)
+{
+    size_t range = (size_t)(s->max - s->min) + 1, best = 0;
+    uint32_t *counts = sv_calloc(range, sizeof *counts);
+    if (!counts) return SV_E_MEMORY;
+    for (double value; next_value(&c, &value);)
+        counts[(size_t)(value - s->min)]++;
+    s->median = counted_quantile(counts, s->min, s->n_present, 0.5);
+    s->quartile_low = counted_quantile(counts, s->min, s->n_present, 0.25);
+    s->quartile_high = counted_quantile(counts, s->min, s->n_present, 0.75);
+    for (size_t i = 1; i < range; i++)
+        if (counts[i] > counts[best]) best = i;
+    s->most_frequent = s->min + (double)best;
+    sv_free(counts);
+    return 0;
+}
+
 /* Present values of the part, collected. *out: (n), sv_free. */
 static int collect(double **out, size_t *n, const void *data, sv_store store, size_t n_rows, const uint8_t *parts, uint8_t part, sv_error *error)
 {
@@ -99,6 +135,10 @@ int sv_number_statistics_measure(sv_number_statistics *out, const void *data, sv
         if (!isnan(value)) squares += (value - out->mean) * (value - out->mean);
     out->deviation = sqrt(squares / (double)out->n_present);
     if (!sorted) return 0;
+    if (store <= SV_STORE_I32 && out->max - out->min < COUNTS_MAX && n_rows <= UINT32_MAX)
+        return measure_counts(out, (cursor){.data = data, .store = store, .parts = parts, .part = part, .n_rows = n_rows})
+                   ? sv_error_set(error, SV_E_MEMORY, "encode: out of memory")
+                   : 0;
     double *values;
     size_t n;
     int rc = collect(&values, &n, data, store, n_rows, parts, part, error);
@@ -229,7 +269,7 @@ static int needs_order(const job *j, size_t k)
 {
     const sv_config *config = j->config;
     int fills = config->encode.missing == SV_ENCODE_MISSING_MEDIAN || config->encode.missing == SV_ENCODE_MISSING_MOST_FREQUENT;
-    return j->treatments[k].numbers == SV_ENCODE_NUMBERS_ROBUST || (fills && j->values->columns[k].store == SV_STORE_F64);
+    return j->treatments[k].numbers == SV_ENCODE_NUMBERS_ROBUST || fills;
 }
 
 static void measure_task(void *context, size_t k, size_t worker)
@@ -248,8 +288,7 @@ static int add_number(const job *j, size_t k, sv_error *error)
     int at = sv_pipeline_add_number(j->pipeline, column->id, error);
     if (at < 0) return at;
     sv_term *term = sv_pipeline_term(j->pipeline, (size_t)at);
-    term->fill = isnan(s->median) && j->config->encode.missing == SV_ENCODE_MISSING_MEDIAN ? s->mean : fill_value(j->config, s); /* a whole column without gaps was not put in order */
-    if (isnan(term->fill) && j->config->encode.missing == SV_ENCODE_MISSING_MOST_FREQUENT) term->fill = s->mean;
+    term->fill = fill_value(j->config, s);
     set_scaling(term, &j->treatments[k], s);
     if (!j->config->encode.missing_indicator || !s->n_missing) return 0;
     at = sv_pipeline_add_missing(j->pipeline, column->id, error);
@@ -289,7 +328,7 @@ static int add_bins_or_spline(const job *j, size_t k, sv_error *error)
     if (rc < 0) return rc;
     sv_term *term = sv_pipeline_term(j->pipeline, (size_t)rc);
     sv_number_statistics s = j->statistics[k];
-    term->fill = isnan(s.median) ? s.mean : fill_value(j->config, &s);
+    term->fill = fill_value(j->config, &s);
     return 0;
 }
 
