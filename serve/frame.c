@@ -1,10 +1,10 @@
-/* frame.c: see frame.h. Building frames; their conversion is in frame_convert.c. */
-#include "frame.h"
+/* frame.c: see frame.h. Frames from split and records; those of instances and inputs are in frame_array.c, conversion is in frame_convert.c. */
+#include "frame_private.h"
 
 #include "array_cells.h"
 #include "mlflow_error.h"
 
-static int no_memory(sv_reply *reply)
+int sv_frame_no_memory(sv_reply *reply)
 {
     sv_mlflow_refuse(reply, SV_REFUSE_LIMIT, "The request needs more memory than one request may take.");
     return -1;
@@ -21,10 +21,10 @@ static int allocate(sv_frame *frame, sv_arena *arena, size_t n_rows, size_t n_co
     frame->n_columns = n_columns;
     frame->names = sv_arena_zero(arena, n_columns + 1, sizeof *frame->names);
     frame->cells = sv_arena_zero(arena, n_rows * n_columns + 1, sizeof *frame->cells);
-    return frame->names && frame->cells ? 0 : no_memory(reply);
+    return frame->names && frame->cells ? 0 : sv_frame_no_memory(reply);
 }
 
-static const sv_json **cell_of(sv_frame *frame, size_t column, size_t row)
+const sv_json **sv_frame_cell_of(sv_frame *frame, size_t column, size_t row)
 {
     return (const sv_json **)(uintptr_t)frame->cells + column * frame->n_rows + row;
 }
@@ -90,21 +90,21 @@ static long name_position(name_set *set, sv_span name)
 }
 
 /* A list of objects: the columns are the union of their names. */
-static int from_objects(sv_frame *frame, sv_arena *arena, const sv_json *list, const sv_frame_limits *limits, sv_reply *reply)
+int sv_frame_from_objects(sv_frame *frame, sv_arena *arena, const sv_json *list, const sv_frame_limits *limits, sv_reply *reply)
 {
     name_set set = {.arena = arena};
     if (grow_names(&set))
-        return no_memory(reply);
+        return sv_frame_no_memory(reply);
     for (uint32_t i = 0; i < list->n; i++)
         for (uint32_t m = 0; list->items[i].kind == SV_JSON_OBJECT && m < list->items[i].n; m++)
             if (name_position(&set, list->items[i].names[m]) < 0)
-                return no_memory(reply);
+                return sv_frame_no_memory(reply);
     if (allocate(frame, arena, list->n, set.n, limits, reply))
         return -1;
     memcpy((sv_span *)(uintptr_t)frame->names, set.names, set.n * sizeof *set.names);
     for (uint32_t i = 0; i < list->n; i++)
         for (uint32_t m = 0; list->items[i].kind == SV_JSON_OBJECT && m < list->items[i].n; m++)
-            *cell_of(frame, (size_t)name_position(&set, list->items[i].names[m]), i) = &list->items[i].items[m];
+            *sv_frame_cell_of(frame, (size_t)name_position(&set, list->items[i].names[m]), i) = &list->items[i].items[m];
     return 0;
 }
 
@@ -127,16 +127,16 @@ static int lay_names(sv_frame *frame, sv_arena *arena, const sv_json *object, si
 {
     sv_json *texts = sv_arena_zero(arena, object->n + 1, sizeof *texts);
     if (!texts)
-        return no_memory(reply);
+        return sv_frame_no_memory(reply);
     for (uint32_t c = 0; c < object->n; c++) {
         texts[c] = (sv_json){.kind = SV_JSON_TEXT, .text = object->names[c]};
-        *cell_of(frame, c, row) = &texts[c];
+        *sv_frame_cell_of(frame, c, row) = &texts[c];
     }
     return 0;
 }
 
 /* A list of lists: rows; short ones are padded. Without columns the names are numbers. */
-static int from_lists(sv_frame *frame, sv_arena *arena, const sv_json *list, const sv_json *columns, const sv_frame_limits *limits, sv_reply *reply)
+int sv_frame_from_lists(sv_frame *frame, sv_arena *arena, const sv_json *list, const sv_json *columns, const sv_frame_limits *limits, sv_reply *reply)
 {
     uint32_t width = longest_list(list);
     if (columns && columns->n != width) {
@@ -151,7 +151,7 @@ static int from_lists(sv_frame *frame, sv_arena *arena, const sv_json *list, con
         set_name(frame, c, columns ? &columns->items[c] : NULL);
     for (uint32_t i = 0; i < list->n; i++) {
         for (uint32_t c = 0; list->items[i].kind == SV_JSON_LIST && c < list->items[i].n; c++)
-            *cell_of(frame, c, i) = &list->items[i].items[c];
+            *sv_frame_cell_of(frame, c, i) = &list->items[i].items[c];
         if (list->items[i].kind == SV_JSON_OBJECT && lay_names(frame, arena, &list->items[i], i, reply))
             return -1;
     }
@@ -159,13 +159,13 @@ static int from_lists(sv_frame *frame, sv_arena *arena, const sv_json *list, con
 }
 
 /* A list of scalars: one column. */
-static int from_scalars(sv_frame *frame, sv_arena *arena, const sv_json *list, sv_span name, const sv_frame_limits *limits, sv_reply *reply)
+int sv_frame_from_scalars(sv_frame *frame, sv_arena *arena, const sv_json *list, sv_span name, const sv_frame_limits *limits, sv_reply *reply)
 {
     if (allocate(frame, arena, list->n, 1, limits, reply))
         return -1;
     ((sv_span *)(uintptr_t)frame->names)[0] = name;
     for (uint32_t i = 0; i < list->n; i++)
-        *cell_of(frame, 0, i) = &list->items[i];
+        *sv_frame_cell_of(frame, 0, i) = &list->items[i];
     return 0;
 }
 
@@ -186,7 +186,7 @@ static int bad_split(sv_reply *reply, const char *why)
 }
 
 /* The first item that is no null decides what kind of list this is; a kind: SV_JSON_NULL when there is none. */
-static sv_json_kind list_kind(const sv_json *list)
+sv_json_kind sv_frame_list_kind(const sv_json *list)
 {
     for (uint32_t i = 0; i < list->n; i++)
         if (list->items[i].kind != SV_JSON_NULL)
@@ -194,7 +194,7 @@ static sv_json_kind list_kind(const sv_json *list)
     return SV_JSON_NULL;
 }
 
-static int all_of_kind(const sv_json *list, sv_json_kind kind, int or_null)
+int sv_frame_all_of_kind(const sv_json *list, sv_json_kind kind, int or_null)
 {
     for (uint32_t i = 0; i < list->n; i++)
         if (list->items[i].kind != kind && !(or_null && list->items[i].kind == SV_JSON_NULL))
@@ -211,12 +211,12 @@ static int select_columns(sv_frame *frame, sv_arena *arena, const sv_json *colum
     for (size_t c = 0; c < frame->n_columns; c++)
         for (size_t from = 0; frame->names[c].text && from < all.n_columns; from++)
             if (all.names[from].text && sv_span_equal(all.names[from], frame->names[c]))
-                memcpy(cell_of(frame, c, 0), all.cells + from * all.n_rows, all.n_rows * sizeof *all.cells);
+                memcpy(sv_frame_cell_of(frame, c, 0), all.cells + from * all.n_rows, all.n_rows * sizeof *all.cells);
     return 0;
 }
 
 /* An object of columns: lists of one length, or scalars beside a list. */
-static int from_columns(sv_frame *frame, sv_arena *arena, const sv_json *object, const sv_frame_limits *limits, sv_reply *reply, const char **why)
+int sv_frame_from_columns(sv_frame *frame, sv_arena *arena, const sv_json *object, const sv_frame_limits *limits, sv_reply *reply, const char **why)
 {
     size_t n_rows = 0;
     int lists = 0;
@@ -238,7 +238,7 @@ static int from_columns(sv_frame *frame, sv_arena *arena, const sv_json *object,
     for (uint32_t c = 0; c < object->n; c++) {
         ((sv_span *)(uintptr_t)frame->names)[c] = object->names[c];
         for (size_t i = 0; i < n_rows; i++)
-            *cell_of(frame, c, i) = object->items[c].kind == SV_JSON_LIST ? &object->items[c].items[i] : &object->items[c];
+            *sv_frame_cell_of(frame, c, i) = object->items[c].kind == SV_JSON_LIST ? &object->items[c].items[i] : &object->items[c];
     }
     return 0;
 }
@@ -248,7 +248,7 @@ static int names_as_list(sv_arena *arena, const sv_json *object, const sv_json *
 {
     sv_json *texts = sv_arena_zero(arena, object->n + 1, sizeof *texts);
     if (!texts)
-        return no_memory(reply);
+        return sv_frame_no_memory(reply);
     for (uint32_t i = 0; i < object->n; i++)
         texts[i + 1] = (sv_json){.kind = SV_JSON_TEXT, .text = object->names[i]};
     texts[0] = (sv_json){.kind = SV_JSON_LIST, .n = object->n, .items = texts + 1};
@@ -266,11 +266,11 @@ static int split_columns(sv_arena *arena, const sv_json *value, const sv_json **
         return names_as_list(arena, given, columns, reply);
     if (given->kind != SV_JSON_LIST)
         return bad_split(reply, "Index(...) must be called with a collection of some kind");
-    if (given->n && all_of_kind(given, SV_JSON_LIST, 0) && sv_array_fits(given, SV_STRING)) { /* several levels: the columns are tuples, no names */
+    if (given->n && sv_frame_all_of_kind(given, SV_JSON_LIST, 0) && sv_array_fits(given, SV_STRING)) { /* several levels: the columns are tuples, no names */
         sv_json *levels = sv_arena_zero(arena, 1, sizeof *levels);
         sv_json *empty = levels ? sv_arena_zero(arena, given->items[0].n + 1, sizeof *empty) : NULL;
         if (!empty)
-            return no_memory(reply);
+            return sv_frame_no_memory(reply);
         *levels = (sv_json){.kind = SV_JSON_LIST, .n = given->items[0].n, .items = empty};
         *columns = levels;
         return 0;
@@ -289,7 +289,7 @@ static int check_index(const sv_json *value, size_t n_rows, sv_reply *reply)
         return 0;
     if (index->kind != SV_JSON_LIST)
         return bad_split(reply, "Index(...) must be called with a collection of some kind");
-    int has_levels = index->n && all_of_kind(index, SV_JSON_LIST, 0) && sv_array_fits(index, SV_STRING);
+    int has_levels = index->n && sv_frame_all_of_kind(index, SV_JSON_LIST, 0) && sv_array_fits(index, SV_STRING);
     if ((has_levels ? index->items[0].n : index->n) != n_rows)
         return bad_split(reply, "Shape of passed values does not fit the index");
     return 0;
@@ -334,23 +334,23 @@ static int split_rows(sv_frame *frame, sv_arena *arena, const sv_json *data, con
         const char *why = NULL;
         sv_json known = *data;
         if (columns && keep_members(arena, &known, columns))
-            return no_memory(reply);
-        if (from_columns(frame, arena, &known, limits, reply, &why))
+            return sv_frame_no_memory(reply);
+        if (sv_frame_from_columns(frame, arena, &known, limits, reply, &why))
             return why ? bad_split(reply, why) : -1;
         return columns ? select_columns(frame, arena, columns, limits, reply) : 0;
     }
     if (data->kind != SV_JSON_LIST)
         return bad_split(reply, "DataFrame constructor not properly called!");
-    switch (list_kind(data)) {
+    switch (sv_frame_list_kind(data)) {
     case SV_JSON_LIST:
         for (uint32_t i = 0; i < data->n; i++)
             if (!is_row(&data->items[i]) && data->items[i].kind != SV_JSON_NULL)
                 return bad_split(reply, "object has no len()");
-        return from_lists(frame, arena, data, columns, limits, reply);
+        return sv_frame_from_lists(frame, arena, data, columns, limits, reply);
     case SV_JSON_OBJECT:
-        if (!all_of_kind(data, SV_JSON_OBJECT, 1))
+        if (!sv_frame_all_of_kind(data, SV_JSON_OBJECT, 1))
             return bad_split(reply, "object has no attribute 'keys'");
-        if (from_objects(frame, arena, data, limits, reply))
+        if (sv_frame_from_objects(frame, arena, data, limits, reply))
             return -1;
         return columns ? select_columns(frame, arena, columns, limits, reply) : 0;
     default:
@@ -358,7 +358,7 @@ static int split_rows(sv_frame *frame, sv_arena *arena, const sv_json *data, con
             return names_only(frame, arena, columns, 0, limits, reply);
         if (columns && columns->n != 1)
             return bad_split(reply, "Shape of passed values does not fit the columns");
-        return from_scalars(frame, arena, data, columns && columns->items[0].kind == SV_JSON_TEXT ? columns->items[0].text : (sv_span){NULL, 0}, limits, reply);
+        return sv_frame_from_scalars(frame, arena, data, columns && columns->items[0].kind == SV_JSON_TEXT ? columns->items[0].text : (sv_span){NULL, 0}, limits, reply);
     }
 }
 
@@ -371,7 +371,7 @@ static int has_surrogate(sv_span text)
     return 0;
 }
 
-static int refuse_surrogates(const sv_frame *frame, const char *orient, sv_reply *reply)
+int sv_frame_refuse_surrogates(const sv_frame *frame, const char *orient, sv_reply *reply)
 {
     int found = 0;
     for (size_t c = 0; c < frame->n_columns && !found; c++)
@@ -397,7 +397,7 @@ int sv_frame_from_split(sv_frame *frame, sv_arena *arena, const sv_json *value, 
     if (check_split_keys(value, reply) || split_columns(arena, value, &columns, reply) ||
         split_rows(frame, arena, sv_json_member(value, "data"), columns, limits, reply))
         return -1;
-    return check_index(value, frame->n_rows, reply) || refuse_surrogates(frame, "dataframe_split", reply) ? -1 : 0;
+    return check_index(value, frame->n_rows, reply) || sv_frame_refuse_surrogates(frame, "dataframe_split", reply) ? -1 : 0;
 }
 
 int sv_frame_from_records(sv_frame *frame, sv_arena *arena, const sv_json *value, const sv_frame_limits *limits, sv_reply *reply)
@@ -408,165 +408,14 @@ int sv_frame_from_records(sv_frame *frame, sv_arena *arena, const sv_json *value
                          value->kind == SV_JSON_OBJECT ? "dictionary" : sv_json_python_type(value));
         return -1;
     }
-    sv_json_kind kind = list_kind(value);
-    if (kind == SV_JSON_OBJECT && all_of_kind(value, SV_JSON_OBJECT, 1))
-        return from_objects(frame, arena, value, limits, reply) || refuse_surrogates(frame, "dataframe_records", reply) ? -1 : 0;
-    if (kind == SV_JSON_LIST && all_of_kind(value, SV_JSON_LIST, 1))
-        return from_lists(frame, arena, value, NULL, limits, reply);
+    sv_json_kind kind = sv_frame_list_kind(value);
+    if (kind == SV_JSON_OBJECT && sv_frame_all_of_kind(value, SV_JSON_OBJECT, 1))
+        return sv_frame_from_objects(frame, arena, value, limits, reply) || sv_frame_refuse_surrogates(frame, "dataframe_records", reply) ? -1 : 0;
+    if (kind == SV_JSON_LIST && sv_frame_all_of_kind(value, SV_JSON_LIST, 1))
+        return sv_frame_from_lists(frame, arena, value, NULL, limits, reply);
     if (kind == SV_JSON_OBJECT || kind == SV_JSON_LIST) {
         sv_mlflow_refuse(reply, SV_REFUSE_INPUT, "Provided dataframe_records field is not a valid dataframe representation in 'records' format.");
         return -1;
     }
-    return from_scalars(frame, arena, value, (sv_span){NULL, 0}, limits, reply);
-}
-
-/* ---- instances and inputs ---- */
-
-static int of_different_length(sv_reply *reply)
-{
-    sv_mlflow_refuse(reply, SV_REFUSE_INPUT, "The length of values for each input/column name are not the same");
-    return -1;
-}
-
-static int cannot_be_frame(sv_reply *reply, const char *why)
-{
-    sv_mlflow_refuse(reply, SV_REFUSE_SCHEMA,
-                     "Failed to enforce schema of data with the model's schema. Error: This model contains a column-based signature, which suggests a DataFrame input. "
-                     "There was an error casting the input data to a DataFrame: %s",
-                     why);
-    return -1;
-}
-
-static int columns_or_refusal(sv_frame *frame, sv_arena *arena, const sv_json *object, const sv_frame_limits *limits, sv_reply *reply)
-{
-    const char *why = NULL;
-    int all_scalar = object->n > 0;
-    for (uint32_t c = 0; c < object->n; c++)
-        all_scalar &= object->items[c].kind != SV_JSON_LIST;
-    if (!all_scalar) {
-        int code = from_columns(frame, arena, object, limits, reply, &why);
-        return code && why ? cannot_be_frame(reply, why) : code;
-    }
-    sv_json *list = sv_arena_zero(arena, 1, sizeof *list); /* one row of scalars */
-    if (!list)
-        return no_memory(reply);
-    *list = (sv_json){.kind = SV_JSON_LIST, .n = 1, .items = object};
-    return from_objects(frame, arena, list, limits, reply);
-}
-
-/* What is no object and no list of objects is one array of the first input's type. */
-static int refuse_array(sv_reply *reply, const sv_served *served)
-{
-    sv_mlflow_refuse(reply, SV_REFUSE_INPUT, "Failed to convert data to an array of %s, the type of the model's first input '%s'.", sv_type_name(served->inputs[0].type),
-                     served->inputs[0].name.text);
-    return -1;
-}
-
-static int from_array(sv_frame *frame, sv_arena *arena, const sv_json *value, const sv_served *served, const sv_frame_limits *limits, sv_reply *reply)
-{
-    if (!sv_array_fits(value, served->inputs[0].type))
-        return refuse_array(reply, served);
-    if (value->kind == SV_JSON_LIST)
-        return list_kind(value) == SV_JSON_LIST ? from_lists(frame, arena, value, NULL, limits, reply)
-                                                : from_scalars(frame, arena, value, (sv_span){NULL, 0}, limits, reply);
-    sv_json *list = sv_arena_zero(arena, 1, sizeof *list);
-    if (!list)
-        return no_memory(reply);
-    *list = (sv_json){.kind = SV_JSON_LIST, .n = 1, .items = value};
-    return from_scalars(frame, arena, list, (sv_span){NULL, 0}, limits, reply);
-}
-
-/* The cells of each column must convert before anything else is looked at. */
-static int check_arrays(const sv_frame *frame, const sv_served *served, sv_reply *reply)
-{
-    for (size_t c = 0; c < frame->n_columns; c++) {
-        const sv_json *const *cells = frame->cells + c * frame->n_rows;
-        int input = frame->names[c].text ? sv_served_input(served, frame->names[c].text, frame->names[c].size) : -1;
-        int bad = sv_array_cells_form(cells, frame->n_rows) == SV_ARRAY_RAGGED;
-        for (size_t i = 0; i < frame->n_rows && input >= 0 && !bad; i++)
-            bad = cells[i] && !sv_array_fits(cells[i], served->inputs[input].type);
-        if (bad) {
-            sv_mlflow_refuse(reply, SV_REFUSE_INPUT, "the values of a column cannot be converted to one array");
-            return -1;
-        }
-    }
-    return refuse_surrogates(frame, "inputs", reply);
-}
-
-static int is_list_of_objects(const sv_json *value)
-{
-    return value->kind == SV_JSON_LIST && value->n && all_of_kind(value, SV_JSON_OBJECT, 0);
-}
-
-static int inputs_frame(sv_frame *frame, sv_arena *arena, const sv_json *value, const sv_served *served, const sv_frame_limits *limits, sv_reply *reply)
-{
-    if (value->kind == SV_JSON_OBJECT)
-        return columns_or_refusal(frame, arena, value, limits, reply);
-    if (is_list_of_objects(value))
-        return from_objects(frame, arena, value, limits, reply);
-    if (served->n_inputs == 1 && value->kind == SV_JSON_LIST && list_kind(value) != SV_JSON_OBJECT)
-        return from_scalars(frame, arena, value, served->inputs[0].name, limits, reply);
-    return from_array(frame, arena, value, served, limits, reply);
-}
-
-int sv_frame_from_inputs(sv_frame *frame, sv_arena *arena, const sv_json *value, const sv_served *served, const sv_frame_limits *limits, sv_reply *reply)
-{
-    frame->reading = SV_READ_ARRAY;
-    return inputs_frame(frame, arena, value, served, limits, reply) || check_arrays(frame, served, reply) ? -1 : 0;
-}
-
-/* Records' values are gathered column by column: what one record lacks makes that column shorter, and the columns must be of one length. */
-static int close_gaps(sv_frame *frame, const sv_served *served, sv_reply *reply)
-{
-    size_t n_all = SIZE_MAX, n_required = SIZE_MAX;
-    int uneven = 0;
-    for (size_t c = 0; c < frame->n_columns; c++) {
-        size_t n = 0;
-        for (size_t i = 0; i < frame->n_rows; i++)
-            if (frame->cells[c * frame->n_rows + i])
-                *cell_of(frame, c, n++) = frame->cells[c * frame->n_rows + i];
-        int input = sv_served_input(served, frame->names[c].text, frame->names[c].size);
-        if (input >= 0 && !served->inputs[input].optional) {
-            if (n_required != SIZE_MAX && n != n_required)
-                return of_different_length(reply);
-            n_required = n;
-        }
-        uneven |= n_all != SIZE_MAX && n != n_all;
-        n_all = n;
-    }
-    if (uneven)
-        return cannot_be_frame(reply, "All arrays must be of the same length");
-    for (size_t c = 0; c < frame->n_columns; c++) /* columns move together */
-        memmove(cell_of(frame, 0, 0) + c * n_all, cell_of(frame, c, 0), n_all * sizeof *frame->cells);
-    frame->n_rows = frame->n_columns ? n_all : 0;
-    return 0;
-}
-
-/* Columns given as lists: those that are required must be of one length. */
-static int check_lengths(const sv_json *object, const sv_served *served, sv_reply *reply)
-{
-    long length = -1;
-    for (uint32_t c = 0; c < object->n; c++) {
-        int input = sv_served_input(served, object->names[c].text, object->names[c].size);
-        if (input < 0 || served->inputs[input].optional || object->items[c].kind != SV_JSON_LIST)
-            continue;
-        if (length >= 0 && (long)object->items[c].n != length)
-            return of_different_length(reply);
-        length = (long)object->items[c].n;
-    }
-    return 0;
-}
-
-int sv_frame_from_instances(sv_frame *frame, sv_arena *arena, const sv_json *value, const sv_served *served, const sv_frame_limits *limits, sv_reply *reply)
-{
-    frame->reading = SV_READ_ARRAY;
-    if (value->kind == SV_JSON_OBJECT && check_lengths(value, served, reply))
-        return -1;
-    if (value->kind != SV_JSON_LIST || value->n == 0 || value->items[0].kind != SV_JSON_OBJECT)
-        return sv_frame_from_inputs(frame, arena, value, served, limits, reply);
-    if (!all_of_kind(value, SV_JSON_OBJECT, 0)) {
-        sv_mlflow_refuse(reply, SV_REFUSE_INPUT, "Ensure that the input is a valid JSON-formatted string.\nError: an item of instances is no object");
-        return -1;
-    }
-    return from_objects(frame, arena, value, limits, reply) || close_gaps(frame, served, reply) || check_arrays(frame, served, reply) ? -1 : 0;
+    return sv_frame_from_scalars(frame, arena, value, (sv_span){NULL, 0}, limits, reply);
 }

@@ -4,7 +4,7 @@
 #include "alloc.h"
 #include "clock.h"
 #include "json_out.h"
-#include "metrics.h"
+#include "request_metrics.h"
 #include "monitor.h"
 
 #include <math.h>

@@ -7,7 +7,7 @@
 #include "guard.h"
 #include "http_request.h"
 #include "http_reply.h"
-#include "metrics.h"
+#include "request_metrics.h"
 #include "monitor.h"
 #include "served.h"
 

@@ -1,6 +1,6 @@
-/* metrics.h: counts that workers keep and /metrics shows. Each worker writes its own cache lines; reading adds them up. */
-#ifndef SV_METRICS_H
-#define SV_METRICS_H
+/* request_metrics.h: counts that workers keep and /metrics shows. Each worker writes its own cache lines; reading adds them up. */
+#ifndef SV_REQUEST_METRICS_H
+#define SV_REQUEST_METRICS_H
 
 #include "buffer.h"
 

@@ -1,5 +1,5 @@
-/* metrics.c: see metrics.h. */
-#include "metrics.h"
+/* request_metrics.c: see request_metrics.h. */
+#include "request_metrics.h"
 
 #include "alloc.h"
 #include "error.h"
