@@ -12,6 +12,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -118,6 +120,20 @@ static void block_signals(void)
     sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+/* Program text that only the start touched (libraries setting themselves up) is given back; what is needed again comes from the page cache. Mappings
+   that are executable are never written, so nothing is lost. */
+static void give_back_text(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[4300], permissions[8], path[2];
+    unsigned long begin, end;
+    while (maps && fgets(line, sizeof line, maps))
+        if (sscanf(line, "%lx-%lx %7s %*s %*s %*s %1s", &begin, &end, permissions, path) == 4 && strcmp(permissions, "r-xp") == 0 && *path == '/')
+            madvise((void *)begin, end - begin, MADV_DONTNEED);
+    if (maps)
+        fclose(maps);
 }
 
 static void announce(const sv_serve_config *config, const sv_http_server *server)
@@ -250,6 +266,7 @@ int main(int argc, char **argv)
         if (code == 0 && check)
             printf("ok: %zu model%s\n", h.n_sources, h.n_sources == 1 ? "" : "s");
         if (code == 0 && !check) {
+            give_back_text();
             announce(&config, h.server);
             wait_for_end();
             sv_http_server_drain(h.server);
