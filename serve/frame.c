@@ -344,11 +344,11 @@ static int split_rows(sv_frame *frame, sv_arena *arena, const sv_json *data, con
     switch (sv_frame_list_kind(data)) {
     case SV_JSON_LIST:
         for (uint32_t i = 0; i < data->n; i++)
-            if (!is_row(&data->items[i]) && data->items[i].kind != SV_JSON_NULL)
+            if (!is_row(&data->items[i]))
                 return bad_split(reply, "object has no len()");
         return sv_frame_from_lists(frame, arena, data, columns, limits, reply);
     case SV_JSON_OBJECT:
-        if (!sv_frame_all_of_kind(data, SV_JSON_OBJECT, 1))
+        if (!sv_frame_all_of_kind(data, SV_JSON_OBJECT, 0))
             return bad_split(reply, "object has no attribute 'keys'");
         if (sv_frame_from_objects(frame, arena, data, limits, reply))
             return -1;
@@ -409,9 +409,9 @@ int sv_frame_from_records(sv_frame *frame, sv_arena *arena, const sv_json *value
         return -1;
     }
     sv_json_kind kind = sv_frame_list_kind(value);
-    if (kind == SV_JSON_OBJECT && sv_frame_all_of_kind(value, SV_JSON_OBJECT, 1))
+    if (kind == SV_JSON_OBJECT && sv_frame_all_of_kind(value, SV_JSON_OBJECT, 0))
         return sv_frame_from_objects(frame, arena, value, limits, reply) || sv_frame_refuse_surrogates(frame, "dataframe_records", reply) ? -1 : 0;
-    if (kind == SV_JSON_LIST && sv_frame_all_of_kind(value, SV_JSON_LIST, 1))
+    if (kind == SV_JSON_LIST && sv_frame_all_of_kind(value, SV_JSON_LIST, 0))
         return sv_frame_from_lists(frame, arena, value, NULL, limits, reply);
     if (kind == SV_JSON_OBJECT || kind == SV_JSON_LIST) {
         sv_mlflow_refuse(reply, SV_REFUSE_INPUT, "Provided dataframe_records field is not a valid dataframe representation in 'records' format.");

@@ -49,7 +49,7 @@ static void write_property(sv_buffer *json, const sv_served *served, size_t i)
     name_of(json, input->name, i > 0);
     sv_buffer_text(json, ":{");
     write_type(json, input);
-    if (value && !value->is_text && isfinite(value->min) && isfinite(value->max)) {
+    if (value && (input->type == SV_LONG || input->type == SV_DOUBLE) && isfinite(value->min) && isfinite(value->max)) {
         sv_buffer_text(json, ",\"description\":\"in training ");
         sv_json_write_double(json, value->min);
         sv_buffer_text(json, " to ");

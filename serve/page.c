@@ -59,7 +59,7 @@ static void write_input(sv_buffer *json, const sv_served *served, size_t i)
     sv_buffer_format(json, ",\"type\":\"%s\",\"required\":%s", sv_type_name(input->type), input->optional ? "false" : "true");
     if (input->choices)
         write_choices(json, input->choices);
-    if (value && !value->is_text) {
+    if (value && (input->type == SV_LONG || input->type == SV_DOUBLE)) {
         write_number(json, "min", value->min);
         write_number(json, "max", value->max);
         write_number(json, "median", value->median);
