@@ -39,6 +39,13 @@ def run(*command):
     return done.stdout
 
 
+def rows_of(path):
+    """The prepared table; its last two columns are the target and the part of the split."""
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    table = table.rename(columns={table.columns[-2]: "target", table.columns[-1]: "split"})
+    return table[table["split"] != "none"].reset_index(drop=True)  # months whose next month is not in the data
+
+
 def ours(build, config, folder):
     """What the trainer did: its last line, its coefficients by (feature, level), and the prepared table."""
     solvent = build / "trainer" / "solvent"
@@ -47,20 +54,24 @@ def ours(build, config, folder):
     explained = json.loads(run(solvent, "explain", "--model", package, "--json").splitlines()[-1])
     run(solvent, "prepare", config, "--output", folder / "table.csv")
     weights = {(row["feature"], row["level"]): row["standardized"] for row in explained["coefficients"]}
-    return json.loads(lines.splitlines()[-1]), weights, pd.read_csv(folder / "table.csv", keep_default_na=False, na_values=[""])
+    return json.loads(lines.splitlines()[-1]), weights, rows_of(folder / "table.csv")
 
 
-def encode(table, drop_first):
+def encode(table, drop_first, missing_indicator):
     """scikit-learn's side of the matrix: [(feature, level)], X; statistics from the training rows alone."""
     train = table["split"] == "train"
     names, columns = [], []
     for name in table.columns.drop(["target", "split"]):
         values = table[name]
         if pd.api.types.is_numeric_dtype(values):
+            gaps = values.isna()
             values = values.astype(float).fillna(values[train].median())
             deviation = values[train].std(ddof=0)
             names.append((name, None))
             columns.append((values - values[train].mean()) / (deviation or 1.0))
+            if missing_indicator and gaps[train].any():
+                names.append((name, f"{name} is missing"))
+                columns.append(gaps.astype(float))
             continue
         values = values.fillna("")
         for level in sorted(values[train].unique())[1 if drop_first else 0 :]:
@@ -80,7 +91,8 @@ def compare(build, title, config):
     settings = yaml.safe_load((ROOT / config).read_text())
     with tempfile.TemporaryDirectory() as folder:
         done, weights, table = ours(build, config, pathlib.Path(folder))
-    names, X = encode(table, settings.get("encode", {}).get("drop_first", False))
+    encoding = settings.get("encode", {})
+    names, X = encode(table, encoding.get("drop_first", False), encoding.get("missing_indicator", False))
     train, test = (table["split"] == "train").to_numpy(), (table["split"] == "test").to_numpy()
     y = table["target"].astype(int).to_numpy()
     model = LogisticRegression(C=settings["train"].get("c", 1.0), solver="newton-cholesky", tol=1e-12, max_iter=1000)

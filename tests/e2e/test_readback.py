@@ -143,7 +143,7 @@ def test_split_sizes_and_features(run):
     assert sum(sizes.values()) == ROWS
     for part, share in (("train", 0.7), ("validation", 0.1), ("test", 0.2)):
         assert abs(sizes[part] - share * ROWS) <= 2, sizes
-    assert {"balance_log", "stability_score", "risk_flag"} <= set(re.split(r"[,\s]+", run.data.params["features.used"]))
+    assert {"balance_log", "stability_score", "risk_flag"} <= set(json.loads(run.data.params["features.used"]))
 
 
 def test_final_metrics(run, done):
