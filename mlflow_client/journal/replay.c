@@ -2,13 +2,16 @@
 
 #include "client.h"
 #include "client_error.h"
+#include "clock.h"
 #include "json_text.h"
 #include "reply.h"
 #include "transport.h"
 #include "url.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -149,11 +152,17 @@ static int remove_doubles(mlf_replay *replay, const char *key, mlf_error *error)
     return code;
 }
 
+enum { DOUBT_MS = 5000 }; /* after a create that may have been made twice: how long the server may take over the one whose connection was lost */
+
 int mlf_replay_settle(mlf_replay *replay, mlf_error *error)
 {
-    char doubtful[2];
-    int needed = *replay->run_id && mlf_folder_id(replay->folder, "doubtful", doubtful, sizeof doubtful);
-    return needed ? remove_doubles(replay, replay->folder->key, error) : MLF_OK;
+    char since[24];
+    if (!*replay->run_id || !mlf_folder_id(replay->folder, "doubtful", since, sizeof since))
+        return MLF_OK;
+    int64_t left = strtoll(since, NULL, 10) + DOUBT_MS - sv_epoch_ms();
+    for (left = left > DOUBT_MS ? DOUBT_MS : left; left > 0 && !(replay->cancel && atomic_load(replay->cancel)); left -= 50)
+        nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000}, NULL);
+    return remove_doubles(replay, replay->folder->key, error);
 }
 
 /* A parent that was itself begun offline is named by its key; by now the server knows it under its own id. Its tags are the payload's own, changed. */
@@ -224,8 +233,11 @@ static int replay_create(mlf_replay *replay, const json_t *payload, mlf_error *e
         code = found > 0 ? MLF_OK : found < 0 ? found : create_run(replay, payload, error);
     if (!code)
         code = note_run(replay, key, error);
-    if (!code && replay->maybe_done)
-        code = mlf_folder_set_id(replay->folder, "doubtful", "1", error);
+    if (!code && replay->maybe_done) {
+        char now[24];
+        snprintf(now, sizeof now, "%lld", replay->maybe_done == MLF_DOUBT_NOW ? (long long)sv_epoch_ms() : 0LL);
+        code = mlf_folder_set_id(replay->folder, "doubtful", now, error);
+    }
     return code;
 }
 
