@@ -139,7 +139,7 @@ typedef struct sv_config {
         sv_schedule schedule;
         int64_t seed;        /* order of minibatches */
         int64_t patience;    /* early stopping: iterations without a better validation loss; 0: off */
-        int64_t checkpoint_every; /* iterations; 0: none */
+        int64_t checkpoint_every; /* iterations; 0: none; needs output */
         int64_t threads;     /* 0: one for each processor */
         const char *cache;   /* folder of the column cache, for data larger than memory; NULL: in memory */
     } train;

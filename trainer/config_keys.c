@@ -101,7 +101,7 @@ const sv_key sv_keys[] = {
     CHOICE("train.schedule", train.schedule, "constant|inverse|cosine", "cosine", "sgd, adam: how the learning rate falls"),
     WHOLE("train.seed", train.seed, 0, MANY, "42", "order of the minibatches"),
     WHOLE("train.patience", train.patience, 0, 1e9, "0", "stop after that many iterations without a better validation loss; 0: off"),
-    WHOLE("train.checkpoint_every", train.checkpoint_every, 0, 1e9, "0", "iterations; 0: none"),
+    WHOLE("train.checkpoint_every", train.checkpoint_every, 0, 1e9, "0", "iterations after which OUTPUT/checkpoint is written anew, for --resume; an interrupted run keeps it as an artifact; 0: none"),
     WHOLE("train.threads", train.threads, 0, 1024, "0", "0: one for each processor; the answer's bits do not depend on it"),
     TEXT("train.cache", train.cache, NULL, "folder of the column cache, for data larger than memory"),
 

@@ -259,32 +259,13 @@ static int prepare(fitting *f, const sv_features *all, const char *const *used, 
     return rc;
 }
 
-/* OUTPUT/checkpoint where nobody said otherwise. */
-static int place_checkpoint(char **path, const fitting *f, sv_error *error)
-{
-    *path = NULL;
-    if (f->config->train.checkpoint_every <= 0 || !f->config->output) return 0;
-    *path = sv_path_join(f->config->output, "checkpoint");
-    return *path ? sv_folder_make(f->config->output, error) : sv_error_set(error, SV_E_MEMORY, "training: out of memory");
-}
-
-static int run_solver(fitting *f, sv_fit_report *report, sv_solver_options *how, const sv_fit_options *options, sv_error *error)
-{
-    char *checkpoint = NULL;
-    int rc = how->checkpoint ? 0 : place_checkpoint(&checkpoint, f, error);
-    if (checkpoint) how->checkpoint = checkpoint;
-    if (!rc) rc = sv_solve(&report->solution, f->terms.design, kinds[f->config->train.model].loss, how, f->team, options->share, error);
-    sv_free(checkpoint);
-    return rc;
-}
-
 static int solve(fitting *f, sv_fit_report *report, const sv_fit_options *options, sv_error *error)
 {
     sv_solver_options how = solver_options(f->config, options);
     sv_design validation = *f->terms.design; /* the same columns, other rows; owns nothing */
     validation.part = SV_PART_VALIDATION;
     if (f->dataset->counts[SV_PART_VALIDATION] > 0) how.validation = &validation;
-    int rc = run_solver(f, report, &how, options, error);
+    int rc = sv_solve(&report->solution, f->terms.design, kinds[f->config->train.model].loss, &how, f->team, options->share, error);
     if (rc) return rc;
     write_weights(f, report->solution.weights);
     rc = list_coefficients(report, f, error);

@@ -13,7 +13,7 @@ typedef struct sv_fit_options {
     void *watch_context;
     sv_team *team;            /* NULL: one of config.train.threads threads for the time of the call */
     const sv_share *share;    /* the other processes; NULL: none */
-    const char *checkpoint;   /* file written every config.train.checkpoint_every iterations; NULL: OUTPUT/checkpoint where there is an output */
+    const char *checkpoint;   /* file written every config.train.checkpoint_every iterations, and when the watch ends the fit; NULL: none */
     const char *resume;       /* such a file, to go on from; NULL: from the start */
 } sv_fit_options;
 

@@ -154,7 +154,7 @@ static int judge_validation(sv_search *search, double *loss, sv_error *error)
         memcpy(search->best_w, search->w, search->n * sizeof *search->w);
         return 0;
     }
-    return ++search->since_best >= search->options->patience;
+    return ++search->since_best >= (double)search->options->patience;
 }
 
 int sv_search_report(sv_search *search, double step, sv_error *error)
@@ -164,11 +164,12 @@ int sv_search_report(sv_search *search, double step, sv_error *error)
                        .gradient_norm = sv_search_gradient_norm(search), .step = step, .validation_loss = NAN};
     int stop = search->validation ? judge_validation(search, &now.validation_loss, error) : 0;
     if (stop < 0) return stop;
-    if (sv_ranks_rank() == 0 && options->checkpoint && options->checkpoint_every > 0 && search->iteration % options->checkpoint_every == 0) {
+    int asked_to_end = options->watch && options->watch(options->watch_context, &now);
+    if (sv_ranks_rank() == 0 && options->checkpoint && options->checkpoint_every > 0 && (asked_to_end || search->iteration % options->checkpoint_every == 0)) {
         int rc = save(search, error);
         if (rc) return rc;
     }
-    if (options->watch && options->watch(options->watch_context, &now))
+    if (asked_to_end)
         return sv_error_set(error, SV_E_INTERRUPTED, "training: interrupted in iteration %lld", (long long)search->iteration);
     return stop;
 }

@@ -18,7 +18,7 @@ typedef struct sv_search {
     double weight_error, duality_gap;
     sv_objective *validation;      /* early stopping, or NULL */
     double *best_w, best_validation;
-    int64_t since_best;
+    double since_best;             /* iterations; a double, so that a checkpoint holds it like the others */
     struct { double *data; size_t count; } state[8]; /* what a checkpoint holds beside w */
     size_t n_state;
 } sv_search;

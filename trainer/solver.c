@@ -73,6 +73,9 @@ static int open_search(sv_search *search, const sv_design *design, sv_loss loss,
     if (options->patience <= 0 || !options->validation) return 0;
     search->best_w = sv_search_array(search->n);
     if (!search->best_w) return sv_error_set(error, SV_E_MEMORY, "training: out of memory for %zu weights", search->n);
+    sv_search_keep(search, search->best_w, search->n);
+    sv_search_keep(search, &search->best_validation, 1);
+    sv_search_keep(search, &search->since_best, 1);
     return sv_objective_new(&search->validation, options->validation, loss, 1, 0, team, share, error);
 }
 

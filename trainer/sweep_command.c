@@ -35,6 +35,12 @@ static int read_config(sweep_job *job, sv_config **out, const sv_trial *trial, s
         (*out)->train.threads = a->threads;
     if (!code && a->no_tracking)
         (*out)->tracking.enabled = 0;
+    if (!code && a->output)
+        (*out)->output = a->output;
+    if (!code && (code = sv_training_check(*out, error))) {
+        sv_config_free(*out);
+        *out = NULL;
+    }
     return code;
 }
 

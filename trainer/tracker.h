@@ -34,6 +34,7 @@ int sv_tracker_param(sv_tracker *tracker, const char *key, const char *value, sv
 int sv_tracker_tag(sv_tracker *tracker, const char *key, const char *value, sv_error *error);
 int sv_tracker_metric(sv_tracker *tracker, const char *key, double value, int64_t step);
 int sv_tracker_evaluation(sv_tracker *tracker, const sv_evaluation *evaluation); /* "test.roc_auc" and so on */
+/* folder: or a single file. */
 int sv_tracker_folder(sv_tracker *tracker, const char *folder, const char *artifact_path, sv_error *error);
 int sv_tracker_text(sv_tracker *tracker, const char *text, size_t length, const char *file, sv_error *error);
 

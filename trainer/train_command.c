@@ -23,6 +23,7 @@ typedef struct train_job {
     sv_training training;
     sv_packaging packaging;
     sv_promotion promotion;
+    char *checkpoint; /* OUTPUT/checkpoint; NULL: none is written */
     int64_t began_ns;
     double track_seconds;
 } train_job;
@@ -56,6 +57,8 @@ static int read_config(train_job *job, sv_error *error)
         job->config->tracking.enabled = 0;
     if (a->no_register || !job->config->name)
         job->config->registry.enabled = 0;
+    if ((code = sv_training_check(job->config, error)))
+        return code;
     return join_ranks(job, error);
 }
 
@@ -174,6 +177,33 @@ static int track(train_job *job, sv_error *error)
     return code;
 }
 
+static int place_checkpoint(train_job *job, sv_error *error)
+{
+    if (job->config->train.checkpoint_every <= 0 || !job->config->output)
+        return 0;
+    job->checkpoint = sv_path_join(job->config->output, "checkpoint");
+    return job->checkpoint ? sv_folder_make(job->config->output, error) : sv_error_set(error, SV_E_MEMORY, "training: out of memory");
+}
+
+/* What an interrupted training goes on from, told and kept with its run. */
+static void keep_checkpoint(train_job *job)
+{
+    sv_error error = SV_ERROR_INIT;
+    if (!job->checkpoint || !sv_training_left_checkpoint(&job->training))
+        return;
+    sv_progress_line(&job->progress, "checkpoint", "%s: go on with --resume", job->checkpoint);
+    if (!job->tracker)
+        return;
+    int code = sv_tracker_join(job->tracker, &error);
+    if (!code)
+        code = sv_tracker_settings(job->tracker, job->config, &error);
+    if (!code)
+        code = sv_tracker_folder(job->tracker, job->checkpoint, NULL, &error);
+    if (code)
+        sv_progress_warn(&job->progress, "the checkpoint is not kept with the run: %s", error.message);
+    sv_error_clear(&error);
+}
+
 static int work(train_job *job, sv_error *error)
 {
     sv_tracker_options tracking = {.offline = job->arguments->offline, .parent_run_id = job->parent_run_id};
@@ -185,7 +215,9 @@ static int work(train_job *job, sv_error *error)
     if (!code)
         code = sv_training_audit(&job->training, error);
     if (!code)
-        code = sv_training_fit(&job->training, NULL, job->arguments->resume, error);
+        code = place_checkpoint(job, error);
+    if (!code)
+        code = sv_training_fit(&job->training, job->checkpoint, job->arguments->resume, error);
     if (!code)
         code = sv_training_evaluate(&job->training, error);
     if (!code && (job->tracker || job->config->output))
@@ -212,6 +244,8 @@ int sv_train(const sv_arguments *arguments, const char *parent_run_id, sv_error 
     }
     code = work(&job, error);
     sv_progress_clear(&job.progress);
+    if (code == SV_E_INTERRUPTED)
+        keep_checkpoint(&job);
     const char *texts[4] = {sv_tracker_run_id(job.tracker), sv_tracker_model_id(job.tracker), sv_tracker_version(job.tracker), code ? NULL : sv_tracker_address(job.tracker)};
     char *kept[4] = {run_id, model_id, version, address};
     size_t sizes[4] = {sizeof run_id, sizeof model_id, sizeof version, sizeof address};
@@ -238,6 +272,7 @@ int sv_train(const sv_arguments *arguments, const char *parent_run_id, sv_error 
         tell_done(&job, kept[0], kept[1], kept[2]);
     }
     sv_ranks_leave(code);
+    sv_free(job.checkpoint);
     sv_packaging_free(&job.packaging);
     sv_training_free(&job.training);
     sv_config_free(job.config);

@@ -16,6 +16,15 @@ static double seconds_since(int64_t began_ns)
     return (double)(sv_monotonic_ns() - began_ns) / 1e9;
 }
 
+int sv_training_check(const sv_config *config, sv_error *error)
+{
+    if (config->train.checkpoint_every <= 0 || config->output)
+        return 0;
+    sv_config_fail(error, config, "train.checkpoint_every", "the checkpoint is OUTPUT/checkpoint, and there is no output");
+    sv_error_hint(error, "give --output PATH, or `output:` in the configuration");
+    return SV_E_CONFIG;
+}
+
 int sv_training_begin(sv_training *t, const sv_config *config, sv_team *team, sv_progress *progress, sv_tracker *tracker, sv_error *error)
 {
     *t = (sv_training){.config = config, .team = team, .progress = progress, .tracker = tracker};
@@ -151,6 +160,11 @@ int sv_training_fit(sv_training *t, const char *checkpoint, const char *resume, 
     if (!code)
         code = sv_calibrate(t->pipeline, &t->dataset, t->config, t->team, error);
     return code ? code : stop_when_asked(error);
+}
+
+int sv_training_left_checkpoint(const sv_training *t)
+{
+    return t->config && t->config->train.checkpoint_every > 0 && t->n_steps > 0 && !t->pipeline;
 }
 
 /* A figure of each part side by side: the rows of the table that a person reads. */

@@ -29,6 +29,9 @@ typedef struct sv_training {
     double read_seconds, audit_seconds, fit_seconds, evaluate_seconds;
 } sv_training;
 
+/* What needs the command line's word beside the configuration's: a checkpoint needs an output folder to stand in. SV_E_CONFIG. */
+int sv_training_check(const sv_config *config, sv_error *error);
+
 /* team NULL: one of config.train.threads threads, made here. */
 int sv_training_begin(sv_training *training, const sv_config *config, sv_team *team, sv_progress *progress, sv_tracker *tracker, sv_error *error);
 
@@ -41,8 +44,13 @@ int sv_training_read(sv_training *training, sv_error *error);
 /* The leakage audit, as config.evaluate.audit says: loud. SV_E_INPUT when it must stop. */
 int sv_training_audit(sv_training *training, sv_error *error);
 
-/* Fits, calibrates. SV_E_INTERRUPTED once a signal came. resume: a checkpoint, or NULL. */
+/* Fits, calibrates. SV_E_INTERRUPTED once a signal came. checkpoint: the file to write as config.train.checkpoint_every says, and at a signal; resume: such a file.
+   Either may be NULL. */
 int sv_training_fit(sv_training *training, const char *checkpoint, const char *resume, sv_error *error);
+
+/* 1 when an interrupted fit has left its checkpoint: a training interrupted before or after the fit has not. */
+int sv_training_left_checkpoint(const sv_training *training);
+
 int sv_training_evaluate(sv_training *training, sv_error *error);
 
 void sv_training_free(sv_training *training); /* the contents; accepts NULL */

@@ -44,6 +44,13 @@ def test_resumed(tmp_path, expected):
     assert train(tmp_path / "whole", "--resume", str(tmp_path / "cut" / "checkpoint")) == expected
 
 
+def test_resumed_with_early_stopping(tmp_path):
+    stopping = ["--set", "train.solver=gd", "--set", "train.patience=3", "--set", "train.max_iter=12", "--set", "train.tolerance=1e-15"]
+    whole = train(tmp_path / "whole", *stopping)
+    train(tmp_path / "cut", *stopping, "--set", "train.checkpoint_every=4", "--set", "train.max_iter=8")
+    assert train(tmp_path / "resumed", *stopping, "--resume", str(tmp_path / "cut" / "checkpoint")) == whole
+
+
 @needs_mpi
 def test_a_lost_rank_ends_the_training_and_leaves_the_checkpoint(tmp_path):
     slow = ["--set", "train.solver=gd", "--set", "train.max_iter=1000000", "--set", "train.tolerance=1e-15", "--set", "train.checkpoint_every=1"]

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -213,6 +214,33 @@ def test_duplicates_across_the_split_are_counted(world):
     (world / "twice.csv").write_text("\n".join(rows[:1] + rows[1:300] * 2) + "\n")
     (world / "twice.yaml").write_text("data: {source: twice.csv}\ntarget: {column: surplus}\nuse: [income, rent, spending, balance]\n")
     assert "test rows stand in training too" in solvent("train", "twice.yaml", "--no-tracking", folder=world).stdout
+
+
+def test_a_checkpoint_needs_an_output(world):
+    for command in ("train", "sweep"):
+        done = solvent(command, "small.yaml", "--no-tracking", "--set", "train.checkpoint_every=2", "--set", "sweep.keys={train.c: [1]}", folder=world, code=2)
+        assert "in 'train.checkpoint_every': the checkpoint is OUTPUT/checkpoint, and there is no output" in done.stderr and "--output" in done.stderr
+
+
+def test_an_interrupted_fit_goes_on_where_it_was(world):
+    out, slow = world / "cut", ["--set", "train.solver=gd", "--set", "train.tolerance=1e-300"]
+    process = subprocess.Popen(
+        [SOLVENT, "train", "small.yaml", "--no-tracking", "--output", out, *slow, "--set", "train.max_iter=100000000", "--set", "train.checkpoint_every=5"],
+        cwd=world, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    until = time.monotonic() + 60
+    while not (out / "checkpoint").exists():
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130 and "--resume" in stdout + stderr and not (out / "model").exists(), stdout + stderr
+    at = struct.unpack("<q", (out / "checkpoint").read_bytes()[8:16])[0]
+    assert at > 0 and f"interrupted in iteration {at}" in stderr
+    more = [*slow, "--set", f"train.max_iter={at + 3}", "--set", "evaluate.bootstrap=0", "--no-tracking", "--quiet"]
+    solvent("train", "small.yaml", *more, "--output", world / "resumed", "--resume", out / "checkpoint", folder=world)
+    solvent("train", "small.yaml", *more, "--output", world / "whole", folder=world)
+    assert (world / "resumed/model/pipeline.json").read_bytes() == (world / "whole/model/pipeline.json").read_bytes()
 
 
 def test_interrupted_is_130_and_nothing_half_written(world):

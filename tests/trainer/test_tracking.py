@@ -64,7 +64,7 @@ def test_every_setting_is_a_param_and_the_audit_a_tag(tracking_env, client, tmp_
 
 def test_interrupted_is_killed(tracking_env, client, tmp_path):
     write(tmp_path, "interrupted")
-    slow = ["--set", "train.solver=gd", "--set", "train.tolerance=1e-300", "--set", "train.max_iter=100000000"]
+    slow = ["--output", "out", "--set", "train.checkpoint_every=1000", "--set", "train.solver=gd", "--set", "train.tolerance=1e-300", "--set", "train.max_iter=100000000"]
     process = subprocess.Popen([SOLVENT, "train", "c.yaml", *slow], cwd=tmp_path, env=tracking_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(4)
     process.send_signal(signal.SIGINT)
@@ -72,6 +72,9 @@ def test_interrupted_is_killed(tracking_env, client, tmp_path):
     assert process.returncode == 130, stderr
     runs = client.search_runs([client.get_experiment_by_name("interrupted").experiment_id])
     assert [run.info.status for run in runs] == ["KILLED"] and "interrupted" in runs[0].data.tags["solvent.failure"]
+    assert runs[0].data.params["train.checkpoint_every"] == "1000"
+    kept = client.download_artifacts(runs[0].info.run_id, "checkpoint", str(tmp_path))
+    assert Path(kept).read_bytes() == (tmp_path / "out" / "checkpoint").read_bytes()
 
 
 def test_a_sweep_is_a_run_with_runs_below(tracking_env, client, tmp_path):
