@@ -132,7 +132,7 @@ typedef struct sv_config {
         sv_class_weight class_weight;
         sv_entries class_weights; /* class: weight, instead */
         const char *weight;  /* column of sample weights; NULL: all 1 */
-        const char *offset;  /* column added to the score; NULL: none */
+        const char *offset;  /* always NULL: the check refuses it, for the package cannot carry one */
         sv_step step;        /* gradient descent */
         double learning_rate, momentum;
         int64_t batch_size;  /* sgd, adam: rows */

@@ -93,7 +93,7 @@ const sv_key sv_keys[] = {
     CHOICE("train.class_weight", train.class_weight, "none|balanced", "none", "balanced: n / (classes * rows of the class)"),
     MAP("train.class_weights", train.class_weights, "class: weight, instead"),
     TEXT("train.weight", train.weight, NULL, "column of sample weights"),
-    TEXT("train.offset", train.offset, NULL, "column added to the score as it is"),
+    TEXT("train.offset", train.offset, NULL, "refused: the package cannot carry a column added to the score yet"),
     CHOICE("train.step", train.step, "backtracking|fixed", "backtracking", "gd: how far to go"),
     ABOVE("train.learning_rate", train.learning_rate, 0, 1e6, "0.1", "gd with a fixed step, sgd, adam"),
     REAL("train.momentum", train.momentum, 0, 0.9999, "0.9", "gd, sgd"),

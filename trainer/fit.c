@@ -32,7 +32,7 @@ typedef struct fitting {
     sv_values values;
     sv_design_terms terms;
     size_t n_scores, n_classes;
-    double *weights, *offsets, *class_weights;
+    double *weights, *class_weights;
 } fitting;
 
 /* ---- the target ---- */
@@ -134,7 +134,6 @@ static int attach(fitting *f, sv_error *error)
     const sv_config *config = f->config;
     int rc = weigh_classes(f, error);
     if (!rc && config->train.weight) rc = number_column(&f->weights, f, config->train.weight, "train.weight", error);
-    if (!rc && config->train.offset) rc = number_column(&f->offsets, f, config->train.offset, "train.offset", error);
     design->target = f->dataset->target.data;
     design->target_store = f->dataset->target.store;
     design->n_classes = f->n_classes;
@@ -142,7 +141,6 @@ static int attach(fitting *f, sv_error *error)
     design->part = SV_PART_TRAIN;
     design->weights = f->weights;
     design->class_weights = f->class_weights;
-    design->offsets = f->offsets;
     return rc;
 }
 
@@ -279,7 +277,6 @@ static void close_fitting(fitting *f)
     sv_design_terms_free(&f->terms);
     sv_values_free(&f->values);
     sv_free(f->weights);
-    sv_free(f->offsets);
     sv_free(f->class_weights);
     sv_team_free(f->own_team);
 }

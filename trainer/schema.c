@@ -193,7 +193,7 @@ static int check_name(const sv_config *config, const char *key, const sv_entry *
 /* Columns that have another task than to predict. */
 static int is_busy(const sv_config *config, const char *name)
 {
-    const char *const busy[] = {config->train.weight, config->train.offset, config->split.time, config->split.group, config->split.key,
+    const char *const busy[] = {config->train.weight, config->split.time, config->split.group, config->split.key,
                                 config->panel.entity, config->panel.time,   config->target.column};
     for (size_t i = 0; i < sizeof busy / sizeof *busy; i++)
         if (busy[i] && !strcmp(busy[i], name))
