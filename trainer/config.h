@@ -118,7 +118,6 @@ typedef struct sv_config {
         const char *key;                /* column, hashed: a row keeps its side when rows are added */
         const char *time;               /* column: oldest to training, newest to test */
         const char *validation_from, *test_from; /* by time: first moment of that part, instead of shares */
-        int64_t folds;                  /* for sweep; 0: none */
     } split;
 
     struct {
@@ -141,7 +140,6 @@ typedef struct sv_config {
         int64_t patience;    /* early stopping: iterations without a better validation loss; 0: off */
         int64_t checkpoint_every; /* iterations; 0: none; needs output */
         int64_t threads;     /* 0: one for each processor */
-        const char *cache;   /* folder of the column cache, for data larger than memory; NULL: in memory */
     } train;
 
     struct {

@@ -121,8 +121,6 @@ static int check_split(sv_config *config, sv_error *error)
         return sv_config_fail(error, config, "split.train", "train, validation and test must add up to 1, got %.6g", sum);
     if (!(config->split.train > 0))
         return sv_config_fail(error, config, "split.train", "must be > 0, got 0");
-    if (config->split.folds == 1)
-        return sv_config_fail(error, config, "split.folds", "must be 0 or >= 2, got 1");
     return 0;
 }
 

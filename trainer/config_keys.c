@@ -81,7 +81,6 @@ const sv_key sv_keys[] = {
     TEXT("split.time", split.time, NULL, "column: the oldest rows train, the newest test; rows of one moment stay together"),
     TEXT("split.validation_from", split.validation_from, NULL, "by time, instead of shares: the first moment of validation"),
     TEXT("split.test_from", split.test_from, NULL, "and of test"),
-    WHOLE("split.folds", split.folds, 0, 200, "0", "for sweeps: k-fold over train and validation; 0: the validation part judges"),
 
     CHOICE("train.model", train.model, "logistic|multinomial|linear|poisson", "logistic", "family"),
     CHOICE("train.solver", train.solver, "auto|gd|nesterov|sgd|adam|lbfgs|newton|cd", "auto", "auto chooses by shape and says why"),
@@ -103,7 +102,6 @@ const sv_key sv_keys[] = {
     WHOLE("train.patience", train.patience, 0, 1e9, "0", "stop after that many iterations without a better validation loss; 0: off"),
     WHOLE("train.checkpoint_every", train.checkpoint_every, 0, 1e9, "0", "iterations after which OUTPUT/checkpoint is written anew, for --resume; an interrupted run keeps it as an artifact; 0: none"),
     WHOLE("train.threads", train.threads, 0, 1024, "0", "0: one for each processor; the answer's bits do not depend on it"),
-    TEXT("train.cache", train.cache, NULL, "folder of the column cache, for data larger than memory"),
 
     CHOICE("evaluate.audit", evaluate.audit, "off|warn|fail", "warn", "leakage audit before training"),
     WHOLE("evaluate.bootstrap", evaluate.bootstrap, 0, 100000, "1000", "resamples for the intervals; 0: none"),
