@@ -16,21 +16,29 @@ int sv_output_open(sv_output *output, const char *path, sv_error *error)
         output->descriptor = STDOUT_FILENO;
         return 0;
     }
-    size_t length = strlen(path);
-    output->path = sv_strdup(path);
+    char *behind_links = realpath(path, NULL); /* a link stays, what it names is replaced */
+    struct stat about;
+    int through = !stat(path, &about) && !S_ISREG(about.st_mode); /* a pipe or a device is written to, never replaced */
+    size_t length = strlen(behind_links ? behind_links : path);
+    output->path = sv_strdup(behind_links ? behind_links : path);
     output->temporary = sv_malloc(length + 12);
+    free(behind_links);
     if (!output->path || !output->temporary) {
         sv_output_discard(output);
         return sv_error_set(error, SV_E_MEMORY, "%s: out of memory", path);
     }
-    snprintf(output->temporary, length + 12, "%s.tmpXXXXXX", path);
-    output->descriptor = mkstemp(output->temporary);
+    snprintf(output->temporary, length + 12, "%s.tmpXXXXXX", output->path);
+    if (through)
+        output->temporary[0] = '\0';
+    output->descriptor = through ? open(path, O_WRONLY | O_CLOEXEC) : mkostemp(output->temporary, O_CLOEXEC);
     if (output->descriptor < 0) {
         int why = errno;
         output->temporary[0] = '\0';
         sv_output_discard(output);
         return sv_error_set(error, SV_E_IO, "%s: cannot be written: %s", path, strerror(why));
     }
+    if (through)
+        return 0;
     mode_t mask = umask(0);
     umask(mask);
     if (fchmod(output->descriptor, 0666 & ~mask)) {
@@ -65,7 +73,7 @@ int sv_output_commit(sv_output *output, sv_error *error)
     if (close(output->descriptor) && !code)
         code = sv_error_set(error, SV_E_IO, "%s: cannot be written: %s", output->path, strerror(errno));
     output->descriptor = -1;
-    if (!code && rename(output->temporary, output->path))
+    if (!code && output->temporary[0] && rename(output->temporary, output->path))
         code = sv_error_set(error, SV_E_IO, "%s: cannot be written: %s", output->path, strerror(errno));
     if (!code)
         output->temporary[0] = '\0';

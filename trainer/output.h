@@ -13,7 +13,7 @@ typedef struct sv_output {
 
 #define SV_OUTPUT_INIT {-1, NULL, NULL}
 
-int sv_output_open(sv_output *output, const char *path, sv_error *error); /* beside path, under a temporary name */
+int sv_output_open(sv_output *output, const char *path, sv_error *error); /* beside path, under a temporary name; a pipe or a device is written to directly */
 int sv_output_write(sv_output *output, const void *bytes, size_t length, sv_error *error);
 int sv_output_commit(sv_output *output, sv_error *error); /* fsync, rename, close; on failure nothing is left behind */
 void sv_output_discard(sv_output *output); /* removes what was written; nothing after a commit */

@@ -70,7 +70,7 @@ int sv_search_converged(sv_search *search)
         sv_search_precondition(search, error);
         search->weight_error = largest(error, search->n);
         sv_free(error);
-        if (!(search->weight_error <= 100 * tolerance * fmax(1, largest(search->w, search->n)))) return 0;
+        if (!(search->weight_error <= tolerance * fmax(1, largest(search->w, search->n)))) return 0;
     }
     return sv_search_gradient_norm(search) <= tolerance;
 }

@@ -2,7 +2,7 @@
    All stop by the same certificate, measured at the weights that are returned:
 
        |gradient of f|_inf <= tolerance * c * sum of weights                                       (the mean loss is flat)
-       and, where a factored Hessian is at hand, |H^-1 gradient|_inf <= 100 * tolerance * max(1, |w|_inf)   (the weights are near)
+       and, where a factored Hessian is at hand, |H^-1 gradient|_inf <= tolerance * max(1, |w|_inf)   (the weights are near)
 
    With an l1 penalty the gradient is the minimal-norm subgradient, and the duality gap is reported. */
 #ifndef SV_SOLVER_H
