@@ -1,5 +1,6 @@
 #include "command.h"
 #include "expr.h"
+#include "log.h"
 #include "number.h"
 
 #include <errno.h>
@@ -197,8 +198,15 @@ static int unknown_command(const sv_command *commands, size_t n_commands, const 
     return report(&error, SV_E_CONFIG);
 }
 
+static void print_log_line(void *context, sv_log_level level, const char *line)
+{
+    (void)context;
+    fprintf(stderr, "solvent: %s: %s\n", level == SV_LOG_WARN ? "warning" : level == SV_LOG_ERROR ? "error" : level == SV_LOG_INFO ? "info" : "debug", line);
+}
+
 int sv_command_main(const sv_command *commands, size_t n_commands, int argc, char **argv)
 {
+    sv_log_set_sink(print_log_line, NULL);
     if (argc < 2) {
         print_usage(stderr, commands, n_commands);
         return 2;

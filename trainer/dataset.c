@@ -4,6 +4,8 @@
 #include "csv_read.h"
 #include "panel.h"
 #include "data_source.h"
+#include "log.h"
+#include "number.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +25,37 @@ static void fill_options(sv_csv_options *options, const sv_config *config)
     options->max_rows = config->data.max_rows;
 }
 
+static int is_declared(const sv_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->columns.count; i++)
+        if (!strcmp(config->columns.items[i].key, name))
+            return 1;
+    return 0;
+}
+
+/* A column whose type was found from its cells is text as soon as one cell is; when nearly all are numbers that one is likely a slip. */
+static void warn_of_slips(const sv_table *table, const sv_config *config)
+{
+    for (size_t c = 0; c < table->n_columns; c++) {
+        const sv_column *column = &table->columns[c];
+        if (column->type != SV_STRING || is_declared(config, column->name))
+            continue;
+        size_t n = sv_levels_count(column->levels), numbers = 0, length;
+        const char *slip = "";
+        for (size_t i = 0; i < n; i++) {
+            double number;
+            const char *text = sv_levels_text(column->levels, i, &length);
+            if (!length || !sv_parse_double(text, length, &number))
+                numbers++;
+            else
+                slip = text;
+        }
+        if (n >= 10 && numbers < n && numbers * 10 >= n * 9)
+            sv_log(SV_LOG_WARN, "column '%s' is read as text because of '%.60s': %zu of its %zu different values are numbers; 'columns: {%s: double}' would name the row",
+                   column->name, slip, numbers, n, column->name);
+    }
+}
+
 static int read_sources(sv_dataset *out, const sv_config *config, sv_team *team, sv_error *error)
 {
     size_t n = config->data.source.count;
@@ -40,6 +73,7 @@ static int read_sources(sv_dataset *out, const sv_config *config, sv_team *team,
     if (!code)
         code = sv_csv_read(&out->table, &info, sources, n, &options, team, error);
     if (!code) {
+        warn_of_slips(&out->table, config);
         out->digest = info.digest;
         out->bytes_read = info.bytes;
         out->bad_rows = info.n_bad;

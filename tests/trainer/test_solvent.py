@@ -253,3 +253,24 @@ def test_interrupted_is_130_and_nothing_half_written(world):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130 and "interrupted" in stderr and not out.exists(), stderr
+
+
+def test_one_slip_among_numbers_is_named(world, tmp_path):
+    lines = (world / "rows.csv").read_text().splitlines()
+    cells = lines[500].split(",")
+    cells[lines[0].split(",").index("rent")] = "abc"
+    (tmp_path / "rows.csv").write_text("\n".join([*lines[:500], ",".join(cells), *lines[501:]]) + "\n")
+    (tmp_path / "c.yaml").write_text("name: x\ndata: {source: rows.csv}\ntarget: {name: y, column: surplus}\nuse: [rent, loan]\nevaluate: {bootstrap: 0}\n")
+    done = solvent("train", "c.yaml", "--no-tracking", folder=tmp_path)
+    assert "solvent: warning: column 'rent' is read as text because of 'abc'" in done.stderr
+
+
+def test_output_to_a_pipe_and_through_a_link(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True)
+    solvent("generate", "--rows", 3, "--output", tmp_path / "pipe")
+    assert len(reader.communicate(timeout=60)[0].splitlines()) == 4
+    (tmp_path / "link").symlink_to(tmp_path / "rows.csv")
+    (tmp_path / "rows.csv").write_text("old")
+    solvent("generate", "--rows", 3, "--output", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and len((tmp_path / "rows.csv").read_text().splitlines()) == 4
