@@ -34,7 +34,9 @@ int mlf_replay_call(json_t **reply, const mlf_replay *replay, const char *method
     if (!code && get)
         code = mlf_url_query(&url, arguments, error);
     if (!code) {
-        mlf_http_call call = {.method = method, .url = url.data, .body = body.data, .body_bytes = (int64_t)body.size, .timeout_ms = replay->timeout_ms, .max_retries = -1, .cancel = replay->cancel};
+        /* What makes something new is not sent again by the transport on its own: a connection that broke may have delivered it. */
+        int makes = !strcmp(path + strlen(path) - strlen("/create"), "/create");
+        mlf_http_call call = {.method = method, .url = url.data, .flags = makes ? MLF_HTTP_ONCE : 0, .body = body.data, .body_bytes = (int64_t)body.size, .timeout_ms = replay->timeout_ms, .max_retries = -1, .cancel = replay->cancel};
         code = mlf_http(replay->client, &call, &http, error);
     }
     if (!code)
