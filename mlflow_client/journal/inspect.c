@@ -103,7 +103,9 @@ static int open_log(mlf_journal *journal, mlf_error *error)
 static void skip_hole(mlf_journal *journal)
 {
     off_t hole = lseek(journal->stream.fd, 0, SEEK_HOLE);
-    if (hole >= 0 && (uint64_t)hole < journal->position.offset && journal->position.offset <= journal->bytes)
+    struct stat about; /* a file system in user space may have holes and not say where */
+    int is_sparse = !fstat(journal->stream.fd, &about) && (uint64_t)about.st_blocks * 512 + 4096 < journal->bytes;
+    if ((is_sparse || (hole >= 0 && (uint64_t)hole < journal->position.offset)) && journal->position.offset > journal->at && journal->position.offset <= journal->bytes)
         journal->at = journal->position.offset;
 }
 
