@@ -3,8 +3,10 @@
 #include "client.h"
 #include "client_error.h"
 #include "clock.h"
+#include "endpoints.h"
 #include "json_text.h"
 #include "reply.h"
+#include "retry.h"
 #include "transport.h"
 #include "url.h"
 
@@ -34,10 +36,12 @@ int mlf_replay_call(json_t **reply, const mlf_replay *replay, const char *method
     if (!code && get)
         code = mlf_url_query(&url, arguments, error);
     if (!code) {
-        /* What makes something new is not sent again by the transport on its own: a connection that broke may have delivered it. */
-        int makes = !strcmp(path + strlen(path) - strlen("/create"), "/create");
-        mlf_http_call call = {.method = method, .url = url.data, .flags = makes ? MLF_HTTP_ONCE : 0, .body = body.data, .body_bytes = (int64_t)body.size, .timeout_ms = replay->timeout_ms, .max_retries = -1, .cancel = replay->cancel};
+        /* What is not idempotent is not sent again by the transport on its own: a connection that broke may have delivered it. */
+        const mlf_endpoint *endpoint = mlf_endpoint_matching(method, path);
+        mlf_http_call call = {.method = method, .url = url.data, .flags = endpoint && endpoint->flags & MLF_EP_ONCE ? MLF_HTTP_ONCE : 0, .body = body.data, .body_bytes = (int64_t)body.size, .timeout_ms = replay->timeout_ms, .max_retries = -1, .cancel = replay->cancel};
         code = mlf_http(replay->client, &call, &http, error);
+        if (code && error && call.flags & MLF_HTTP_ONCE && http.status >= 500) /* the sender looks for it before it tries again */
+            error->retriable = mlf_retry_status(http.status, 0, error->error_code, http.body.data);
     }
     if (!code)
         code = mlf_reply_json(reply, http.body.data, http.body.size, error);
