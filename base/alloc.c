@@ -1,5 +1,7 @@
 #include "alloc.h"
+#include "spill.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -27,25 +29,44 @@ static int refused(void)
 
 void *sv_malloc(size_t size)
 {
-    return refused() ? NULL : malloc(size ? size : 1);
+    if (refused())
+        return NULL;
+    return size >= SV_SPILL_BYTES && sv_spills() ? sv_spill_new(size) : malloc(size ? size : 1);
 }
 
 void *sv_calloc(size_t count, size_t size)
 {
-    return refused() ? NULL : calloc(count ? count : 1, size ? size : 1);
+    size_t total;
+    if (refused() || __builtin_mul_overflow(count, size, &total))
+        return NULL;
+    return total >= SV_SPILL_BYTES && sv_spills() ? sv_spill_new(total) : calloc(count ? count : 1, size ? size : 1); /* files begin as zeros */
 }
 
 void *sv_realloc(void *block, size_t size)
 {
-    return refused() ? NULL : realloc(block, size ? size : 1);
+    if (refused())
+        return NULL;
+    size_t spilled = sv_spill_size(block);
+    int spills = size >= SV_SPILL_BYTES && sv_spills();
+    if (!spilled && !spills)
+        return realloc(block, size ? size : 1);
+    void *moved = spills ? sv_spill_new(size) : malloc(size ? size : 1);
+    size_t old = spilled ? spilled : block ? malloc_usable_size(block) : 0;
+    if (moved && block) {
+        memcpy(moved, block, old < size ? old : size);
+        sv_free(block);
+    }
+    return moved;
 }
 
 void *sv_aligned(size_t alignment, size_t size)
 {
     void *block = NULL;
-    if (refused() || posix_memalign(&block, alignment, size ? size : 1))
+    if (refused())
         return NULL;
-    return block;
+    if (size >= SV_SPILL_BYTES && sv_spills()) /* at a page's beginning */
+        return sv_spill_new(size);
+    return posix_memalign(&block, alignment, size ? size : 1) ? NULL : block;
 }
 
 void *sv_array(size_t count, size_t size)
@@ -71,7 +92,8 @@ char *sv_strdup(const char *text)
 
 void sv_free(void *block)
 {
-    free(block);
+    if (!sv_spill_free(block))
+        free(block);
 }
 
 void sv_alloc_fail_after(long after, int one)

@@ -15,6 +15,11 @@ void sv_free(void *block);                     /* accepts NULL */
 /* count * size, or NULL when that overflows; not zeroed. */
 void *sv_array(size_t count, size_t size);
 
+/* More data than memory: from now on blocks of SV_SPILL_BYTES and more live in files without a name in folder, which the system writes out and forgets when
+   memory is short; everything else stays as it is. NULL: no more of them (those that are there stay). 0, or -1 with errno. Any thread. */
+enum { SV_SPILL_BYTES = 1 << 20 };
+int sv_alloc_spill(const char *folder);
+
 /* Lets `after` allocations through and fails every later one (one: only the next) until called with -1. For tests; all threads. */
 void sv_alloc_fail_after(long after, int one);
 
