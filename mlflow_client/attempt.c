@@ -316,7 +316,6 @@ static void set_body(CURL *easy, attempt *a)
         curl_easy_setopt(easy, CURLOPT_READDATA, a);
         curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
         curl_easy_setopt(easy, CURLOPT_SEEKDATA, a);
-        curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)STREAM_BUFFER);
     } else if (call->body || !strcmp(method, "POST") || !strcmp(method, "PUT") || !strcmp(method, "PATCH")) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(call->body ? call->body_bytes : 0));
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body ? call->body : "");
@@ -325,6 +324,8 @@ static void set_body(CURL *easy, attempt *a)
     } else {
         curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     }
+    if (call->flags & MLF_HTTP_STREAM && call->body_bytes > 0)
+        curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)STREAM_BUFFER);
     if (strcmp(method, "HEAD") != 0) curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
 }
 

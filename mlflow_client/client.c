@@ -3,6 +3,7 @@
 #include "alloc.h"
 #include "buffer.h"
 #include "client_error.h"
+#include "json_text.h"
 #include "reply.h"
 #include "url.h"
 #include "validate.h"
@@ -102,29 +103,27 @@ int mlf_json_call(json_t **reply, mlf_client *client, const char *method, const 
 {
     sv_buffer url = SV_BUFFER_INIT(65536);
     mlf_http_reply http = MLF_HTTP_REPLY_INIT;
-    char *body = NULL;
+    sv_buffer body = SV_BUFFER_INIT(0);
     int code = MLF_OK, in_query = !strcmp(method, "GET");
     if (reply) *reply = NULL;
     if (sv_buffer_text(&url, path)) code = mlf_error_memory(error);
     if (!code && arguments && in_query) code = mlf_url_query(&url, arguments, error);
     int bare = !strcmp(method, "DELETE") && !json_object_size(arguments);
-    if (!code && arguments && !in_query && !bare && !(body = json_dumps(arguments, JSON_COMPACT)))
+    if (!code && arguments && !in_query && !bare && mlf_json_text(&body, arguments))
         code = mlf_error_memory(error);
     if (!code) {
         mlf_http_call call = {.method = method,
                               .url = url.data,
                               .flags = flags,
-                              .body = body,
-                              .body_bytes = body ? (int64_t)strlen(body) : 0};
+                              .body = body.data,
+                              .body_bytes = (int64_t)body.size};
         code = mlf_http(client, &call, &http, error);
     }
     if (!code && reply) {
         code = mlf_reply_json(reply, http.body.data, http.body.size, error);
         if (code) mlf_error_prefix(error, "%s %s%s: ", method, client->settings.tracking_uri, path);
     }
-    json_free_t release;
-    json_get_alloc_funcs(NULL, &release);
-    release(body);
+    sv_buffer_free(&body);
     mlf_http_reply_free(&http);
     sv_buffer_free(&url);
     return code;

@@ -3,6 +3,7 @@
 #include "client_error.h"
 #include "endpoints.h"
 #include "iterator.h"
+#include "json_text.h"
 #include "object.h"
 
 #include <stdlib.h>
@@ -54,11 +55,9 @@ int mlf_datasets_search(mlf_iterator **out, mlf_client *client, const mlf_query 
 /* MLflow wants these as JSON text inside the JSON body. */
 static json_t *as_text(const json_t *json)
 {
-    char *text = json_dumps(json, JSON_COMPACT);
-    json_t *string = text ? json_string(text) : NULL;
-    json_free_t release;
-    json_get_alloc_funcs(NULL, &release);
-    release(text);
+    sv_buffer text = SV_BUFFER_INIT(0);
+    json_t *string = mlf_json_text(&text, json) ? NULL : json_stringn(text.data, text.size);
+    sv_buffer_free(&text);
     return string;
 }
 

@@ -44,8 +44,11 @@ int mlf_iterator_new(mlf_iterator **out, mlf_client *client, const mlf_endpoint 
     iterator->client = client;
     iterator->endpoint = endpoint;
     iterator->arguments = arguments;
-    if (page_size > 0 && takes(endpoint, "max_results") && !json_object_get(arguments, "max_results"))
-        json_object_set_new(arguments, "max_results", json_integer(page_size));
+    if (page_size > 0 && takes(endpoint, "max_results") && !json_object_get(arguments, "max_results") &&
+        json_object_set_new(arguments, "max_results", json_integer(page_size))) {
+        mlf_iterator_free(iterator);
+        return mlf_error_memory(error);
+    }
     *out = iterator;
     return MLF_OK;
 }

@@ -3,8 +3,10 @@
 #include "client.h"
 #include "client_error.h"
 #include "file.h"
+#include "json_text.h"
 #include "memory_file.h"
 #include "mlmodel.h"
+#include "object.h"
 #include "registry.h"
 #include "tree.h"
 #include "validate.h"
@@ -27,14 +29,6 @@ struct logging {
     const char *folder, *name;
     char *model_id, *artifact_uri; /* model_id NULL: a 2.x server */
 };
-
-static json_t *pairs_to_json(const mlf_pair *pairs, size_t first, size_t n)
-{
-    json_t *list = json_array();
-    for (size_t i = first; i < n; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s}", "key", pairs[i].key, "value", pairs[i].value ? pairs[i].value : ""));
-    return list;
-}
 
 /* Takes id and address out of {"model": {"info": …}}. */
 static int keep_model(struct logging *l, const json_t *model, mlf_error *error)
@@ -67,8 +61,8 @@ static int create_once(struct logging *l, mlf_error *error)
 {
     const mlf_model_options *options = l->options;
     size_t n_params = options->n_params < PARAMS_A_CALL ? options->n_params : PARAMS_A_CALL;
-    json_t *tags = pairs_to_json(options->tags, 0, options->n_tags), *params = pairs_to_json(options->params, 0, n_params), *reply = NULL;
-    json_array_append_new(tags, json_pack("{s:s, s:s}", "key", MLF_TAG_KEY, "value", l->home->key));
+    json_t *tags = mlf_json_append(mlf_json_pairs(options->tags, options->n_tags), json_pack("{s:s, s:s}", "key", MLF_TAG_KEY, "value", l->home->key));
+    json_t *params = mlf_json_pairs(options->params, n_params), *reply = NULL;
     json_t *arguments = json_pack("{s:s, s:s, s:s*, s:s, s:o, s:o}", "experiment_id", l->home->experiment_id, "name", l->name, "model_type",
                                   options->model_type, "source_run_id", l->home->run_id, "params", params, "tags", tags);
     int code = arguments ? mlf_json_call(&reply, l->client, "POST", API "logged-models", arguments, MLF_HTTP_ONCE, error) : mlf_error_memory(error);
@@ -110,7 +104,7 @@ static int send_more_params(struct logging *l, mlf_error *error)
         size_t end = at + PARAMS_A_CALL < l->options->n_params ? at + PARAMS_A_CALL : l->options->n_params;
         char path[400];
         snprintf(path, sizeof path, API "logged-models/%s/params", l->model_id);
-        json_t *arguments = json_pack("{s:s, s:o}", "model_id", l->model_id, "params", pairs_to_json(l->options->params, at, end));
+        json_t *arguments = json_pack("{s:s, s:o}", "model_id", l->model_id, "params", mlf_json_pairs(l->options->params + at, end - at));
         code = arguments ? mlf_json_call(NULL, l->client, "POST", path, arguments, 0, error) : mlf_error_memory(error);
         json_decref(arguments);
     }
@@ -215,15 +209,16 @@ static int link_to_run(struct logging *l, mlf_error *error)
     return linked ? 0 : code;
 }
 
-/* The final figures, once more under the model's id: that puts them on its page too. */
+/* The final figures under the model's id: that puts them on its page too. They are the points that the run has, to the millisecond, so that each stands once there. */
 static int send_metrics(struct logging *l, mlf_error *error)
 {
     int code = 0;
     for (size_t at = 0; !code && at < l->options->n_metrics; at += MLF_MAX_BATCH_METRICS) {
         json_t *metrics = json_array();
         for (size_t i = at; i < l->options->n_metrics && i < at + MLF_MAX_BATCH_METRICS; i++)
-            json_array_append_new(metrics, json_pack("{s:s, s:o, s:I, s:i, s:s}", "key", l->options->metric_keys[i], "value",
-                                                     mlf_json_double(l->options->metric_values[i]), "timestamp", (json_int_t)l->home->time_ms, "step", 0, "model_id", l->model_id));
+            metrics = mlf_json_append(metrics, json_pack("{s:s, s:o, s:I, s:I, s:s}", "key", l->options->metric_keys[i], "value",
+                                                     mlf_json_double(l->home->points[i].value), "timestamp", (json_int_t)l->home->points[i].timestamp_ms, "step",
+                                                     (json_int_t)l->home->points[i].step, "model_id", l->model_id));
         json_t *arguments = json_pack("{s:s, s:o}", "run_id", l->home->run_id, "metrics", metrics);
         code = arguments ? mlf_json_call(NULL, l->client, "POST", API "runs/log-batch", arguments, 0, error) : mlf_error_memory(error);
         json_decref(arguments);
@@ -253,22 +248,20 @@ static int log_to_3(struct logging *l, mlf_error *error)
 /* What the 2.x pages show of the model: the run's history of logged models. Loading works without it. */
 static int tell_history(struct logging *l, mlf_error *error)
 {
-    sv_buffer text = SV_BUFFER_INIT(MLF_MLMODEL_MAX_BYTES);
-    char when[40], *model_json = NULL;
+    sv_buffer text = SV_BUFFER_INIT(MLF_MLMODEL_MAX_BYTES), model_json = SV_BUFFER_INIT(0);
+    char when[40];
     time_t now = time(NULL);
     struct tm utc;
     strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S.000000", gmtime_r(&now, &utc));
     int code = read_mlmodel(&text, l->folder, error);
     json_t *model = code ? NULL : json_pack("{s:s, s:s, s:s, s:s, s:o}", "run_id", l->home->run_id, "artifact_path", l->name, "utc_time_created", when, "model_uuid",
                                             l->home->key, "flavors", mlf_mlmodel_flavors(text.data ? text.data : ""));
-    if (model)
-        model_json = json_dumps(model, JSON_COMPACT);
-    json_t *arguments = model_json ? json_pack("{s:s, s:s}", "run_id", l->home->run_id, "model_json", model_json) : NULL;
+    json_t *arguments = mlf_json_text(&model_json, model) ? NULL : json_pack("{s:s, s:s}", "run_id", l->home->run_id, "model_json", model_json.data);
     if (!code)
         code = arguments ? mlf_json_call(NULL, l->client, "POST", API "runs/log-model", arguments, 0, error) : mlf_error_memory(error);
     json_decref(model);
     json_decref(arguments);
-    free(model_json) /* jansson's own */;
+    sv_buffer_free(&model_json);
     sv_buffer_free(&text);
     return code;
 }

@@ -180,6 +180,7 @@ static int make_client(mlc *m)
     options.tracking_uri = mlc_option_value(m, "tracking-uri");
     options.timeout_ms = seconds > 86400 ? 86400000 : (int)seconds * 1000;
     options.max_retries = retries > 1000 ? 1000 : (int)retries;
+    if (m->command->flags & MLC_JOURNALS && retries < 0 && !mlf_env("MLFLOW_HTTP_REQUEST_MAX_RETRIES")) options.max_retries = 1;
     options.user_agent = "mlflowc/" MLF_VERSION;
     if (!strcmp(m->command->noun, "sync")) options.offline = 0; /* MLFLOW_OFFLINE is for those who log */
     return mlf_client_new(&m->client, &options, &m->error);
@@ -221,7 +222,9 @@ static int perform(mlc *m, int argc, char **argv)
     if (!code && !(m->command->flags & MLC_NO_CLIENT)) code = make_client(m);
     if (!code) code = m->command->run(m);
     mlf_client_free(m->client);
-    if (fflush(stdout) && !code) code = mlf_error_set(&m->error, MLF_E_IO, "standard output cannot be written");
+    int unwritten = fflush(stdout) || ferror(stdout);
+    mlc_end_unread();
+    if (unwritten && !code) code = mlf_error_set(&m->error, MLF_E_IO, "standard output cannot be written");
     return exit_status(m, code);
 }
 

@@ -15,7 +15,8 @@ typedef struct mlc mlc;
 
 typedef enum mlc_flags {
     MLC_TAKES_REST = 1, /* wants "-- CMD…" */
-    MLC_NO_CLIENT = 2   /* has nothing to do with a server */
+    MLC_NO_CLIENT = 2,  /* has nothing to do with a server */
+    MLC_JOURNALS = 4    /* what the server does not take waits in the journal: no use trying for long */
 } mlc_flags;
 
 typedef struct mlc_command {
@@ -68,6 +69,9 @@ int mlc_pairs(mlc *m, char **texts, size_t n, mlf_pair *pairs);
 int mlc_option_pairs(mlc *m, const char *name, mlf_pair **pairs, size_t *n_pairs); /* *pairs: sv_free */
 
 /* ---- output ---- */
+
+/* Nobody reads standard output any more (`… | head`): the command ends as any other does then, by SIGPIPE and without a word. */
+void mlc_end_unread(void);
 
 /* A column: its title and where its cell stands. A path of mlf_object; "list@key" looks a key up in a list of {key, value}; '~' behind it: milliseconds
    since the epoch, shown as a date; '#' : bytes. */

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { COLUMN = 44, GLOBAL_OPTIONS = 6 };
+enum { COLUMN = 44, LINE = 120, GLOBAL_OPTIONS = 6 };
 
 static const char about[] = "MLflow for shells, cluster jobs and machines without Python: tracks runs, logs metrics, "
                             "moves artifacts, registers models.";
@@ -52,14 +52,24 @@ static void help_command(FILE *out, const mlc_command *command)
     }
 }
 
-/* "  usage   summary", the summary's first COLUMN or so aligned by characters and not by bytes. */
+/* "  usage   summary", the summary behind COLUMN, by characters and not by bytes, and broken between words before LINE. */
 static void put_summary(FILE *out, const char *usage, const char *summary)
 {
     size_t width = mlf_text_length(usage);
     fprintf(out, "  %s", usage);
     for (; width < COLUMN; width++)
         fputc(' ', out);
-    fprintf(out, " %.*s\n", (int)strcspn(summary, ":"), summary);
+    for (width += 2; *summary; summary += strspn(summary, " ")) {
+        int length = (int)strcspn(summary, " ");
+        width += (size_t)length + 1;
+        if (width > LINE) {
+            fprintf(out, "\n%*s", COLUMN + 2, "");
+            width = COLUMN + 2 + (size_t)length + 1;
+        }
+        fprintf(out, " %.*s", length, summary);
+        summary += length;
+    }
+    fputc('\n', out);
 }
 
 void mlc_help(FILE *out, const char *noun, const char *verb)

@@ -48,9 +48,11 @@ int mlc_sync(mlc *m)
 {
     mlf_sync_options options = MLF_SYNC_OPTIONS_INIT;
     mlf_sync_report report = {0};
-    long connections;
+    long connections, patience;
     int code = mlc_option_number(m, "threads", 0, 1, &connections);
+    if (!code) code = mlc_option_number(m, "timeout", 0, 1, &patience);
     if (code) return code;
+    options.timeout_ms = patience > 86400 ? 86400000 : (int)patience * 1000;
     options.connections = connections > 64 ? 64 : (int)connections;
     options.progress = progress;
     options.context = m;
@@ -65,8 +67,8 @@ static json_t *row_of(const mlf_journal *journal)
 {
     mlf_journal_info info;
     mlf_journal_info_get(journal, &info);
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "key", info.key, "path", info.path, "run_id",
-                     info.run_id, "holder", info.holder, "ended", info.ended, "bytes", (json_int_t)info.bytes,
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "key", info.key, "path", info.path, "run_id",
+                     info.run_id, "holder", info.holder, "tracking_uri", info.tracking_uri, "ended", info.ended, "bytes", (json_int_t)info.bytes,
                      "bytes_waiting", (json_int_t)(info.bytes - info.bytes_taken), "points_taken",
                      (json_int_t)info.points_taken, "operations_taken", (json_int_t)info.operations_taken, "refused",
                      (json_int_t)info.refused);
@@ -75,7 +77,8 @@ static json_t *row_of(const mlf_journal *journal)
 int mlc_journal_list(mlc *m)
 {
     static const mlc_column columns[] = {{"JOURNAL", "key"},     {"RUN", "run_id"},       {"WAITING", "bytes_waiting#"},
-                                         {"REFUSED", "refused"}, {"IN USE BY", "holder"}, {"PATH", "path"}};
+                                         {"REFUSED", "refused"}, {"IN USE BY", "holder"}, {"SERVER", "tracking_uri"},
+                                         {"PATH", "path"}};
     char **paths = NULL;
     int code = mlf_journal_list(&paths, m->client, m->n_arguments ? m->arguments[0] : NULL, &m->error);
     mlc_table *table = code ? NULL : mlc_table_begin(m, columns, sizeof columns / sizeof *columns);

@@ -6,8 +6,11 @@
 #include "validate.h"
 
 #include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { MAX_CELL = 80, MAX_ROWS_HELD = 1000 };
 
@@ -105,6 +108,14 @@ static size_t width_of(const char *text)
     return characters == SIZE_MAX ? strlen(text) : characters;
 }
 
+void mlc_end_unread(void)
+{
+    struct pollfd reader = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    if (!ferror(stdout) || poll(&reader, 1, 0) != 1 || !(reader.revents & POLLERR)) return;
+    signal(SIGPIPE, SIG_DFL);
+    raise(SIGPIPE);
+}
+
 /* ---- tables ---- */
 
 mlc_table *mlc_table_begin(const mlc *m, const mlc_column *columns, size_t n_columns)
@@ -160,6 +171,7 @@ static int put_json(const mlf_object *item)
 
 int mlc_table_row(mlc_table *table, const mlf_object *item)
 {
+    mlc_end_unread();
     if (table->m->json) return put_json(item);
     if (table->n_rows == table->capacity) {
         size_t capacity = table->capacity ? table->capacity * 2 : 16;

@@ -29,8 +29,15 @@ int mlc_query_read(mlc *m, mlc_query *query)
 int mlc_query_experiments(mlc *m, mlc_query *query)
 {
     int code = mlc_query_read(m, query);
+    const char *usual = mlf_env("MLFLOW_EXPERIMENT_NAME");
+    if (!usual) usual = mlf_env("MLFLOW_EXPERIMENT_ID");
+    if (!code && !m->n_arguments && !usual)
+        return mlf_error_set(&m->error, MLF_E_ARGUMENT,
+                             "%s list: expected EXPERIMENT…, and neither MLFLOW_EXPERIMENT_NAME nor MLFLOW_EXPERIMENT_ID "
+                             "is set (mlflowc experiments list shows what there is)",
+                             m->command->noun);
     if (!code && !m->n_arguments) {
-        code = mlf_experiment_ensure(&query->ids[0], m->client, NULL, &m->error);
+        code = mlc_experiment_id(m, usual, &query->ids[0]);
         query->n_ids = !code;
     }
     for (int i = 0; !code && i < m->n_arguments && i < MLC_MAX_OPTIONS; i++) {

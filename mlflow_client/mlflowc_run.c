@@ -347,7 +347,9 @@ int mlc_run(mlc *m)
         code = MLF_OK;
         m->exit_status = perform(w, m->rest, &end);
         mlf_error_clear(&m->error);
-        if (w->run && mlf_run_end(w->run, end, &m->error)) fprintf(stderr, "mlflowc: %s\n", m->error.message);
+        int unsaid = w->run ? mlf_run_end(w->run, end, &m->error) : MLF_OK;
+        if (unsaid) fprintf(stderr, "mlflowc: %s\n", m->error.message);
+        if (unsaid == MLF_E_IO && !m->exit_status) m->exit_status = EXIT_FAILURE; /* something is lost */
     } else {
         mlf_run_free(w->run);
     }

@@ -3,6 +3,7 @@
 #include "client_error.h"
 #include "clock.h"
 #include "endpoints.h"
+#include "folder.h"
 #include "mlflowc.h"
 #include "mlflowc_query.h"
 #include "number.h"
@@ -131,6 +132,86 @@ static json_t *param_of(mlc *m, char *text, long step)
     return json_pack("{s:s, s:s}", "key", pair.key, "value", pair.value);
 }
 
+/* ---- the same into the journal ---- */
+
+/* The journal of a run that itself waits here: its experiment's name (sv_free; NULL: none given) and 1; 0 when there is none. */
+static int find_waiting(const mlc *m, const char *run_id, char **experiment)
+{
+    mlf_journal *journal = NULL;
+    mlf_journal_record record;
+    sv_buffer path = SV_BUFFER_INIT(0);
+    int found = mlf_is_journal_key(run_id) && !sv_buffer_format(&path, "%s/%s", m->client->settings.journal_dir, run_id) &&
+                !mlf_journal_open(&journal, path.data, NULL);
+    *experiment = NULL;
+    if (found && !mlf_journal_next(journal, &record, NULL) && record.json) {
+        json_t *first = json_loads(record.json, 0, NULL);
+        *experiment = sv_strdup(json_string_value(json_object_get(first, "experiment")));
+        json_decref(first);
+    }
+    mlf_journal_close(journal);
+    sv_buffer_free(&path);
+    return found;
+}
+
+static int journal_item(mlc *m, mlf_run *run, const json_t *item)
+{
+    const char *key = json_string_value(json_object_get(item, "key"));
+    int64_t step = json_integer_value(json_object_get(item, "step"));
+    double value;
+    if (!json_object_get(item, "step"))
+        return mlf_run_log_param(run, key, json_string_value(json_object_get(item, "value")), &m->error);
+    if (mlf_json_to_double(json_object_get(item, "value"), &value) || mlf_run_log_metric(run, key, value, step))
+        return mlf_error_set(&m->error, MLF_E_IO, "metric %.100s: the journal does not take it", key);
+    return MLF_OK;
+}
+
+/* Adds to the run without a server, for a later sync. */
+static int keep_items(mlc *m, const json_t *items, const char *experiment)
+{
+    mlf_client_options client_options = MLF_CLIENT_OPTIONS_INIT;
+    mlf_run_options options = MLF_RUN_OPTIONS_INIT;
+    mlf_client *client = NULL;
+    mlf_run *run = NULL;
+    client_options.offline = 1;
+    client_options.tracking_uri = m->client->settings.server_is_asked ? m->client->settings.tracking_uri : NULL;
+    options.run_id = m->arguments[0];
+    options.experiment = experiment;
+    options.keep_status = 1;
+    options.system_metrics = 0;
+    int code = mlf_client_new(&client, &client_options, &m->error);
+    if (!code) code = mlf_run_create(&run, client, &options, &m->error);
+    for (size_t i = 0; !code && i < json_array_size(items); i++)
+        code = journal_item(m, run, json_array_get(items, i));
+    mlf_run_free(run);
+    mlf_client_free(client);
+    return code;
+}
+
+/* Sends the batch, which it frees, or keeps it where that has to wait. */
+static int send_or_keep(mlc *m, const char *list, json_t *items)
+{
+    const mlf_settings *settings = &m->client->settings;
+    int away = settings->offline || !*settings->tracking_uri, code = MLF_OK;
+    mlf_error sent = MLF_ERROR_INIT;
+    char *experiment;
+    int waits = find_waiting(m, m->arguments[0], &experiment);
+    if (!away && !waits) {
+        code = mlf_endpoint_call(NULL, m->client, EP(runs_log_batch),
+                                 json_pack("{s:s, s:O}", "run_id", m->arguments[0], list, items), &sent);
+        away = code == MLF_E_CONNECT || code == MLF_E_TIMEOUT || (code && mlf_error_is_retriable(&sent));
+    }
+    if (away || waits) {
+        code = keep_items(m, items, experiment);
+        if (!code)
+            fprintf(stderr, "mlflowc: %s%skept in the journal for `mlflowc sync`\n", sent.message, *sent.message ? ": " : "");
+    } else {
+        m->error = sent;
+    }
+    sv_free(experiment);
+    json_decref(items);
+    return code;
+}
+
 /* All arguments behind the run as one batch of list ("metrics" or "params"). */
 static int log_batch(mlc *m, const char *list, json_t *(*item_of)(mlc *m, char *text, long step))
 {
@@ -146,8 +227,7 @@ static int log_batch(mlc *m, const char *list, json_t *(*item_of)(mlc *m, char *
         json_decref(items);
         return code;
     }
-    return mlf_endpoint_call(NULL, m->client, EP(runs_log_batch),
-                             json_pack("{s:s, s:o}", "run_id", m->arguments[0], list, items), &m->error);
+    return send_or_keep(m, list, items);
 }
 
 int mlc_metrics_log(mlc *m)

@@ -217,14 +217,18 @@ int mlf_object_add_pair(mlf_object *object, const char *path, const char *key, c
 json_t *mlf_json_pairs(const mlf_pair *pairs, size_t n_pairs)
 {
     json_t *list = json_array();
-    for (size_t i = 0; list && i < n_pairs; i++) {
-        json_t *pair = json_pack("{s:s, s:s}", "key", pairs[i].key, "value", pairs[i].value ? pairs[i].value : "");
-        if (!pair || json_array_append_new(list, pair)) {
-            json_decref(list);
-            list = NULL;
-        }
-    }
+    for (size_t i = 0; list && i < n_pairs; i++)
+        list = mlf_json_append(
+            list, json_pack("{s:s, s:s}", "key", pairs[i].key, "value", pairs[i].value ? pairs[i].value : ""));
     return list;
+}
+
+json_t *mlf_json_append(json_t *list, json_t *item)
+{
+    if (list && item && !json_array_append_new(list, item)) return list;
+    if (!list) json_decref(item); /* an append that failed has freed it */
+    json_decref(list);
+    return NULL;
 }
 
 int mlf_json_set_text(json_t *json, const char *key, const char *text)

@@ -24,6 +24,9 @@ json_t *mlf_json_at(const json_t *json, const char *path);
 /* A list of {"key", "value"}; new reference, NULL when memory is out or a text is no UTF-8. */
 json_t *mlf_json_pairs(const mlf_pair *pairs, size_t n_pairs);
 
+/* The list with the item at its end. Steals both; NULL when either is, or memory is out: nothing is left out in silence. */
+json_t *mlf_json_append(json_t *list, json_t *item);
+
 /* Sets a text, unless it is NULL. 0 or MLF_E_ARGUMENT. */
 int mlf_json_set_text(json_t *json, const char *key, const char *text);
 

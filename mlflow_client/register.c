@@ -2,6 +2,10 @@
 #include "alloc.h"
 #include "client.h"
 #include "client_error.h"
+#include "folder.h"
+#include "log.h"
+#include "object.h"
+#include "record.h"
 #include "registry.h"
 #include "validate.h"
 
@@ -12,9 +16,9 @@
 
 enum { MAX_CREATES = 4 };
 
-static int ensure_name(mlf_client *client, const char *name, mlf_error *error)
+static int ensure_name(mlf_client *client, const char *name, const char *description, mlf_error *error)
 {
-    json_t *arguments = json_pack("{s:s}", "name", name);
+    json_t *arguments = json_pack("{s:s, s:s*}", "name", name, "description", description);
     mlf_error made = MLF_ERROR_INIT;
     int code = arguments ? mlf_json_call(NULL, client, "POST", API "registered-models/create", arguments, MLF_HTTP_REGISTRY, &made) : mlf_error_memory(&made);
     json_decref(arguments);
@@ -64,10 +68,7 @@ static json_t *version_arguments(const mlf_model_info *model, const char *name, 
 {
     char by_id[300];
     snprintf(by_id, sizeof by_id, "models:/%.280s", model->model_id ? model->model_id : "");
-    json_t *tags = json_array();
-    for (size_t i = 0; i < options->n_tags; i++)
-        json_array_append_new(tags, json_pack("{s:s, s:s}", "key", options->tags[i].key, "value", options->tags[i].value ? options->tags[i].value : ""));
-    json_array_append_new(tags, json_pack("{s:s, s:s}", "key", MLF_TAG_KEY, "value", key));
+    json_t *tags = mlf_json_append(mlf_json_pairs(options->tags, options->n_tags), json_pack("{s:s, s:s}", "key", MLF_TAG_KEY, "value", key));
     return json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:o}", "name", name, "source", model->model_id ? by_id : model->artifact_uri, "run_id",
                      model->run_id ? model->run_id : run_id, "model_id", model->model_id, "description", options->description, "tags", tags);
 }
@@ -102,17 +103,54 @@ static int make_version(char **version, mlf_client *client, const mlf_model_home
     return code;
 }
 
-int mlf_alias_set(mlf_client *client, const char *name, const char *alias, const char *version, mlf_error *error)
+static int check_alias(const char *name, const char *alias, const char *version, mlf_error *error)
 {
     int code = mlf_check_registered_name(name, error);
     if (!code)
         code = mlf_check_alias(alias, error);
-    if (!code)
-        code = mlf_check_version(version, error);
-    json_t *arguments = code ? NULL : json_pack("{s:s, s:s, s:s}", "name", name, "alias", alias, "version", version);
-    if (!code)
-        code = arguments ? mlf_json_call(NULL, client, "POST", API "registered-models/alias", arguments, MLF_HTTP_REGISTRY, error) : mlf_error_memory(error);
+    return code ? code : mlf_check_version(version, error);
+}
+
+int mlf_alias_set_now(mlf_client *client, const char *name, const char *alias, const char *version, mlf_error *error)
+{
+    int code = check_alias(name, alias, version, error);
+    if (code)
+        return code;
+    json_t *arguments = json_pack("{s:s, s:s, s:s}", "name", name, "alias", alias, "version", version);
+    if (!arguments)
+        return mlf_error_memory(error);
+    mlf_error sent = MLF_ERROR_INIT;
+    code = mlf_json_call(NULL, client, "POST", API "registered-models/alias", arguments, MLF_HTTP_REGISTRY, &sent);
+    /* Where two clients make the alias at the same moment the server inserts it twice, and the database refuses one of them; now it is there to change. */
+    if (code && !strcmp(sent.error_code, "BAD_REQUEST") && strstr(sent.message, "registered_model_aliases")) {
+        sent = (mlf_error)MLF_ERROR_INIT;
+        code = mlf_json_call(NULL, client, "POST", API "registered-models/alias", arguments, MLF_HTTP_REGISTRY, &sent);
+    }
     json_decref(arguments);
+    if (code && error && !error->code)
+        *error = sent;
+    return code;
+}
+
+int mlf_alias_set(mlf_client *client, const char *name, const char *alias, const char *version, mlf_error *error)
+{
+    const mlf_settings *settings = &client->settings;
+    int away = settings->offline || !*settings->tracking_uri, code = check_alias(name, alias, version, error);
+    mlf_error sent = MLF_ERROR_INIT;
+    if (code)
+        return code;
+    if (!away)
+        code = mlf_alias_set_now(client, name, alias, version, &sent);
+    if (!away && !mlf_is_for_later(code, &sent)) {
+        if (code && error && !error->code)
+            *error = sent;
+        return code;
+    }
+    json_t *payload = json_pack("{s:s, s:s, s:s}", "name", name, "alias", alias, "version", version);
+    code = payload ? mlf_folder_keep(settings->journal_dir, settings->tracking_uri, MLF_OP_ALIAS, payload, error) : mlf_error_memory(error);
+    json_decref(payload);
+    if (!code && !away)
+        sv_log(SV_LOG_WARN, "the server does not answer (%.300s): the alias %s of %s waits in the journal for `mlflowc sync`", sent.message, alias, name);
     return code;
 }
 
@@ -123,6 +161,8 @@ static int check_options(const char *name, const mlf_register_options *options, 
         code = mlf_check_alias(options->alias, error);
     if (!code && options->description)
         code = mlf_check_text("description", options->description, MLF_MAX_REGISTRY_TAG_VALUE, error);
+    if (!code && options->model_description)
+        code = mlf_check_text("model_description", options->model_description, MLF_MAX_REGISTRY_TAG_VALUE, error);
     for (size_t i = 0; !code && i < options->n_tags; i++) {
         code = mlf_check_key("tag", options->tags[i].key, error);
         if (!code && options->tags[i].value)
@@ -142,11 +182,11 @@ int mlf_register_now(char **version, mlf_client *client, const mlf_model_home *h
     if (!code)
         code = mlf_model_resolve(&model, client, model_uri, error);
     if (!code)
-        code = ensure_name(client, name, error);
+        code = ensure_name(client, name, options->model_description, error);
     if (!code)
         code = make_version(version, client, home, model, name, options, error);
     if (!code && options->alias)
-        code = mlf_alias_set(client, name, options->alias, *version, error);
+        code = mlf_alias_set_now(client, name, options->alias, *version, error);
     if (code)
         mlf_error_prefix(error, "registering %.200s: ", name);
     if (code) {

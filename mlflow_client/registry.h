@@ -10,7 +10,7 @@
 typedef struct mlf_model_home {
     const char *run_id, *experiment_id; /* the server's */
     const char *key;                    /* the client's own */
-    int64_t time_ms;                    /* when it was logged: of its metrics */
+    const mlf_metric_point *points;     /* (options->n_metrics): its metrics' values, times and steps; NULL where there are none */
     int may_exist;                      /* 1: an earlier call with this key may have made it: look before making */
 } mlf_model_home;
 
@@ -19,5 +19,11 @@ int mlf_log_model_now(char **model_uri, mlf_client *client, const mlf_model_home
 
 /* *version (sv_free). run_id may be NULL. */
 int mlf_register_now(char **version, mlf_client *client, const mlf_model_home *home, const char *model_uri, const char *name, const mlf_register_options *options, mlf_error *error);
+
+/* What mlf_alias_set() does while the server answers. */
+int mlf_alias_set_now(mlf_client *client, const char *name, const char *alias, const char *version, mlf_error *error);
+
+/* 1: the call failed because of the network or a busy server: its turn comes later, by the journal. */
+int mlf_is_for_later(int code, const mlf_error *error);
 
 #endif

@@ -1,9 +1,11 @@
 /* Endpoints by name (mlf_call) and by method and path (mlf_request). */
+#include "alloc.h"
 #include "client.h"
 #include "client_error.h"
 #include "endpoints.h"
 #include "fields.h"
 #include "object.h"
+#include "secret.h"
 #include "url.h"
 
 #include <stdlib.h>
@@ -88,9 +90,13 @@ int mlf_request(char **reply, mlf_client *client, const char *method, const char
     json_t *arguments = NULL, *checked = NULL;
     int code = MLF_OK, is_get = !strcmp(method, "GET");
     if (reply) *reply = NULL;
-    if (path[0] != '/')
+    if (path[0] != '/') {
+        char *shown = sv_secret_hidden(path);
         code = mlf_error_set(error, MLF_E_ARGUMENT,
-                             "path \"%.200s\": expected it to begin with '/', as in /api/2.0/mlflow/runs/get", path);
+                             "path \"%.200s\": expected it to begin with '/', as in /api/2.0/mlflow/runs/get",
+                             shown ? shown : "***");
+        sv_free(shown);
+    }
     const mlf_endpoint *row = code ? NULL : row_of(method, path, &plain);
     int raw = row && row->flags & MLF_EP_RAW && !is_get;
     if (!code && sv_buffer_text(&url, path)) code = mlf_error_memory(error);

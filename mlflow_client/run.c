@@ -83,15 +83,12 @@ static const char *run_id_from_environment(void)
     return run_id && !atomic_exchange(&used, 1) ? run_id : NULL;
 }
 
-static void put_experiment(json_t *payload, const char *name)
+static int put_experiment(json_t *payload, const char *name)
 {
     const char *id = name ? NULL : mlf_env("MLFLOW_EXPERIMENT_ID");
     if (!name)
         name = mlf_env("MLFLOW_EXPERIMENT_NAME");
-    if (name)
-        json_object_set_new(payload, "experiment", json_string(name));
-    else
-        json_object_set_new(payload, "experiment_id", json_string(id ? id : "0"));
+    return name ? json_object_set_new(payload, "experiment", json_string(name)) : json_object_set_new(payload, "experiment_id", json_string(id ? id : "0"));
 }
 
 static int check_options(const mlf_run_options *options, const char *run_id, mlf_error *error)
@@ -111,28 +108,20 @@ static int check_options(const mlf_run_options *options, const char *run_id, mlf
 /* The journal's first operation. */
 static json_t *first_payload(mlf_run *run, const mlf_run_options *options, const char *run_id, mlf_error *error)
 {
-    json_t *payload = json_object(), *tags = NULL;
-    if (!payload) {
-        mlf_error_memory(error);
-        return NULL;
-    }
-    put_experiment(payload, options->experiment);
-    if (run_id) {
-        json_object_set_new(payload, "run_id", json_string(run_id));
+    json_t *payload = json_object(), *tags = run_id ? NULL : mlf_run_context(run->hub->client, options, error);
+    int bad = !payload || put_experiment(payload, options->experiment) || (!run_id && !tags);
+    if (run_id)
+        bad = bad || json_object_set_new(payload, "run_id", json_string(run_id)) || (options->keep_status && json_object_set_new(payload, "as_is", json_true()));
+    else
+        bad = bad || json_object_set_new(payload, "key", json_string(run->folder.key)) || json_object_set_new(payload, "start_time", json_integer(sv_epoch_ms())) ||
+              json_object_set(payload, "user", json_object_get(tags, "mlflow.user")) || json_object_set(payload, "tags", tags) ||
+              (options->name && json_object_set_new(payload, "name", json_string(options->name)));
+    json_decref(tags);
+    if (!bad)
         return payload;
-    }
-    tags = mlf_run_context(run->hub->client, options, error);
-    if (!tags) {
-        json_decref(payload);
-        return NULL;
-    }
-    json_object_set_new(payload, "key", json_string(run->folder.key));
-    json_object_set_new(payload, "start_time", json_integer(sv_epoch_ms()));
-    json_object_set(payload, "user", json_object_get(tags, "mlflow.user"));
-    json_object_set_new(payload, "tags", tags);
-    if (options->name)
-        json_object_set_new(payload, "name", json_string(options->name));
-    return payload;
+    json_decref(payload);
+    mlf_error_memory(error); /* unless a tag was wrong, which it says already */
+    return NULL;
 }
 
 /* The server is asked at once, so that the run has its id; when it does not answer, the journal has it. */
@@ -178,6 +167,8 @@ static int begin(mlf_run *run, const mlf_run_options *options, mlf_error *error)
         code = mlf_journal_key(key, error);
     if (!code)
         code = mlf_folder_create(&run->folder, client->settings.journal_dir, key, error);
+    if (!code && *client->settings.tracking_uri)
+        code = mlf_folder_set_id(&run->folder, MLF_FOLDER_SERVER, client->settings.tracking_uri, error);
     if (!code)
         code = mlf_sender_init(&run->sender, client, &run->folder, 1, &run->hub->cancel, error);
     json_t *payload = code ? NULL : first_payload(run, options, run_id, error);
@@ -369,14 +360,19 @@ int mlf_run_end(mlf_run *run, mlf_status status, mlf_error *error)
     mlf_sampler_stop(run->sampler);
     atomic_store(&run->ended, 1);
     json_t *payload = json_pack("{s:s, s:I}", "status", status_names[status], "end_time", (json_int_t)sv_epoch_ms());
-    code = mlf_hub_op(run, MLF_OP_RUN_END, payload, error);
+    mlf_error unwritten = MLF_ERROR_INIT;
+    code = mlf_hub_op(run, MLF_OP_RUN_END, payload, &unwritten);
     json_decref(payload);
-    if (!code)
-        code = mlf_hub_flush(run->hub, run, -1, error);
+    int unsent = mlf_hub_flush(run->hub, run, -1, error);
+    if (code && !unsent && error && !error->code)
+        *error = unwritten;
+    code = unsent ? unsent : code;
     uint64_t refused = mlf_folder_refused(&run->folder);
     if (!code && refused)
         code = mlf_error_set(error, MLF_E_SERVER, "run %s: the server refused %llu of the things logged, kept in refused-%s.jsonl beside the journals", mlf_run_id(run),
                              (unsigned long long)refused, run->folder.key);
+    else if (code == MLF_E_IO)
+        mlf_error_prefix(error, "run %s: ", mlf_run_id(run));
     else if (code && run->folder.path)
         mlf_error_prefix(error, "run %s waits in %s for `mlflowc sync`: ", mlf_run_id(run), run->folder.path);
     mlf_hub_detach(run);

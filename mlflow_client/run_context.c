@@ -109,10 +109,10 @@ static char *origin_url(const char *shared)
     return url;
 }
 
-static void set_tag(json_t *tags, const char *key, const char *value)
+/* Not 0 when memory is out: of git's tags that only means that one is missing. */
+static int set_tag(json_t *tags, const char *key, const char *value)
 {
-    if (value && *value)
-        json_object_set_new(tags, key, json_string(value));
+    return value && *value ? json_object_set_new(tags, key, json_string(value)) : 0;
 }
 
 void mlf_git_tags(json_t *tags, const char *folder)
@@ -140,7 +140,7 @@ void mlf_git_tags(json_t *tags, const char *folder)
 
 /* ---- who and what ---- */
 
-static void user_tag(json_t *tags, const mlf_client *client)
+static int user_tag(json_t *tags, const mlf_client *client)
 {
     struct passwd entry, *found = NULL;
     char space[4096];
@@ -149,7 +149,7 @@ static void user_tag(json_t *tags, const mlf_client *client)
         name = mlf_env("USER");
     if (!name && !getpwuid_r(geteuid(), &entry, space, sizeof space, &found) && found)
         name = found->pw_name;
-    set_tag(tags, "mlflow.user", name ? name : "unknown");
+    return set_tag(tags, "mlflow.user", name ? name : "unknown");
 }
 
 static void source_tags(json_t *tags, const char *source_name)
@@ -176,7 +176,7 @@ static int environment_tags(json_t *tags, mlf_error *error)
         if (!code)
             code = mlf_check_key("tag", key, error);
         if (!code)
-            json_object_set(tags, key, value);
+            code = json_object_set(tags, key, value) ? mlf_error_memory(error) : MLF_OK;
     }
     json_decref(object);
     return code;
@@ -184,9 +184,7 @@ static int environment_tags(json_t *tags, mlf_error *error)
 
 static int own_tags(json_t *tags, const mlf_run_options *options, mlf_error *error)
 {
-    int code = MLF_OK;
-    set_tag(tags, "mlflow.parentRunId", options->parent_run_id);
-    set_tag(tags, "mlflow.note.content", options->description);
+    int code = set_tag(tags, "mlflow.parentRunId", options->parent_run_id) || set_tag(tags, "mlflow.note.content", options->description) ? mlf_error_memory(error) : MLF_OK;
     for (size_t i = 0; !code && i < options->n_tags; i++) {
         code = mlf_check_key("tag", options->tags[i].key, error);
         if (!code)
@@ -200,11 +198,11 @@ static int own_tags(json_t *tags, const mlf_run_options *options, mlf_error *err
 json_t *mlf_run_context(const mlf_client *client, const mlf_run_options *options, mlf_error *error)
 {
     json_t *tags = json_object();
-    if (!tags) {
+    if (!tags || user_tag(tags, client)) {
+        json_decref(tags);
         mlf_error_memory(error);
         return NULL;
     }
-    user_tag(tags, client);
     source_tags(tags, options->source_name);
     if (environment_tags(tags, error) || own_tags(tags, options, error)) {
         json_decref(tags);

@@ -3,21 +3,23 @@
 #include "client.h"
 #include "client_error.h"
 #include "clock.h"
+#include "hub.h"
 #include "registry.h"
 #include "run.h"
 #include "validate.h"
 #include "waiting.h"
 
+#include <math.h>
 #include <string.h>
 
-static int is_for_later(int code, const mlf_error *error)
+int mlf_is_for_later(int code, const mlf_error *error)
 {
     return code && (error->retriable || code == MLF_E_CONNECT || code == MLF_E_TIMEOUT);
 }
 
 /* ---- models ---- */
 
-static int keep_model(char **model_uri, mlf_run *run, const char *key, const char *folder, int64_t time_ms, const mlf_model_options *options, mlf_error *error)
+static int keep_model(char **model_uri, mlf_run *run, const char *key, const char *folder, const mlf_metric_point *points, const mlf_model_options *options, mlf_error *error)
 {
     sv_buffer uri = SV_BUFFER_INIT(256);
     char *file = NULL;
@@ -26,7 +28,7 @@ static int keep_model(char **model_uri, mlf_run *run, const char *key, const cha
         code = mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: the caller's prepare() refused", folder);
     if (!code)
         code = mlf_waiting_copy(&file, mlf_run_folder(run), folder, error);
-    json_t *payload = code ? NULL : mlf_waiting_model(key, file, time_ms, options);
+    json_t *payload = code ? NULL : mlf_waiting_model(key, file, points, options);
     if (!code)
         code = payload ? mlf_run_op(run, MLF_OP_MODEL, payload, error) : mlf_error_memory(error);
     if (!code && (sv_buffer_format(&uri, MLF_JOURNAL_URI "%s", key) || !(*model_uri = sv_buffer_take(&uri))))
@@ -51,6 +53,22 @@ static int check_model(const mlf_model_options *options, mlf_error *error)
     return code;
 }
 
+/* The model's metrics as points: the one that the run logged where it is that value, so that the server has it once, else one of now. *points: sv_free. */
+static int find_points(mlf_metric_point **points, mlf_run *run, const mlf_model_options *options, mlf_error *error)
+{
+    int64_t now_ms = sv_epoch_ms();
+    *points = sv_calloc(options->n_metrics + 1, sizeof **points);
+    if (!*points)
+        return mlf_error_memory(error);
+    for (size_t i = 0; i < options->n_metrics; i++) {
+        mlf_metric_point logged;
+        double value = options->metric_values[i];
+        int same = mlf_hub_last(run, options->metric_keys[i], &logged) && (logged.value == value || (isnan(logged.value) && isnan(value)));
+        (*points)[i] = same ? logged : (mlf_metric_point){value, now_ms, 0};
+    }
+    return 0;
+}
+
 int mlf_run_log_model(char **model_uri, mlf_run *run, const char *folder, const mlf_model_options *options, mlf_error *error)
 {
     const mlf_model_options nothing = MLF_MODEL_OPTIONS_INIT;
@@ -59,22 +77,25 @@ int mlf_run_log_model(char **model_uri, mlf_run *run, const char *folder, const 
     *model_uri = NULL;
     if (!options)
         options = &nothing;
-    int64_t time_ms = sv_epoch_ms();
+    mlf_metric_point *points = NULL;
     int code = mlf_run_check(run, error);
     if (!code)
         code = check_model(options, error);
     if (!code)
         code = mlf_journal_key(key, error);
+    if (!code)
+        code = find_points(&points, run, options, error);
     if (code)
         return code;
     if (mlf_run_is_online(run)) {
-        const mlf_model_home home = {mlf_run_id(run), mlf_run_experiment_id(run), key, time_ms, 0};
+        const mlf_model_home home = {mlf_run_id(run), mlf_run_experiment_id(run), key, points, 0};
         code = mlf_log_model_now(&uri, mlf_run_client(run), &home, folder, options, &sent);
     }
-    if (!uri && (!code || is_for_later(code, &sent)))
-        code = keep_model(&uri, run, key, folder, time_ms, options, error);
+    if (!uri && (!code || mlf_is_for_later(code, &sent)))
+        code = keep_model(&uri, run, key, folder, points, options, error);
     else if (code && error && !error->code)
         *error = sent;
+    sv_free(points);
     *model_uri = uri;
     return code;
 }
@@ -120,10 +141,10 @@ int mlf_model_register(char **version, mlf_run *run, const char *model_uri, cons
     if (code)
         return code;
     if (!is_waiting(run, &model_uri, known, sizeof known) && mlf_run_is_online(run)) {
-        const mlf_model_home home = {mlf_run_id(run), mlf_run_experiment_id(run), key, 0, 0};
+        const mlf_model_home home = {mlf_run_id(run), mlf_run_experiment_id(run), key, NULL, 0};
         code = mlf_register_now(&made, mlf_run_client(run), &home, model_uri, name, options, &sent);
     }
-    if (!made && (!code || is_for_later(code, &sent))) {
+    if (!made && (!code || mlf_is_for_later(code, &sent))) {
         json_t *payload = mlf_waiting_register(key, model_uri, name, options);
         code = payload ? mlf_run_op(run, MLF_OP_REGISTER, payload, error) : mlf_error_set(error, MLF_E_ARGUMENT, "%.200s: a text is no UTF-8", name);
         json_decref(payload);

@@ -22,7 +22,10 @@ int mlf_runs_update(mlf_client *client, const char *run_id, const char *status, 
                     mlf_error *error)
 {
     json_t *arguments = json_pack("{s:s, s:s*, s:s*}", "run_id", run_id, "status", status, "run_name", name);
-    if (arguments && end_time_ms) json_object_set_new(arguments, "end_time", json_integer(end_time_ms));
+    if (arguments && end_time_ms && json_object_set_new(arguments, "end_time", json_integer(end_time_ms))) {
+        json_decref(arguments);
+        arguments = NULL;
+    }
     return mlf_endpoint_call(NULL, client, EP(runs_update), arguments, error);
 }
 

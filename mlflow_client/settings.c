@@ -92,10 +92,15 @@ static int read_uri(char **out, char **username, char **password, const char *te
 {
     int code = copy(out, text ? text : "", error);
     if (code || !**out) return code;
-    if (!mlf_url_origin_length(text))
-        return mlf_error_set(
+    if (!mlf_url_origin_length(text)) {
+        char *shown = sv_secret_hidden(text);
+        code = mlf_error_set(
             error, MLF_E_ARGUMENT,
-            "%s \"%.200s\": expected http://HOST:PORT or https://HOST, the address of an MLflow server", what, text);
+            "%s \"%.200s\": expected http://HOST:PORT or https://HOST, the address of an MLflow server", what,
+            shown ? shown : "***");
+        sv_free(shown);
+        return code;
+    }
     if (strpbrk(text, " \t\r\n?#"))
         return mlf_error_set(error, MLF_E_ARGUMENT, "%s: blanks, '?' and '#' have no place in it", what);
     code = split_user_info(*out, username, password, error);
@@ -245,6 +250,7 @@ static int read_limits(mlf_settings *s, const mlf_client_options *options, mlf_e
 int mlf_settings_read(mlf_settings *settings, const mlf_client_options *options, mlf_error *error)
 {
     memset(settings, 0, sizeof *settings);
+    settings->server_is_asked = options->tracking_uri != NULL;
     const char *tracking = options->tracking_uri ? options->tracking_uri : mlf_env("MLFLOW_TRACKING_URI");
     const char *registry = options->registry_uri ? options->registry_uri : mlf_env("MLFLOW_REGISTRY_URI");
     const char *workspace = mlf_env("MLFLOW_WORKSPACE");
@@ -268,15 +274,24 @@ static void wipe(char *secret)
     sv_free(secret);
 }
 
-void mlf_settings_free(mlf_settings *settings)
+void mlf_settings_forget_login(mlf_settings *settings)
 {
-    sv_free(settings->tracking_uri);
-    sv_free(settings->registry_uri);
     sv_free(settings->username);
     wipe(settings->password);
     wipe(settings->token);
     sv_free(settings->registry_username);
     wipe(settings->registry_password);
+    settings->username = settings->password = settings->token = NULL;
+    settings->registry_username = settings->registry_password = NULL;
+    settings->credentials_from = NULL;
+    settings->netrc = 1;
+}
+
+void mlf_settings_free(mlf_settings *settings)
+{
+    mlf_settings_forget_login(settings);
+    sv_free(settings->tracking_uri);
+    sv_free(settings->registry_uri);
     sv_free(settings->workspace);
     sv_free(settings->ca_path);
     sv_free(settings->client_cert_path);

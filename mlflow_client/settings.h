@@ -8,6 +8,7 @@
 
 typedef struct mlf_settings {
     char *tracking_uri, *registry_uri; /* "http(s)://host:port/prefix" without user-info or trailing '/'; empty: none was named */
+    int server_is_asked;               /* 1: the options name the tracking server, not the environment */
     char *username, *password, *token; /* NULL: none; a user name wins over a token */
     char *registry_username, *registry_password; /* the user-info of the registry URI, when it had its own */
     const char *credentials_from;      /* where they were found, for doctor: "MLFLOW_TRACKING_USERNAME", "~/.mlflow/credentials"…; static */
@@ -30,6 +31,9 @@ typedef struct mlf_settings {
 /* Fills *settings; freed by mlf_settings_free(), on failure too. */
 int mlf_settings_read(mlf_settings *settings, const mlf_client_options *options, mlf_error *error);
 void mlf_settings_free(mlf_settings *settings);
+
+/* For a server that the environment's login is not meant for: ~/.netrc, which names hosts, alone is asked. */
+void mlf_settings_forget_login(mlf_settings *settings);
 
 /* The variable's value, NULL when unset or empty. */
 const char *mlf_env(const char *name);

@@ -8,6 +8,7 @@
 #include "prng.h"
 #include "reply.h"
 #include "retry.h"
+#include "secret.h"
 #include "url.h"
 
 #include <stdio.h>
@@ -149,10 +150,12 @@ static int64_t wait_before(effort *e, int retry)
     return wait >= 0 ? wait : mlf_retry_wait_ms(settings, retry, sv_prng_uniform(&e->prng));
 }
 
-/* "POST http://host/api/…" without the query, which may hold a signature. */
+/* "POST http://host/api/…" without the query, which may hold a signature, and without a login. */
 static void describe(char *into, size_t size, const effort *e)
 {
-    snprintf(into, size, "%s %.*s", e->call->method, (int)strcspn(e->url, "?"), e->url);
+    char *shown = sv_secret_hidden(e->url);
+    snprintf(into, size, "%s %.*s", e->call->method, shown ? (int)strcspn(shown, "?") : 0, shown ? shown : "");
+    sv_free(shown);
 }
 
 static int finish(const effort *e, const mlf_outcome *outcome, int retriable, mlf_error *error)
@@ -204,6 +207,14 @@ static int persist(effort *e, mlf_error *error)
     }
 }
 
+static int refuse_address(const char *url, const char *why, mlf_error *error)
+{
+    char *shown = sv_secret_hidden(url);
+    int code = mlf_error_set(error, MLF_E_ARGUMENT, "address \"%.200s\": %s", shown ? shown : "***", why);
+    sv_free(shown);
+    return code;
+}
+
 /* The absolute address: as given, or a path below the tracking or registry URI. */
 static int absolute_url(sv_buffer *buffer, const mlf_client *client, const mlf_http_call *call, mlf_error *error)
 {
@@ -215,8 +226,7 @@ static int absolute_url(sv_buffer *buffer, const mlf_client *client, const mlf_h
         if (sv_buffer_text(buffer, base) || sv_buffer_text(buffer, call->url)) return mlf_error_memory(error);
         return MLF_OK;
     }
-    if (!mlf_url_origin_length(call->url))
-        return mlf_error_set(error, MLF_E_ARGUMENT, "\"%.200s\" is no http or https address", call->url);
+    if (!mlf_url_origin_length(call->url)) return refuse_address(call->url, "no http or https address", error);
     return sv_buffer_text(buffer, call->url) ? mlf_error_memory(error) : MLF_OK;
 }
 
@@ -228,8 +238,7 @@ static int check_call(const mlf_http_call *call, mlf_error *error)
                                  call->method);
     for (const char *c = call->url; *c; c++)
         if ((unsigned char)*c <= ' ' || *c == 127)
-            return mlf_error_set(error, MLF_E_ARGUMENT,
-                                 "address \"%.200s\": blanks and control bytes must be percent-encoded", call->url);
+            return refuse_address(call->url, "blanks and control bytes must be percent-encoded", error);
     return MLF_OK;
 }
 

@@ -1,11 +1,14 @@
 #include "digest.h"
 
+#include "alloc.h"
 #include "client_error.h"
 #include "crc32c.h"
 
+#include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <string.h>
+#include <unistd.h>
 
 int mlf_digest_begin(mlf_digest *digest, int kinds, mlf_error *error)
 {
@@ -38,6 +41,26 @@ void mlf_digest_add(mlf_digest *digest, const void *bytes, size_t length)
         EVP_DigestUpdate(digest->md5, bytes, length);
     if (digest->sha256)
         EVP_DigestUpdate(digest->sha256, bytes, length);
+}
+
+int mlf_digest_add_file(mlf_digest *digest, int fd, int64_t offset, int64_t length, mlf_error *error)
+{
+    enum { CHUNK_BYTES = 256 << 10 };
+    char *chunk = sv_malloc(CHUNK_BYTES);
+    int code = chunk ? 0 : mlf_error_memory(error);
+    for (int64_t at = 0; !code && at < length;) {
+        int64_t left = length - at;
+        ssize_t got = pread(fd, chunk, left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES, offset + at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            code = mlf_error_set(error, MLF_E_IO, "a file that is being uploaded: %s", got ? strerror(errno) : "it has become shorter");
+        else
+            mlf_digest_add(digest, chunk, (size_t)got);
+        at += got;
+    }
+    sv_free(chunk);
+    return code;
 }
 
 void mlf_digest_md5(mlf_digest *digest, unsigned char out[16])
@@ -79,6 +102,21 @@ int mlf_base64_exact(unsigned char *out, size_t length, const char *text)
     if (got < 0 || (size_t)got - padding != length)
         return -1;
     memcpy(out, decoded, length);
+    return 0;
+}
+
+void mlf_crc32c_to_base64(char out[MLF_CRC32C_TEXT], uint32_t crc32c)
+{
+    const unsigned char bytes[4] = {(unsigned char)(crc32c >> 24), (unsigned char)(crc32c >> 16), (unsigned char)(crc32c >> 8), (unsigned char)crc32c};
+    EVP_EncodeBlock((unsigned char *)out, bytes, sizeof bytes);
+}
+
+int mlf_crc32c_from_base64(uint32_t *out, const char *text)
+{
+    unsigned char bytes[4];
+    if (mlf_base64_exact(bytes, sizeof bytes, text))
+        return -1;
+    *out = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
     return 0;
 }
 

@@ -19,7 +19,7 @@
 
 #define SCOPE "https://www.googleapis.com/auth/devstorage.read_write"
 
-enum { MAX_KEY_FILE_BYTES = 1 << 20, LIFE_S = 3600, METADATA_TIMEOUT_MS = 3000 };
+enum { MAX_KEY_FILE_BYTES = 1 << 20, LIFE_S = 3600, MAX_LIFE_S = 7 * 86400, METADATA_TIMEOUT_MS = 3000 };
 
 void mlf_google_token_free(mlf_google_token *token)
 {
@@ -41,12 +41,15 @@ static int keep_token(mlf_google_token *out, const mlf_http_reply *reply, const 
 {
     json_t *json = NULL;
     int code = mlf_reply_json(&json, reply->body.data ? reply->body.data : "", reply->body.size, error);
+    if (code)
+        mlf_error_prefix(error, "%s: ", from);
     const char *text = json_string_value(json_object_get(json, "access_token"));
+    int64_t lives_s = (int64_t)json_integer_value(json_object_get(json, "expires_in"));
     if (!code && (!text || strlen(text) > 16384 || strpbrk(text, "\r\n")))
         code = mlf_error_set(error, MLF_E_REPLY, "%s: the answer holds no access_token", from);
     if (!code && !(out->text = sv_strdup(text)))
         code = mlf_error_memory(error);
-    out->expires_ms = sv_epoch_ms() + 1000 * (int64_t)json_integer_value(json_object_get(json, "expires_in"));
+    out->expires_ms = sv_epoch_ms() + 1000 * (lives_s < 0 ? 0 : lives_s > MAX_LIFE_S ? MAX_LIFE_S : lives_s);
     out->from = from;
     json_decref(json);
     return code;

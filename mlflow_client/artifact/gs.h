@@ -29,7 +29,6 @@ int mlf_gs_authorization(char **line, mlf_store *store, int fresh, mlf_error *er
 /* Listing: one page. *next (sv_free) is the token of the next one, or NULL. */
 int mlf_gs_read_listing(const char *text, size_t length, const char *prefix, mlf_entry_fn *each, void *context, char **next, mlf_error *error);
 
-char *mlf_gs_key(const mlf_gs *gs, const char *path, mlf_error *error);
 int mlf_gs_remove_key(mlf_store *store, const char *key, mlf_error *error); /* already gone is fine */
 
 /* Uploads: gs_upload.c. */

@@ -14,28 +14,26 @@
 #include "url.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { CHUNK_BYTES = 256 << 10 };
-
 struct mlf_upload {
     mlf_store *store;
     char *key, *session; /* session: the upload's own address; NULL: not begun */
-    uint32_t crc32c;     /* of all that was handed in so far */
-    int64_t offset;      /* where the next piece begins */
+    uint32_t crc32c;     /* of all that was handed in, or read of the file, so far */
+    int64_t offset;      /* where the next piece begins; of a file: to where crc32c goes */
+    int fd;              /* of a file */
+    int64_t from;        /* where the request under way begins in it */
     int done;
     mlf_relay relay;
 };
 
 /* Bytes of the object from offset on: memory, or a file's. total_bytes -1: more will follow. */
 struct window {
-    const char *bytes; /* NULL: the file, whose offsets are the object's */
-    int fd;
+    const char *bytes; /* NULL: the upload's file, whose offsets are the object's */
     int64_t offset, length, total_bytes;
 };
 
@@ -63,11 +61,11 @@ static int begin_session(mlf_upload *upload, mlf_error *error)
 static int check_stored(mlf_upload *upload, int64_t total_bytes, const mlf_http_reply *reply, mlf_error *error)
 {
     json_t *json = NULL;
-    unsigned char crc[4];
+    uint32_t crc32c = 0;
     int code = mlf_reply_json(&json, reply->body.data ? reply->body.data : "", reply->body.size, error);
     const char *said = json_string_value(json_object_get(json, "crc32c")), *size = json_string_value(json_object_get(json, "size"));
     upload->done = 1;
-    int differs = !code && ((said && (mlf_base64_exact(crc, 4, said) || ((uint32_t)crc[0] << 24 | (uint32_t)crc[1] << 16 | (uint32_t)crc[2] << 8 | crc[3]) != upload->crc32c)) ||
+    int differs = !code && ((said && (mlf_crc32c_from_base64(&crc32c, said) || crc32c != upload->crc32c)) ||
                             (size && strtoll(size, NULL, 10) != total_bytes));
     if (differs) {
         mlf_gs_remove_key(upload->store, upload->key, NULL);
@@ -86,11 +84,27 @@ static int64_t stored_bytes(const mlf_http_reply *reply)
     return mlf_http_header(reply, "Range", text, sizeof text) && sscanf(text, "bytes=0-%lld", &last) == 1 && last >= 0 ? last + 1 : 0;
 }
 
+/* Bytes of the file for the request that begins at upload->from; what was not sent before is added to the CRC32C as it passes. */
+static int64_t read_file(void *context, void *into, size_t size, int64_t offset)
+{
+    mlf_upload *upload = context;
+    int64_t at = upload->from + offset;
+    ssize_t got;
+    do
+        got = pread(upload->fd, into, size, at);
+    while (got < 0 && errno == EINTR);
+    int64_t known = upload->offset - at; /* of these, how many were read before */
+    if (got > known) {
+        upload->crc32c = mlf_crc32c(upload->crc32c, (char *)into + known, (size_t)(got - known));
+        upload->offset = at + got;
+    }
+    return got;
+}
+
 static int put_range(mlf_upload *upload, const struct window *window, int64_t from, mlf_http_reply *reply, mlf_error *error)
 {
     char range[120], hash[40], total[24] = "*";
     const char *const headers[] = {range, hash};
-    unsigned char crc[4] = {(unsigned char)(upload->crc32c >> 24), (unsigned char)(upload->crc32c >> 16), (unsigned char)(upload->crc32c >> 8), (unsigned char)upload->crc32c};
     int64_t end = window->offset + window->length;
     int is_last = window->total_bytes >= 0;
     mlf_sending sending = {upload->store, 0};
@@ -100,16 +114,16 @@ static int put_range(mlf_upload *upload, const struct window *window, int64_t fr
         snprintf(range, sizeof range, "Content-Range: bytes %lld-%lld/%s", (long long)from, (long long)end - 1, total);
     else
         snprintf(range, sizeof range, "Content-Range: bytes */%s", total);
-    size_t used = (size_t)snprintf(hash, sizeof hash, "x-goog-hash: crc32c=");
-    EVP_EncodeBlock((unsigned char *)hash + used, crc, sizeof crc);
+    if (is_last) /* before, the caller's thread is still adding to it */
+        mlf_crc32c_to_base64(hash + snprintf(hash, sizeof hash, "x-goog-hash: crc32c="), upload->crc32c);
     mlf_http_call call = {.method = "PUT", .url = upload->session, .flags = MLF_HTTP_STREAM, .headers = headers, .n_headers = is_last ? 2 : 1, .body_bytes = end - from, .max_retries = -1,
                           .content_type = "application/octet-stream", .progress = mlf_sending_progress, .progress_context = &sending};
     if (from < end && window->bytes)
         call.body = window->bytes + (from - window->offset);
     else if (from < end) {
-        call.has_body_fd = 1;
-        call.body_fd = window->fd;
-        call.body_offset = from;
+        upload->from = from;
+        call.read = read_file;
+        call.read_context = upload;
     }
     return mlf_gs_call(upload->store, &call, upload->key, reply, error);
 }
@@ -117,7 +131,7 @@ static int put_range(mlf_upload *upload, const struct window *window, int64_t fr
 /* After a break: where to go on. *reply is the store's answer: 308, or the object when it was all there. */
 static int ask_stored(mlf_upload *upload, int64_t total_bytes, mlf_http_reply *reply, mlf_error *error)
 {
-    const struct window nothing = {"", -1, 0, 0, total_bytes};
+    const struct window nothing = {"", 0, 0, total_bytes};
     return put_range(upload, &nothing, 0, reply, error);
 }
 
@@ -155,8 +169,9 @@ static int send_window(mlf_upload *upload, const struct window *window, mlf_erro
             break;
         }
         int64_t stored = stored_bytes(&reply);
-        if (stored < window->offset || stored > end || (stored == from && window->length && failures++ >= limit))
-            code = mlf_error_set(error, MLF_E_REPLY, "%.300s: the store has %lld bytes, expected %lld to %lld", upload->store->uri, (long long)stored, (long long)from, (long long)end);
+        int64_t sent_bytes = window->bytes ? end : upload->offset;
+        if (stored < window->offset || stored > sent_bytes || (stored == from && window->length && failures++ >= limit))
+            code = mlf_error_set(error, MLF_E_REPLY, "%.300s: the store has %lld bytes, expected %lld to %lld", upload->store->uri, (long long)stored, (long long)from, (long long)sent_bytes);
         else if (stored == end && window->total_bytes < 0)
             break;
         else if (stored == end && failures++ >= limit)
@@ -169,14 +184,13 @@ static int send_window(mlf_upload *upload, const struct window *window, mlf_erro
 
 /* ---- a stream ---- */
 
-static int send_piece(void *context, int number, const void *bytes, size_t length, mlf_error *error)
+static int send_piece(void *context, int number, const mlf_piece *piece, mlf_error *error)
 {
     mlf_upload *upload = context;
-    const struct window window = {bytes, -1, upload->offset, (int64_t)length, -1};
+    const struct window window = {piece->bytes, upload->offset, (int64_t)piece->length, -1};
     (void)number;
-    upload->crc32c = mlf_crc32c(upload->crc32c, bytes, length);
     int code = send_window(upload, &window, error);
-    upload->offset += (int64_t)length;
+    upload->offset += (int64_t)piece->length;
     return code;
 }
 
@@ -185,33 +199,30 @@ int mlf_gs_begin(mlf_upload **out, mlf_store *store, const char *path, mlf_error
     mlf_upload *upload = sv_calloc(1, sizeof *upload);
     if (!upload)
         return mlf_error_memory(error);
+    const mlf_gs *gs = store->state;
     upload->store = store;
-    upload->relay.send = send_piece;
-    upload->relay.context = upload;
-    upload->key = mlf_gs_key(store->state, path, error);
-    if (upload->key && *upload->key) {
+    upload->relay = (mlf_relay){.send = send_piece, .context = upload};
+    int code = mlf_store_object_key(&upload->key, store, gs->prefix, path, error);
+    if (code)
+        mlf_gs_abort(upload);
+    else
         *out = upload;
-        return 0;
-    }
-    int code = upload->key ? mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: names a bucket, expected an object in it", store->uri) : MLF_E_MEMORY;
-    mlf_gs_abort(upload);
     return code;
 }
 
 int mlf_gs_write(mlf_upload *upload, const void *bytes, size_t length, mlf_error *error)
 {
+    upload->crc32c = mlf_crc32c(upload->crc32c, bytes, length);
     return mlf_relay_write(&upload->relay, bytes, length, error);
 }
 
 int mlf_gs_commit(mlf_upload *upload, mlf_error *error)
 {
-    size_t length = 0;
-    int code = mlf_relay_wait(&upload->relay, error);
-    const char *rest = mlf_relay_rest(&upload->relay, &length);
+    mlf_piece rest;
+    int code = mlf_relay_finish(&upload->relay, &rest, error);
     if (code)
         return code;
-    upload->crc32c = mlf_crc32c(upload->crc32c, rest, length);
-    const struct window window = {rest, -1, upload->offset, (int64_t)length, upload->offset + (int64_t)length};
+    const struct window window = {rest.bytes, upload->offset, (int64_t)rest.length, upload->offset + (int64_t)rest.length};
     return send_window(upload, &window, error);
 }
 
@@ -231,34 +242,29 @@ void mlf_gs_abort(mlf_upload *upload)
 
 /* ---- a file ---- */
 
-static int file_crc32c(uint32_t *crc32c, int fd, int64_t size, mlf_error *error)
-{
-    char *chunk = sv_malloc(CHUNK_BYTES);
-    int code = chunk ? 0 : mlf_error_memory(error);
-    for (int64_t at = 0; !code && at < size;) {
-        ssize_t got = pread(fd, chunk, size - at < CHUNK_BYTES ? (size_t)(size - at) : CHUNK_BYTES, at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            code = mlf_error_set(error, MLF_E_IO, "a file that is being uploaded: %s", got ? strerror(errno) : "it has become shorter");
-        else
-            *crc32c = mlf_crc32c(*crc32c, chunk, (size_t)got);
-        at += got;
-    }
-    sv_free(chunk);
-    return code;
-}
-
+/* Read once: all but its end is sent by one request, whose bytes make the CRC32C as they pass; the end's request carries that of the whole. */
 int mlf_gs_put(mlf_store *store, const char *path, int fd, int64_t size, mlf_error *error)
 {
+    enum { GRAIN = 256 << 10 }; /* what Google wants every request but the last to be a multiple of */
     mlf_upload *upload = NULL;
-    const struct window whole = {NULL, fd, 0, size, size};
+    mlf_digest end = {0};
+    int64_t before = size > GRAIN ? (size - 1) / GRAIN * GRAIN : 0;
+    const struct window most = {NULL, 0, before, -1}, last = {NULL, before, size - before, size};
     int code = mlf_gs_begin(&upload, store, path, error);
     if (code)
         return code;
-    code = file_crc32c(&upload->crc32c, fd, size, error);
+    upload->fd = fd;
+    if (before)
+        code = send_window(upload, &most, error);
     if (!code)
-        code = send_window(upload, &whole, error);
+        code = mlf_digest_begin(&end, MLF_DIGEST_CRC32C, error);
+    end.crc32c = upload->crc32c;
+    if (!code)
+        code = mlf_digest_add_file(&end, fd, before, size - before, error);
+    upload->crc32c = end.crc32c;
+    upload->offset = size;
+    if (!code)
+        code = send_window(upload, &last, error);
     mlf_gs_abort(upload);
     return code;
 }

@@ -2,6 +2,7 @@
 #include "alloc.h"
 #include "client.h"
 #include "client_error.h"
+#include "object.h"
 #include "parallel.h"
 #include "proxy.h"
 #include "ranged.h"
@@ -97,7 +98,7 @@ static int complete(struct parts *parts, const char *path, const char *upload_id
 {
     json_t *list = json_array();
     for (size_t i = 0; i < parts->count; i++)
-        json_array_append_new(list, json_pack("{s:i, s:s, s:s}", "part_number", (int)i + 1, "etag", parts->etags[i], "url",
+        list = mlf_json_append(list, json_pack("{s:i, s:s, s:s}", "part_number", (int)i + 1, "etag", parts->etags[i], "url",
                                               json_string_value(json_object_get(json_array_get(parts->credentials, i), "url"))));
     return call_about(NULL, parts->store, "mpu/complete", path, json_pack("{s:s, s:o}", "upload_id", upload_id, "parts", list), error);
 }

@@ -1,5 +1,6 @@
 /* replay_model.c: what waited in a journal (waiting.h) goes to the server: artifacts, models, versions, aliases. Each may be repeated. */
 #include "alloc.h"
+#include "client.h"
 #include "client_error.h"
 #include "registry.h"
 #include "replay.h"
@@ -8,6 +9,7 @@
 #include "waiting.h"
 
 #include "file.h"
+#include "log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -97,17 +99,21 @@ static int read_pairs(mlf_pair **out, size_t *n, const json_t *list, mlf_error *
     return 0;
 }
 
-static int read_metrics(const char ***keys, double **values, size_t *n, const json_t *list, mlf_error *error)
+/* [[key, value, time, step], …]. */
+static int read_metrics(const char ***keys, mlf_metric_point **points, size_t *n, const json_t *list, mlf_error *error)
 {
     *n = json_array_size(list);
     *keys = *n <= MAX_ITEMS ? sv_calloc(*n + 1, sizeof **keys) : NULL;
-    *values = *keys ? sv_calloc(*n + 1, sizeof **values) : NULL;
-    if (!*values)
+    *points = *keys ? sv_calloc(*n + 1, sizeof **points) : NULL;
+    if (!*points)
         return mlf_error_memory(error);
     for (size_t i = 0; i < *n; i++) {
-        (*keys)[i] = json_string_value(json_array_get(json_array_get(list, i), 0));
-        if (!(*keys)[i] || mlf_json_to_double(json_array_get(json_array_get(list, i), 1), &(*values)[i]))
+        const json_t *metric = json_array_get(list, i), *time = json_array_get(metric, 2), *step = json_array_get(metric, 3);
+        (*keys)[i] = json_string_value(json_array_get(metric, 0));
+        if (!(*keys)[i] || mlf_json_to_double(json_array_get(metric, 1), &(*points)[i].value) || !json_is_integer(time) || !json_is_integer(step))
             return damaged("a metric", error);
+        (*points)[i].timestamp_ms = json_integer_value(time);
+        (*points)[i].step = json_integer_value(step);
     }
     return 0;
 }
@@ -125,8 +131,8 @@ int mlf_replay_model(mlf_replay *replay, const json_t *payload, mlf_error *error
     mlf_model_options options = MLF_MODEL_OPTIONS_INIT;
     mlf_pair *params = NULL, *tags = NULL;
     const char **metric_keys = NULL;
-    double *metric_values = NULL;
-    const mlf_model_home home = {replay->run_id, replay->experiment_id, key, (int64_t)json_integer_value(json_object_get(payload, "time")), 1};
+    mlf_metric_point *points = NULL;
+    mlf_model_home home = {replay->run_id, replay->experiment_id, key, NULL, 1};
     options.name = text_of(payload, "name");
     options.model_type = text_of(payload, "model_type");
     char *folder = copy_path(replay, text_of(payload, "folder"), error);
@@ -136,11 +142,11 @@ int mlf_replay_model(mlf_replay *replay, const json_t *payload, mlf_error *error
     if (!code)
         code = read_pairs(&tags, &options.n_tags, json_object_get(payload, "tags"), error);
     if (!code)
-        code = read_metrics(&metric_keys, &metric_values, &options.n_metrics, json_object_get(payload, "metrics"), error);
+        code = read_metrics(&metric_keys, &points, &options.n_metrics, json_object_get(payload, "metrics"), error);
     options.params = params;
     options.tags = tags;
     options.metric_keys = metric_keys;
-    options.metric_values = metric_values;
+    home.points = points;
     if (!code)
         code = mlf_log_model_now(&uri, replay->client, &home, folder, &options, error);
     if (!code)
@@ -148,7 +154,7 @@ int mlf_replay_model(mlf_replay *replay, const json_t *payload, mlf_error *error
     sv_free(params);
     sv_free(tags);
     sv_free(metric_keys);
-    sv_free(metric_values);
+    sv_free(points);
     sv_free(folder);
     sv_free(uri);
     return code;
@@ -166,6 +172,42 @@ static int real_source(char *out, size_t size, const mlf_replay *replay, const c
     return 0;
 }
 
+#define API "/api/2.0/mlflow/"
+
+/* When the run began by the clock of who logged it; 0: not to be told. */
+static json_int_t start_of_run(const mlf_replay *replay, const char *run_id)
+{
+    mlf_error ignored = MLF_ERROR_INIT;
+    json_t *arguments = run_id && *run_id ? json_pack("{s:s}", "run_id", run_id) : NULL, *reply = NULL;
+    json_int_t start = 0;
+    if (arguments && !mlf_json_call(&reply, replay->client, "GET", API "runs/get", arguments, (mlf_http_flags)0, &ignored))
+        start = json_integer_value(json_object_get(json_object_get(json_object_get(reply, "run"), "info"), "start_time"));
+    json_decref(arguments);
+    json_decref(reply);
+    return start;
+}
+
+/* A journal may be sent long after its run: an alias that names the version of a run begun later stays where it is. What cannot be told holds up nothing. */
+static int is_overtaken(const mlf_replay *replay, const char *name, const char *alias)
+{
+    mlf_error ignored = MLF_ERROR_INIT;
+    json_t *arguments = json_pack("{s:s, s:s}", "name", name, "alias", alias), *reply = NULL;
+    int overtaken = 0;
+    if (arguments && !mlf_json_call(&reply, replay->client, "GET", API "registered-models/alias", arguments, MLF_HTTP_REGISTRY, &ignored)) {
+        const json_t *now = json_object_get(reply, "model_version");
+        const char *run_id = text_of(now, "run_id");
+        if (run_id && strcmp(run_id, replay->run_id)) {
+            json_int_t own = start_of_run(replay, replay->run_id);
+            overtaken = own && start_of_run(replay, run_id) > own;
+        }
+        if (overtaken)
+            sv_log(SV_LOG_WARN, "the alias %.255s of %.255s stays at version %.32s, whose run began after run %.64s", alias, name, text_of(now, "version"), replay->run_id);
+    }
+    json_decref(arguments);
+    json_decref(reply);
+    return overtaken;
+}
+
 int mlf_replay_register(mlf_replay *replay, const json_t *payload, mlf_error *error)
 {
     char source[2048], known[64], *version = NULL;
@@ -174,17 +216,20 @@ int mlf_replay_register(mlf_replay *replay, const json_t *payload, mlf_error *er
         return damaged("a version", error);
     if (mlf_folder_id(replay->folder, key, known, sizeof known))
         return 0;
-    const mlf_model_home home = {replay->run_id, replay->experiment_id, key, 0, 1};
+    const mlf_model_home home = {replay->run_id, replay->experiment_id, key, NULL, 1};
     mlf_register_options options = MLF_REGISTER_OPTIONS_INIT;
     mlf_pair *tags = NULL;
     options.description = text_of(payload, "description");
-    options.alias = text_of(payload, "alias");
+    options.model_description = text_of(payload, "model_description");
+    const char *alias = text_of(payload, "alias");
     int code = real_source(source, sizeof source, replay, asked, error);
     if (!code)
         code = read_pairs(&tags, &options.n_tags, json_object_get(payload, "tags"), error);
     options.tags = tags;
     if (!code)
         code = mlf_register_now(&version, replay->client, &home, source, name, &options, error);
+    if (!code && alias && !is_overtaken(replay, name, alias))
+        code = mlf_alias_set_now(replay->client, name, alias, version, error);
     if (!code)
         code = mlf_folder_set_id(replay->folder, key, version, error);
     sv_free(tags);
@@ -204,5 +249,5 @@ int mlf_replay_alias(mlf_replay *replay, const json_t *payload, mlf_error *error
             return mlf_error_set(error, MLF_E_STATE, "alias %.100s of %.200s: the version it should name was not registered", alias, name);
         version = known;
     }
-    return mlf_alias_set(replay->client, name, alias, version, error);
+    return mlf_alias_set_now(replay->client, name, alias, version, error);
 }

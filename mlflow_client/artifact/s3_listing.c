@@ -64,6 +64,8 @@ static int tell(struct page *page, mlf_entry_fn *each, void *context, mlf_error 
         return mlf_error_set(error, MLF_E_REPLY, "a listing of the bucket: an entry outside of what was asked for");
     char *name = page->key + length;
     size_t end = strlen(name);
+    if (is_dir && !strcmp(name, "/"))
+        return mlf_error_set(error, MLF_E_REPLY, "a listing of the bucket: a folder without a name ('%.200s'), which no folder here can hold", page->key);
     if (is_dir && end && name[end - 1] == '/')
         name[end - 1] = '\0';
     const mlf_entry entry = {name, is_dir, is_dir ? -1 : page->size_bytes};

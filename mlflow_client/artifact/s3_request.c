@@ -3,6 +3,7 @@
 #include "alloc.h"
 #include "client_error.h"
 #include "clock.h"
+#include "digest.h"
 #include "ranged.h"
 #include "sigv4.h"
 #include "url.h"
@@ -64,7 +65,7 @@ static int prepare(struct prepared *out, mlf_store *store, mlf_s3 *s3, const mlf
                   (*request->query && (sv_buffer_byte(&out->url, '?') || sv_buffer_text(&out->url, request->query)))))
         code = mlf_error_memory(error);
     if (!code) {
-        const mlf_sigv4_request signing = {request->method, host.data, path.data, request->query, request->payload_sha256 ? request->payload_sha256 : MLF_SHA256_OF_NOTHING, s3->region, "s3"};
+        const mlf_sigv4_request signing = {request->method, host.data, path.data, request->query, request->payload_sha256 ? request->payload_sha256 : MLF_SHA256_OF_NOTHING, s3->region, "s3", request->checksum};
         code = mlf_sigv4_sign(&out->signature, &signing, &s3->keys, time(NULL), error);
     }
     pthread_mutex_unlock(&s3->lock);
@@ -77,8 +78,8 @@ static int prepare(struct prepared *out, mlf_store *store, mlf_s3 *s3, const mlf
     call->max_retries = store->max_retries;
     for (size_t i = 0; i < out->signature.n_lines; i++)
         out->headers[call->n_headers++] = out->signature.lines[i];
-    if (request->header)
-        out->headers[call->n_headers++] = request->header;
+    if (request->checksum)
+        out->headers[call->n_headers++] = request->checksum;
     sv_buffer_free(&host);
     sv_buffer_free(&path);
     return code;
@@ -169,9 +170,25 @@ int mlf_s3_call(mlf_store *store, const mlf_s3_request *request, mlf_http_reply 
     return explain(store, s3, request, reply, error);
 }
 
-/* The ETag of an object that was stored by one request is its MD5, unless the store encrypts with keys of its own. */
+/* Of an object made of parts it is "…-3", the checksum of checksums, which is not that of its bytes. */
+int mlf_s3_crc32c(uint32_t *crc32c, const mlf_http_reply *reply)
+{
+    char text[24];
+    return mlf_http_header(reply, "x-amz-checksum-crc32c", text, sizeof text) && !mlf_crc32c_from_base64(crc32c, text);
+}
+
+static void describe_crc32c(mlf_object *object, const mlf_http_reply *reply)
+{
+    object->has_crc32c = mlf_s3_crc32c(&object->crc32c, reply);
+}
+
+/* Its CRC32C, when the store knows it (it was asked to say it); otherwise the ETag of an object that was stored by one request is its MD5, unless the
+   store encrypts with keys of its own. */
 static void describe(mlf_object *object, const mlf_http_reply *reply)
 {
+    describe_crc32c(object, reply);
+    if (object->has_crc32c)
+        return;
     char encryption[40] = "", digits[3] = "", *end;
     mlf_http_header(reply, "x-amz-server-side-encryption", encryption, sizeof encryption);
     const char *etag = object->etag + (*object->etag == '"');
@@ -195,7 +212,7 @@ int mlf_s3_download(mlf_store *store, const mlf_s3_request *request, mlf_http_re
         sent = (mlf_error)MLF_ERROR_INIT;
         code = prepare(&prepared, store, s3, request, &call, &sent);
         if (!code)
-            code = mlf_ranged_get(store, &call, reply, offset, object, strstr(s3->bucket, "--x-s3") ? NULL : describe, each, context, &sent);
+            code = mlf_ranged_get(store, &call, reply, offset, object, strstr(s3->bucket, "--x-s3") ? describe_crc32c : describe, each, context, &sent);
         release(&prepared);
         if (!code || turn || !moved_region(s3, reply))
             break;

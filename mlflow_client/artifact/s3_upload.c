@@ -1,5 +1,9 @@
-/* s3_upload.c: objects to S3: one request when small, parts when big or of unknown size. Each request carries the SHA-256 of what it holds, which the
-   store checks; a whole object's ETag is compared with its MD5 where the store makes it so. Nothing is visible before the last request. */
+/* s3_upload.c: objects to S3: one request when small, parts when big or of unknown size. Nothing is visible before the last request.
+
+   Each request carries a digest of what it holds, which is signed and which the store checks. Over checked TLS, and to this machine itself, that is the CRC32C:
+   nobody is between who could change bytes, and accidents it finds at a tenth of the cost. A store that checked says it back; to one that does not, and
+   over plain http or unchecked TLS, where only a digest that cannot be forged keeps the bytes as they are, it is the SHA-256, and a whole object's ETag is compared with
+   its MD5 where the store makes it so. */
 #include "alloc.h"
 #include "client_error.h"
 #include "digest.h"
@@ -12,64 +16,63 @@
 #include "xml.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { PART_BYTES = MLF_PIECE_BYTES, MAX_PARTS = 10000, PUT_THREADS = 3, CHUNK_BYTES = 256 << 10, ETAG_BYTES = 80 };
+enum { PART_BYTES = MLF_PIECE_BYTES, MAX_PARTS = 10000, PUT_THREADS = 3, ETAG_BYTES = 80 };
 
 /* What one request carries: memory, or a part of a file. */
 struct piece {
     const void *bytes; /* NULL: the file */
     int fd;
     int64_t offset, length;
+    int digests;        /* those that are known already */
+    uint32_t crc32c;
+    const char *sha256; /* in hexadecimal */
 };
 
+/* Each empty when it was not wanted. */
 struct digests {
-    char sha256[65], md5[33];
+    char sha256[65], md5[33], crc32c[MLF_CRC32C_TEXT];
+};
+
+/* What the store answered to a part. */
+struct part {
+    char etag[ETAG_BYTES], crc32c[MLF_CRC32C_TEXT];
 };
 
 struct mlf_upload {
     mlf_store *store;
     char *key, *id; /* id NULL: no multipart upload was begun */
-    char (*etags)[ETAG_BYTES]; /* (n_parts) */
+    struct part *parts; /* (n_parts) */
     int n_parts, capacity;
     int done;
     mlf_relay relay;
 };
 
-/* with_md5 0: the MD5 stays empty. It costs three times the SHA-256 and is the weaker check, so a part does without. */
-static int digest_piece(struct digests *out, const struct piece *piece, int with_md5, mlf_error *error)
+static int digest_piece(struct digests *out, const struct piece *piece, int kinds, mlf_error *error)
 {
     unsigned char bytes[32];
     mlf_digest digest;
-    char *chunk = piece->bytes ? NULL : sv_malloc(CHUNK_BYTES);
-    if (!piece->bytes && !chunk)
-        return mlf_error_memory(error);
-    int code = mlf_digest_begin(&digest, MLF_DIGEST_SHA256 | (with_md5 ? MLF_DIGEST_MD5 : 0), error);
-    if (!code && piece->bytes)
+    int missing = kinds & ~piece->digests, code = mlf_digest_begin(&digest, missing, error);
+    *out = (struct digests){"", "", ""};
+    digest.crc32c = piece->crc32c;
+    if (!code && missing && piece->bytes)
         mlf_digest_add(&digest, piece->bytes, (size_t)piece->length);
-    for (int64_t at = 0; !code && !piece->bytes && at < piece->length;) {
-        int64_t left = piece->length - at;
-        ssize_t got = pread(piece->fd, chunk, left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES, piece->offset + at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            code = mlf_error_set(error, MLF_E_IO, "a file that is being uploaded: %s", got ? strerror(errno) : "it has become shorter");
-        else
-            mlf_digest_add(&digest, chunk, (size_t)got);
-        at += got;
-    }
-    if (!code) {
+    else if (!code && missing)
+        code = mlf_digest_add_file(&digest, piece->fd, piece->offset, piece->length, error);
+    if (!code && missing & MLF_DIGEST_SHA256) {
         mlf_digest_sha256(&digest, bytes);
         mlf_hex(out->sha256, bytes, 32);
-        if (with_md5)
-            mlf_digest_md5(&digest, bytes);
-        mlf_hex(out->md5, bytes, with_md5 ? 16 : 0);
+    } else if (!code && kinds & MLF_DIGEST_SHA256)
+        snprintf(out->sha256, sizeof out->sha256, "%s", piece->sha256);
+    if (!code && missing & MLF_DIGEST_MD5) {
+        mlf_digest_md5(&digest, bytes);
+        mlf_hex(out->md5, bytes, 16);
     }
+    if (!code && kinds & MLF_DIGEST_CRC32C)
+        mlf_crc32c_to_base64(out->crc32c, digest.crc32c);
     mlf_digest_free(&digest);
-    sv_free(chunk);
     return code;
 }
 
@@ -91,38 +94,92 @@ static int is_md5(const char *etag, const mlf_http_reply *reply, const mlf_s3 *s
     return strlen(etag) == 32 && strspn(etag, "0123456789abcdefABCDEF") == 32 && !strstr(encryption, "kms") && !strstr(s3->bucket, "--x-s3");
 }
 
-/* One PUT: of an object, or of a part of one. etag (ETAG_BYTES) may be NULL. */
-static int put_piece(mlf_store *store, const char *key, const char *query, const struct piece *piece, char *etag, mlf_error *error)
+/* What the store says of the bytes it got, against those sent; *checked: it knows their CRC32C. */
+static int compare(const mlf_store *store, const char *key, const struct digests *sent, const char *etag, const mlf_http_reply *reply, int *checked, mlf_error *error)
+{
+    char got[MLF_CRC32C_TEXT] = "";
+    uint32_t crc32c;
+    *checked = mlf_s3_crc32c(&crc32c, reply);
+    if (*checked)
+        mlf_crc32c_to_base64(got, crc32c);
+    if (*sent->crc32c && *checked && strcmp(got, sent->crc32c))
+        return mlf_error_set(error, MLF_E_INTEGRITY, "%.300s: %.300s: the store has other bytes than those sent: expected the CRC32C %s, got %s", store->uri, key, sent->crc32c, got);
+    if (*sent->md5 && is_md5(etag, reply, store->state) && strcasecmp(etag, sent->md5))
+        return mlf_error_set(error, MLF_E_INTEGRITY, "%.300s: %.300s: the store has other bytes than those sent: expected the MD5 %s, got %s", store->uri, key, sent->md5, etag);
+    return 0;
+}
+
+/* One PUT with these digests. */
+static int put_with(mlf_store *store, const char *key, const char *query, const struct piece *piece, int kinds, struct part *part, int *checked, mlf_error *error)
 {
     struct digests digests;
-    char got[ETAG_BYTES] = "";
+    char checksum[40];
     mlf_sending sending = {store, 0};
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
-    int code = digest_piece(&digests, piece, !etag, error);
+    int code = digest_piece(&digests, piece, kinds, error);
+    snprintf(checksum, sizeof checksum, "x-amz-checksum-crc32c:%s", digests.crc32c);
     const mlf_s3_request request = {
-        .method = "PUT", .key = key, .query = query, .payload_sha256 = digests.sha256,
+        .method = "PUT", .key = key, .query = query, .payload_sha256 = *digests.sha256 ? digests.sha256 : "UNSIGNED-PAYLOAD", .checksum = *digests.crc32c ? checksum : NULL,
         .call = {.flags = MLF_HTTP_STREAM, .body = piece->bytes, .body_bytes = piece->length, .has_body_fd = !piece->bytes, .body_fd = piece->fd, .body_offset = piece->offset,
                  .content_type = mlf_mime_type(key), .progress = mlf_sending_progress, .progress_context = &sending}};
     if (!code)
         code = mlf_s3_call(store, &request, &reply, error);
     if (!code) {
-        read_etag(got, &reply);
-        if (*digests.md5 && is_md5(got, &reply, store->state) && strcasecmp(got, digests.md5))
-            code = mlf_error_set(error, MLF_E_INTEGRITY, "%.300s: %.300s: the store has other bytes than those sent: expected the MD5 %s, got %s", store->uri, key, digests.md5, got);
-        if (etag)
-            snprintf(etag, ETAG_BYTES, "%s", got);
+        read_etag(part->etag, &reply);
+        code = compare(store, key, &digests, part->etag, &reply, checked, error);
+        snprintf(part->crc32c, sizeof part->crc32c, "%s", *checked ? digests.crc32c : "");
     }
     mlf_http_reply_free(&reply);
     return code;
 }
 
+/* 1 when the store may know nothing of a CRC32C: from now on it gets the SHA-256. */
+static int knows_no_crc32c(mlf_store *store, int code, const mlf_error *error)
+{
+    mlf_s3 *s3 = store->state;
+    int refused = !code || (code == MLF_E_SERVER && (error->http_status == 400 || error->http_status == 501));
+    if (refused)
+        s3->signs_payload = 1;
+    return refused;
+}
+
+/* One PUT: of an object, or of a part of one, as the store checks it. A part's MD5 is not taken: it costs three times the SHA-256 and is the weaker check. */
+static int put_piece(mlf_store *store, const char *key, const char *query, const struct piece *piece, struct part *part, mlf_error *error)
+{
+    mlf_s3 *s3 = store->state;
+    struct part whole;
+    mlf_error sent = MLF_ERROR_INIT;
+    int checked = 0, code = 0, kinds = MLF_DIGEST_SHA256 | (part ? 0 : MLF_DIGEST_MD5);
+    if (!s3->signs_payload) {
+        code = put_with(store, key, query, piece, MLF_DIGEST_CRC32C, part ? part : &whole, &checked, &sent);
+        if (checked || !knows_no_crc32c(store, code, &sent)) {
+            if (code && error && !error->code)
+                *error = sent;
+            return code;
+        }
+    }
+    return put_with(store, key, query, piece, kinds, part ? part : &whole, &checked, error);
+}
+
 /* ---- parts ---- */
+
+/* Amazon takes the CRC32C of a part only when it was told of it here. */
+static int ask_for_parts(mlf_upload *upload, const char *checksum, mlf_http_reply *reply, mlf_error *error)
+{
+    const mlf_s3_request request = {.method = "POST", .key = upload->key, .query = "uploads=", .checksum = checksum, .call = {.content_type = mlf_mime_type(upload->key), .body = "", .body_bytes = 0}};
+    return mlf_s3_call(upload->store, &request, reply, error);
+}
 
 static int begin_parts(mlf_upload *upload, mlf_error *error)
 {
+    const mlf_s3 *s3 = upload->store->state;
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
-    const mlf_s3_request request = {.method = "POST", .key = upload->key, .query = "uploads=", .call = {.content_type = mlf_mime_type(upload->key), .body = "", .body_bytes = 0}};
-    int code = mlf_s3_call(upload->store, &request, &reply, error);
+    mlf_error sent = MLF_ERROR_INIT;
+    int signs = s3->signs_payload, code = ask_for_parts(upload, signs ? NULL : "x-amz-checksum-algorithm:CRC32C", &reply, &sent);
+    if (code && !signs && knows_no_crc32c(upload->store, code, &sent))
+        code = ask_for_parts(upload, NULL, &reply, error);
+    else if (code && error && !error->code)
+        *error = sent;
     if (!code) {
         upload->id = reply.body.data ? mlf_xml_find(reply.body.data, reply.body.size, "UploadId") : NULL;
         if (!upload->id || !*upload->id || strlen(upload->id) > 2048)
@@ -139,21 +196,21 @@ static int room_for_parts(mlf_upload *upload, int n, mlf_error *error)
     if (n <= upload->capacity)
         return 0;
     int capacity = n < 64 ? 64 : 2 * n;
-    char(*grown)[ETAG_BYTES] = sv_realloc(upload->etags, (size_t)capacity * sizeof *grown);
+    struct part *grown = sv_realloc(upload->parts, (size_t)capacity * sizeof *grown);
     if (!grown)
         return mlf_error_memory(error);
-    upload->etags = grown;
+    upload->parts = grown;
     upload->capacity = capacity;
     return 0;
 }
 
 /* number from 1. */
-static int put_part(mlf_upload *upload, int number, const struct piece *piece, char *etag, mlf_error *error)
+static int put_part(mlf_upload *upload, int number, const struct piece *piece, struct part *part, mlf_error *error)
 {
     sv_buffer query = SV_BUFFER_INIT(0);
     int bad = sv_buffer_format(&query, "partNumber=%d&uploadId=", number) || mlf_url_encode(&query, upload->id, 0);
-    int code = bad ? mlf_error_memory(error) : put_piece(upload->store, upload->key, query.data, piece, etag, error);
-    if (!code && !*etag)
+    int code = bad ? mlf_error_memory(error) : put_piece(upload->store, upload->key, query.data, piece, part, error);
+    if (!code && !*part->etag)
         code = mlf_error_set(error, MLF_E_REPLY, "%.300s: part %d: the answer has no ETag", upload->store->uri, number);
     sv_buffer_free(&query);
     return code;
@@ -164,9 +221,12 @@ static int complete_body(sv_buffer *body, const mlf_upload *upload)
     int bad = sv_buffer_text(body, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
     for (int i = 0; !bad && i < upload->n_parts; i++) {
         bad = sv_buffer_format(body, "<Part><PartNumber>%d</PartNumber><ETag>\"", i + 1);
-        for (const char *p = upload->etags[i]; !bad && *p; p++)
+        for (const char *p = upload->parts[i].etag; !bad && *p; p++)
             bad = isalnum((unsigned char)*p) || strchr("-_./+=", *p) ? sv_buffer_byte(body, *p) : -1;
-        bad = bad || sv_buffer_text(body, "\"</ETag></Part>");
+        bad = bad || sv_buffer_text(body, "\"</ETag>");
+        if (*upload->parts[i].crc32c)
+            bad = bad || sv_buffer_format(body, "<ChecksumCRC32C>%s</ChecksumCRC32C>", upload->parts[i].crc32c);
+        bad = bad || sv_buffer_text(body, "</Part>");
     }
     return bad || sv_buffer_text(body, "</CompleteMultipartUpload>");
 }
@@ -209,15 +269,15 @@ static void forget_parts(mlf_upload *upload)
 /* ---- a stream ---- */
 
 /* One piece of the stream is one part. */
-static int send_piece(void *context, int number, const void *bytes, size_t length, mlf_error *error)
+static int send_piece(void *context, int number, const mlf_piece *filled, mlf_error *error)
 {
     mlf_upload *upload = context;
-    const struct piece piece = {bytes, -1, 0, (int64_t)length};
+    const struct piece piece = {filled->bytes, -1, 0, (int64_t)filled->length, filled->digests, filled->crc32c, filled->sha256};
     int code = upload->id ? 0 : begin_parts(upload, error);
     if (!code)
         code = room_for_parts(upload, number, error);
     if (!code)
-        code = put_part(upload, number, &piece, upload->etags[number - 1], error);
+        code = put_part(upload, number, &piece, &upload->parts[number - 1], error);
     if (!code)
         upload->n_parts = number;
     return code;
@@ -228,16 +288,14 @@ int mlf_s3_begin(mlf_upload **out, mlf_store *store, const char *path, mlf_error
     mlf_upload *upload = sv_calloc(1, sizeof *upload);
     if (!upload)
         return mlf_error_memory(error);
+    const mlf_s3 *s3 = store->state;
     upload->store = store;
-    upload->relay.send = send_piece;
-    upload->relay.context = upload;
-    upload->key = mlf_s3_key(store->state, path, error);
-    if (upload->key && *upload->key) {
+    upload->relay = (mlf_relay){.send = send_piece, .context = upload, .digests = s3->signs_payload ? MLF_DIGEST_SHA256 : MLF_DIGEST_CRC32C};
+    int code = mlf_store_object_key(&upload->key, store, s3->prefix, path, error);
+    if (code)
+        mlf_s3_abort(upload);
+    else
         *out = upload;
-        return 0;
-    }
-    int code = upload->key ? mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: names a bucket, expected an object in it", store->uri) : MLF_E_MEMORY;
-    mlf_s3_abort(upload);
     return code;
 }
 
@@ -248,14 +306,13 @@ int mlf_s3_write(mlf_upload *upload, const void *bytes, size_t length, mlf_error
 
 int mlf_s3_commit(mlf_upload *upload, mlf_error *error)
 {
-    size_t length = 0;
-    int code = mlf_relay_wait(&upload->relay, error);
-    const void *rest = mlf_relay_rest(&upload->relay, &length);
-    const struct piece whole = {rest, -1, 0, (int64_t)length};
+    mlf_piece rest;
+    int code = mlf_relay_finish(&upload->relay, &rest, error);
+    const struct piece whole = {rest.bytes, -1, 0, (int64_t)rest.length, rest.digests, rest.crc32c, rest.sha256};
     if (!code && !upload->id)
         code = put_piece(upload->store, upload->key, "", &whole, NULL, error);
     else if (!code) {
-        code = send_piece(upload, upload->n_parts + 1, rest, length, error);
+        code = send_piece(upload, upload->n_parts + 1, &rest, error);
         if (!code)
             code = complete(upload, error);
     }
@@ -268,7 +325,7 @@ void mlf_s3_abort(mlf_upload *upload)
     mlf_relay_free(&upload->relay);
     if (upload->id && !upload->done)
         forget_parts(upload);
-    sv_free(upload->etags);
+    sv_free(upload->parts);
     sv_free(upload->key);
     sv_free(upload->id);
     sv_free(upload);
@@ -286,8 +343,8 @@ static int put_file_part(void *context, size_t index, mlf_error *error)
 {
     const struct file_parts *parts = context;
     int64_t offset = (int64_t)index * parts->part_bytes, left = parts->size - offset;
-    const struct piece piece = {NULL, parts->fd, offset, left < parts->part_bytes ? left : parts->part_bytes};
-    return put_part(parts->upload, (int)index + 1, &piece, parts->upload->etags[index], error);
+    const struct piece piece = {NULL, parts->fd, offset, left < parts->part_bytes ? left : parts->part_bytes, 0, 0, NULL};
+    return put_part(parts->upload, (int)index + 1, &piece, &parts->upload->parts[index], error);
 }
 
 int mlf_s3_put(mlf_store *store, const char *path, int fd, int64_t size, mlf_error *error)
@@ -296,7 +353,7 @@ int mlf_s3_put(mlf_store *store, const char *path, int fd, int64_t size, mlf_err
     int code = mlf_s3_begin(&upload, store, path, error);
     if (code)
         return code;
-    const struct piece whole = {NULL, fd, 0, size};
+    const struct piece whole = {NULL, fd, 0, size, 0, 0, NULL};
     struct file_parts parts = {upload, fd, PART_BYTES, size};
     if (size > (int64_t)PART_BYTES * MAX_PARTS)
         parts.part_bytes = size / MAX_PARTS + 1;

@@ -32,10 +32,18 @@ static int signing_key(unsigned char out[32], const mlf_sigv4_request *request, 
     return 0;
 }
 
+/* The names in order: a checksum's is before x-amz-content-sha256. */
+static int name_headers(sv_buffer *out, const mlf_sigv4_request *request, const mlf_aws_keys *keys)
+{
+    const char *checksum = request->checksum ? request->checksum : "";
+    return sv_buffer_format(out, "host%s%.*s;x-amz-content-sha256;x-amz-date%s", *checksum ? ";" : "", (int)strcspn(checksum, ":"), checksum, keys->token ? ";x-amz-security-token" : "");
+}
+
 static int canonical_request(sv_buffer *out, const mlf_sigv4_request *request, const mlf_aws_keys *keys, const char *stamp, const char *signed_headers)
 {
-    int code = sv_buffer_format(out, "%s\n%s\n%s\nhost:%s\nx-amz-content-sha256:%s\nx-amz-date:%s\n", request->method, request->path, request->query,
-                                request->host, request->payload_sha256, stamp);
+    const char *checksum = request->checksum ? request->checksum : "";
+    int code = sv_buffer_format(out, "%s\n%s\n%s\nhost:%s\n%s%sx-amz-content-sha256:%s\nx-amz-date:%s\n", request->method, request->path, request->query,
+                                request->host, checksum, *checksum ? "\n" : "", request->payload_sha256, stamp);
     if (!code && keys->token)
         code = sv_buffer_format(out, "x-amz-security-token:%s\n", keys->token);
     return code ? code : sv_buffer_format(out, "\n%s\n%s", signed_headers, request->payload_sha256);
@@ -55,15 +63,14 @@ int mlf_sigv4_sign(mlf_sigv4 *out, const mlf_sigv4_request *request, const mlf_a
     *out = (mlf_sigv4){{NULL}, 0};
     if (!keys->id)
         return 0; /* anonymous */
-    const char *signed_headers = keys->token ? "host;x-amz-content-sha256;x-amz-date;x-amz-security-token" : "host;x-amz-content-sha256;x-amz-date";
-    sv_buffer text = SV_BUFFER_INIT(0), scope = SV_BUFFER_INIT(0);
+    sv_buffer text = SV_BUFFER_INIT(0), scope = SV_BUFFER_INIT(0), names = SV_BUFFER_INIT(0);
     char stamp[20], day[12], digest[65], signature[65];
     unsigned char key[32], mac[32];
     struct tm utc;
     gmtime_r(&now, &utc);
     strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &utc);
     strftime(day, sizeof day, "%Y%m%d", &utc);
-    int code = canonical_request(&text, request, keys, stamp, signed_headers);
+    int code = name_headers(&names, request, keys) || canonical_request(&text, request, keys, stamp, names.data);
     if (!code)
         mlf_sha256_hex(digest, text.data, text.size);
     sv_buffer_clear(&text);
@@ -73,7 +80,7 @@ int mlf_sigv4_sign(mlf_sigv4 *out, const mlf_sigv4_request *request, const mlf_a
         hmac(mac, key, sizeof key, text.data);
         mlf_hex(signature, mac, sizeof mac);
         sv_buffer_clear(&text);
-        code = sv_buffer_format(&text, "Authorization: AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s", keys->id, scope.data, signed_headers, signature) ||
+        code = sv_buffer_format(&text, "Authorization: AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s", keys->id, scope.data, names.data, signature) ||
                add_line(out, &text) || sv_buffer_format(&text, "x-amz-date: %s", stamp) || add_line(out, &text) ||
                sv_buffer_format(&text, "x-amz-content-sha256: %s", request->payload_sha256) || add_line(out, &text) ||
                (keys->token && (sv_buffer_format(&text, "x-amz-security-token: %s", keys->token) || add_line(out, &text)));
@@ -81,6 +88,7 @@ int mlf_sigv4_sign(mlf_sigv4 *out, const mlf_sigv4_request *request, const mlf_a
     sv_secret_wipe(key, sizeof key);
     sv_buffer_free(&text);
     sv_buffer_free(&scope);
+    sv_buffer_free(&names);
     if (code)
         mlf_sigv4_free(out);
     return code ? mlf_error_memory(error) : 0;

@@ -15,6 +15,7 @@ typedef struct mlf_sigv4_request {
     const char *method, *host, *path, *query; /* query without '?'; "" for none */
     const char *payload_sha256;               /* hex digits, or UNSIGNED-PAYLOAD */
     const char *region, *service;
+    const char *checksum;                     /* one more line, "x-amz-checksum-…:value", as it is sent beside these; NULL: none */
 } mlf_sigv4_request;
 
 /* The header lines to send, "Name: value". */

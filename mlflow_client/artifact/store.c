@@ -5,6 +5,7 @@
 #include "client_error.h"
 #include "digest.h"
 #include "retry.h"
+#include "secret.h"
 
 #include <string.h>
 #include <time.h>
@@ -58,7 +59,7 @@ static int new_store(mlf_store **out, mlf_client *client, const char *text, cons
 {
     mlf_store *store = sv_calloc(1, sizeof *store);
     int code = 0;
-    if (!store || !(store->uri = sv_strdup(text)))
+    if (!store || !(store->uri = sv_secret_hidden(text)))
         code = mlf_error_memory(error);
     else {
         store->client = client;
@@ -101,6 +102,22 @@ void mlf_store_close(mlf_store *store)
         mlf_client_free(store->client);
     sv_free(store->uri);
     sv_free(store);
+}
+
+char *mlf_store_key(const char *prefix, const char *path, mlf_error *error)
+{
+    char *key = mlf_uri_join(prefix, path);
+    if (!key)
+        mlf_error_memory(error);
+    return key;
+}
+
+int mlf_store_object_key(char **out, const mlf_store *store, const char *prefix, const char *path, mlf_error *error)
+{
+    *out = mlf_store_key(prefix, path, error);
+    if (!*out)
+        return MLF_E_MEMORY;
+    return **out ? 0 : mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: names a bucket, expected an object in it", store->uri);
 }
 
 void mlf_store_progress(mlf_store *store, int64_t bytes)

@@ -1,9 +1,9 @@
-/* store_gs.c: gs://bucket/prefix by Google Cloud Storage's JSON API, or an emulator's (STORAGE_EMULATOR_HOST). */
+/* store_gs.c: gs://bucket/prefix by Google Cloud Storage's JSON API, at Google's own address, another that leads there
+   (CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE), or an emulator's (STORAGE_EMULATOR_HOST), which is told no token. */
 #include "alloc.h"
 #include "client_error.h"
 #include "digest.h"
 #include "gs.h"
-#include "parallel.h"
 #include "ranged.h"
 #include "reply.h"
 #include "secret.h"
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_PAGES = 1000, DELETE_THREADS = 4 };
+enum { MAX_PAGES = 1000 };
 
 static void gs_free(mlf_gs *gs)
 {
@@ -34,13 +34,16 @@ static void gs_close(mlf_store *store)
     gs_free(store->state);
 }
 
-/* STORAGE_EMULATOR_HOST is "host:port" or "http://host:port". */
+/* STORAGE_EMULATOR_HOST is "host:port" or "http://host:port"; of gcloud's own variable, "https://host/storage/v1/", the path is the same for all. */
 static int read_endpoint(mlf_gs *gs, mlf_error *error)
 {
-    const char *host = mlf_env("STORAGE_EMULATOR_HOST");
+    const char *host = mlf_env("STORAGE_EMULATOR_HOST"), *other = mlf_env("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE");
     sv_buffer url = SV_BUFFER_INIT(0);
     gs->is_emulator = host != NULL;
-    int bad = !host ? sv_buffer_text(&url, "https://storage.googleapis.com") : sv_buffer_format(&url, "%s%s", mlf_url_origin_length(host) ? "" : "http://", host);
+    if (!host && other && !mlf_url_origin_length(other))
+        return mlf_error_set(error, MLF_E_ARGUMENT, "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE: '%.200s' is no http(s) address", other);
+    int bad = !host && other ? sv_buffer_append(&url, other, mlf_url_origin_length(other))
+              : !host        ? sv_buffer_text(&url, "https://storage.googleapis.com") : sv_buffer_format(&url, "%s%s", mlf_url_origin_length(host) ? "" : "http://", host);
     while (!bad && url.size && url.data[url.size - 1] == '/')
         url.data[--url.size] = '\0';
     gs->endpoint = bad ? NULL : sv_buffer_take(&url);
@@ -50,18 +53,16 @@ static int read_endpoint(mlf_gs *gs, mlf_error *error)
 
 static int gs_open(mlf_store *store, const mlf_uri *uri, mlf_error *error)
 {
-    const char *bucket = uri->authority, *path = uri->path + strspn(uri->path, "/");
-    size_t length = strlen(path), bucket_length = strlen(bucket);
+    const char *bucket = uri->authority;
+    size_t bucket_length = strlen(bucket);
     if (bucket_length < 1 || bucket_length > 222 || strspn(bucket, "abcdefghijklmnopqrstuvwxyz0123456789._-") != bucket_length)
         return mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: expected gs://bucket/path", store->uri);
     mlf_gs *gs = sv_calloc(1, sizeof *gs);
     if (!gs)
         return mlf_error_memory(error);
-    while (length && path[length - 1] == '/')
-        length--;
     pthread_mutex_init(&gs->lock, NULL);
     gs->bucket = sv_strdup(bucket);
-    gs->prefix = sv_strndup(path, length);
+    gs->prefix = mlf_uri_prefix(uri);
     int code = gs->bucket && gs->prefix ? read_endpoint(gs, error) : mlf_error_memory(error);
     store->state = gs;
     if (code)
@@ -69,12 +70,10 @@ static int gs_open(mlf_store *store, const mlf_uri *uri, mlf_error *error)
     return code;
 }
 
-char *mlf_gs_key(const mlf_gs *gs, const char *path, mlf_error *error)
+static char *key_of(const mlf_store *store, const char *path, mlf_error *error)
 {
-    char *key = mlf_uri_join(gs->prefix, path);
-    if (!key)
-        mlf_error_memory(error);
-    return key;
+    const mlf_gs *gs = store->state;
+    return mlf_store_key(gs->prefix, path, error);
 }
 
 /* ---- listing ---- */
@@ -99,6 +98,10 @@ static int tell(const char *name, const char *prefix, int is_dir, int64_t size_b
     char *rest = rest_of(name, prefix, is_dir);
     if (!rest)
         return mlf_error_set(error, MLF_E_REPLY, "a listing of the bucket: an entry outside of what was asked for");
+    if (is_dir && !*rest) {
+        sv_free(rest);
+        return mlf_error_set(error, MLF_E_REPLY, "a listing of the bucket: a folder without a name ('%.200s'), which no folder here can hold", name);
+    }
     const mlf_entry entry = {rest, is_dir, is_dir ? -1 : size_bytes};
     int code = *rest ? each(context, &entry, error) : 0; /* an empty one is the folder's own marker */
     sv_free(rest);
@@ -128,7 +131,7 @@ int mlf_gs_read_listing(const char *text, size_t length, const char *prefix, mlf
 static int gs_list(mlf_store *store, const char *path, mlf_entry_fn *each, void *context, mlf_error *error)
 {
     const mlf_gs *gs = store->state;
-    char *key = mlf_gs_key(gs, path, error), *token = NULL;
+    char *key = key_of(store, path, error), *token = NULL;
     sv_buffer prefix = SV_BUFFER_INIT(0), url = SV_BUFFER_INIT(0);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
     int code = !key || sv_buffer_text(&prefix, key) || (*key && sv_buffer_byte(&prefix, '/')) ? mlf_error_memory(error) : 0;
@@ -169,14 +172,10 @@ static void describe(mlf_object *object, const mlf_http_reply *reply)
         size_t length = strcspn(line, "\n");
         const char *crc = memmem(line, length, "crc32c=", 7), *md5 = memmem(line, length, "md5=", 4);
         char text[32];
-        unsigned char bytes[4];
         if (crc && (size_t)(crc + 15 - line) <= length) {
             memcpy(text, crc + 7, 8);
             text[8] = '\0';
-            if (!mlf_base64_exact(bytes, 4, text)) {
-                object->has_crc32c = 1;
-                object->crc32c = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-            }
+            object->has_crc32c = !mlf_crc32c_from_base64(&object->crc32c, text);
         }
         if (md5 && (size_t)(md5 + 28 - line) <= length) {
             memcpy(text, md5 + 4, 24);
@@ -200,7 +199,7 @@ static char *object_url(const mlf_gs *gs, const char *key, const char *query)
 static int gs_get(mlf_store *store, const char *path, int64_t offset, mlf_object *object, mlf_bytes_fn *each, void *context, mlf_error *error)
 {
     const mlf_gs *gs = store->state;
-    char *key = mlf_gs_key(gs, path, error), *url = key ? object_url(gs, key, "?alt=media") : NULL;
+    char *key = key_of(store, path, error), *url = key ? object_url(gs, key, "?alt=media") : NULL;
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
     int code = url ? 0 : mlf_error_memory(error);
     for (int turn = 0; !code; turn++) {
@@ -246,35 +245,17 @@ int mlf_gs_remove_key(mlf_store *store, const char *key, mlf_error *error)
 
 static int remove_path(mlf_store *store, const char *path, mlf_error *error)
 {
-    char *key = mlf_gs_key(store->state, path, error);
+    char *key = key_of(store, path, error);
     int code = key ? mlf_gs_remove_key(store, key, error) : MLF_E_MEMORY;
     sv_free(key);
     return code;
 }
 
-struct removing {
-    mlf_store *store;
-    const mlf_leaves *leaves;
-};
-
-static int remove_one(void *context, size_t index, mlf_error *error)
-{
-    const struct removing *removing = context;
-    return remove_path(removing->store, removing->leaves->items[index].path, error);
-}
-
 static int gs_remove(mlf_store *store, const char *path, mlf_error *error)
 {
-    mlf_leaves leaves = {NULL, 0, 0};
-    struct removing removing = {store, &leaves};
     const mlf_gs *gs = store->state;
-    int code = mlf_tree_walk(&leaves, store, path, error);
-    if (!code)
-        code = mlf_parallel(leaves.count, DELETE_THREADS, remove_one, &removing, error);
-    if (!code && (*path || *gs->prefix))
-        code = remove_path(store, path, error);
-    mlf_leaves_free(&leaves);
-    return code;
+    int code = mlf_tree_remove(store, path, remove_path, error);
+    return code || !(*path || *gs->prefix) ? code : remove_path(store, path, error);
 }
 
 const mlf_store_ops MLF_STORE_GS = {

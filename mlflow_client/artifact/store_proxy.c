@@ -48,7 +48,7 @@ static int proxy_open(mlf_store *store, const mlf_uri *uri, mlf_error *error)
         proxy->root = sv_strdup(path);
         proxy->query = sv_strdup(uri->query);
         proxy->is_proxied = is_proxied;
-        proxy->flags = is_proxied || mlf_url_same_origin(store->uri, mlf_client_tracking_uri(store->client)) ? 0 : MLF_HTTP_NO_AUTH;
+        proxy->flags = is_proxied || mlf_url_same_origin(proxy->base, mlf_client_tracking_uri(store->client)) ? 0 : MLF_HTTP_NO_AUTH;
         if (!proxy->base || !proxy->root || !proxy->query)
             code = mlf_error_memory(error);
     }

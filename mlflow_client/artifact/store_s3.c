@@ -1,8 +1,8 @@
 /* store_s3.c: s3://bucket/prefix, at Amazon's or at an endpoint of its own (MinIO, Ceph, R2…). Signed by sigv4.c with what aws_keys.c finds. */
 #include "alloc.h"
+#include "client.h"
 #include "client_error.h"
 #include "digest.h"
-#include "parallel.h"
 #include "s3.h"
 #include "settings.h"
 #include "tree.h"
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_PAGES = 1000, DELETE_THREADS = 4 };
+enum { MAX_PAGES = 1000 };
 
 static void s3_free(mlf_s3 *s3)
 {
@@ -68,24 +68,37 @@ static int check_bucket(const mlf_store *store, const char *bucket, mlf_error *e
     return 0;
 }
 
+/* 1 for http:// to another machine, or through a proxy: bytes under way can be changed there. */
+static int is_open_to_others(const mlf_store *store, const char *endpoint)
+{
+    static const char *const own[] = {"127.0.0.1", "[::1]", "localhost"};
+    if (!endpoint || strncasecmp(endpoint, "http://", 7))
+        return 0;
+    const char *host = endpoint + 7;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        size_t length = strlen(own[i]);
+        if (!strncasecmp(host, own[i], length) && (!host[length] || strchr(":/", host[length])))
+            return store->client->settings.proxy || mlf_env("http_proxy") || mlf_env("all_proxy") || mlf_env("ALL_PROXY");
+    }
+    return 1;
+}
+
 static int s3_open(mlf_store *store, const mlf_uri *uri, mlf_error *error)
 {
-    const char *style = mlf_env("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE"), *path = uri->path + strspn(uri->path, "/");
-    size_t length = strlen(path);
+    const char *style = mlf_env("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE");
     int code = check_bucket(store, uri->authority, error);
     mlf_s3 *s3 = code ? NULL : sv_calloc(1, sizeof *s3);
     if (!s3)
         return code ? code : mlf_error_memory(error);
-    while (length && path[length - 1] == '/')
-        length--;
     pthread_mutex_init(&s3->lock, NULL);
     s3->keys = (mlf_aws_keys)MLF_AWS_KEYS_INIT;
     s3->bucket = sv_strdup(uri->authority);
-    s3->prefix = sv_strndup(path, length);
+    s3->prefix = mlf_uri_prefix(uri);
     s3->region = mlf_aws_region();
     code = s3->bucket && s3->prefix && s3->region ? read_endpoint(&s3->endpoint, error) : mlf_error_memory(error);
     if (!code)
         code = mlf_env_flag(&s3->insecure_tls, "MLFLOW_S3_IGNORE_TLS", 0, error);
+    s3->signs_payload = s3->insecure_tls || is_open_to_others(store, s3->endpoint);
     s3->path_style = style && !strcasecmp(style, "path") ? 1 : style && !strcasecmp(style, "virtual") ? 0 : s3->endpoint || !is_label(uri->authority);
     store->state = s3;
     if (code)
@@ -93,12 +106,10 @@ static int s3_open(mlf_store *store, const mlf_uri *uri, mlf_error *error)
     return code;
 }
 
-char *mlf_s3_key(const mlf_s3 *s3, const char *path, mlf_error *error)
+static char *key_of(const mlf_store *store, const char *path, mlf_error *error)
 {
-    char *key = mlf_uri_join(s3->prefix, path);
-    if (!key)
-        mlf_error_memory(error);
-    return key;
+    const mlf_s3 *s3 = store->state;
+    return mlf_store_key(s3->prefix, path, error);
 }
 
 /* ---- listing ---- */
@@ -111,7 +122,7 @@ static int page_query(sv_buffer *query, const char *prefix, const char *token)
 
 static int s3_list(mlf_store *store, const char *path, mlf_entry_fn *each, void *context, mlf_error *error)
 {
-    char *key = mlf_s3_key(store->state, path, error), *prefix = key && *key ? mlf_uri_join(key, "") : key, *token = NULL;
+    char *key = key_of(store, path, error), *prefix = key && *key ? mlf_uri_join(key, "") : key, *token = NULL;
     sv_buffer folder = SV_BUFFER_INIT(0), query = SV_BUFFER_INIT(0);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
     int code = !prefix || sv_buffer_text(&folder, prefix) || (*prefix && sv_buffer_byte(&folder, '/')) ? mlf_error_memory(error) : 0;
@@ -146,9 +157,9 @@ static int s3_list(mlf_store *store, const char *path, mlf_entry_fn *each, void 
 
 static int s3_get(mlf_store *store, const char *path, int64_t offset, mlf_object *object, mlf_bytes_fn *each, void *context, mlf_error *error)
 {
-    char *key = mlf_s3_key(store->state, path, error);
+    char *key = key_of(store, path, error);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
-    const mlf_s3_request request = {.method = "GET", .key = key, .query = ""};
+    const mlf_s3_request request = {.method = "GET", .key = key, .query = "", .checksum = "x-amz-checksum-mode:ENABLED"};
     int code = key ? mlf_s3_download(store, &request, &reply, offset, object, each, context, error) : MLF_E_MEMORY;
     mlf_http_reply_free(&reply);
     sv_free(key);
@@ -157,7 +168,7 @@ static int s3_get(mlf_store *store, const char *path, int64_t offset, mlf_object
 
 static int remove_key(mlf_store *store, const char *path, mlf_error *error)
 {
-    char *key = mlf_s3_key(store->state, path, error);
+    char *key = key_of(store, path, error);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
     const mlf_s3_request request = {.method = "DELETE", .key = key, .query = ""};
     mlf_error sent = MLF_ERROR_INIT;
@@ -171,34 +182,16 @@ static int remove_key(mlf_store *store, const char *path, mlf_error *error)
     return code;
 }
 
-struct removing {
-    mlf_store *store;
-    const mlf_leaves *leaves;
-};
-
-static int remove_one(void *context, size_t index, mlf_error *error)
-{
-    const struct removing *removing = context;
-    return remove_key(removing->store, removing->leaves->items[index].path, error);
-}
-
 static int s3_remove(mlf_store *store, const char *path, mlf_error *error)
 {
-    mlf_leaves leaves = {NULL, 0, 0};
-    struct removing removing = {store, &leaves};
     const mlf_s3 *s3 = store->state;
-    int code = mlf_tree_walk(&leaves, store, path, error);
-    if (!code)
-        code = mlf_parallel(leaves.count, DELETE_THREADS, remove_one, &removing, error);
-    if (!code && (*path || *s3->prefix))
-        code = remove_key(store, path, error);
-    mlf_leaves_free(&leaves);
-    return code;
+    int code = mlf_tree_remove(store, path, remove_key, error);
+    return code || !(*path || *s3->prefix) ? code : remove_key(store, path, error);
 }
 
 const mlf_store_ops MLF_STORE_S3 = {
     .schemes = "s3 s3a",
-    .digests = MLF_DIGEST_MD5,
+    .digests = MLF_DIGEST_MD5 | MLF_DIGEST_CRC32C,
     .open = s3_open,
     .close = s3_close,
     .list = s3_list,

@@ -121,3 +121,12 @@ void mlf_uri_free(mlf_uri *uri)
     sv_free(uri->query);
     *uri = (mlf_uri)MLF_URI_INIT;
 }
+
+char *mlf_uri_prefix(const mlf_uri *uri)
+{
+    const char *path = uri->path + strspn(uri->path, "/");
+    size_t length = strlen(path);
+    while (length && path[length - 1] == '/')
+        length--;
+    return sv_strndup(path, length);
+}

@@ -26,4 +26,7 @@ int mlf_uri_decode(char *text);
 /* a, a slash when both sides need one, b; the caller's (sv_free), NULL when memory is out. Either may be NULL or empty. */
 char *mlf_uri_join(const char *a, const char *b);
 
+/* The path without slashes at its ends: a bucket's prefix. The caller's (sv_free), NULL when memory is out. */
+char *mlf_uri_prefix(const mlf_uri *uri);
+
 #endif

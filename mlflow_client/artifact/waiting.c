@@ -4,6 +4,7 @@
 #include "client_error.h"
 #include "digest.h"
 #include "folder.h"
+#include "object.h"
 #include "tree.h"
 #include "validate.h"
 
@@ -83,7 +84,7 @@ static json_t *pairs(const mlf_pair *items, size_t n)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, json_pack("[s, s]", items[i].key, items[i].value ? items[i].value : ""));
+        list = mlf_json_append(list, json_pack("[s, s]", items[i].key, items[i].value ? items[i].value : ""));
     return list;
 }
 
@@ -92,17 +93,17 @@ json_t *mlf_waiting_artifact(const char *file, const char *artifact_file, int64_
     return json_pack("{s:s, s:s, s:I, s:s}", "file", file, "path", artifact_file, "size", (json_int_t)size_bytes, "sha256", sha256);
 }
 
-json_t *mlf_waiting_model(const char *key, const char *file, int64_t time_ms, const mlf_model_options *options)
+json_t *mlf_waiting_model(const char *key, const char *file, const mlf_metric_point *points, const mlf_model_options *options)
 {
     json_t *metrics = json_array();
     for (size_t i = 0; i < options->n_metrics; i++)
-        json_array_append_new(metrics, json_pack("[s, o]", options->metric_keys[i], mlf_json_double(options->metric_values[i])));
-    return json_pack("{s:s, s:I, s:s, s:s, s:s*, s:o, s:o, s:o}", "key", key, "time", (json_int_t)time_ms, "folder", file, "name", options->name ? options->name : "model", "model_type",
+        metrics = mlf_json_append(metrics, json_pack("[s, o, I, I]", options->metric_keys[i], mlf_json_double(points[i].value), (json_int_t)points[i].timestamp_ms, (json_int_t)points[i].step));
+    return json_pack("{s:s, s:s, s:s, s:s*, s:o, s:o, s:o}", "key", key, "folder", file, "name", options->name ? options->name : "model", "model_type",
                      options->model_type, "params", pairs(options->params, options->n_params), "tags", pairs(options->tags, options->n_tags), "metrics", metrics);
 }
 
 json_t *mlf_waiting_register(const char *key, const char *model_uri, const char *name, const mlf_register_options *options)
 {
-    return json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:o}", "key", key, "source", model_uri, "name", name, "description", options->description, "alias",
-                     options->alias, "tags", pairs(options->tags, options->n_tags));
+    return json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:s*, s:o}", "key", key, "source", model_uri, "name", name, "description", options->description, "model_description",
+                     options->model_description, "alias", options->alias, "tags", pairs(options->tags, options->n_tags));
 }

@@ -14,7 +14,7 @@ int mlf_waiting_copy(char **file, const char *journal, const char *local_path, m
 
 /* The records' payloads (record.h): new reference, NULL when memory is out or a text is no UTF-8. */
 json_t *mlf_waiting_artifact(const char *file, const char *artifact_file, int64_t size_bytes, const char *sha256);
-json_t *mlf_waiting_model(const char *key, const char *file, int64_t time_ms, const mlf_model_options *options);
+json_t *mlf_waiting_model(const char *key, const char *file, const mlf_metric_point *points /* (options->n_metrics) */, const mlf_model_options *options);
 json_t *mlf_waiting_register(const char *key, const char *model_uri, const char *name, const mlf_register_options *options);
 
 /* The SHA-256 of a file as 64 hex digits, and its size. */

@@ -83,7 +83,7 @@ MLF_API void mlf_client_free(mlf_client *client); /* accepts NULL */
 MLF_API const char *mlf_client_tracking_uri(const mlf_client *client);
 
 /* Sends until everything logged by every run of this client has been taken by the server. MLF_E_TIMEOUT when timeout_ms (-1: no limit) passes first;
-   the data then stays in the journal. */
+   the data then stays in the journal. MLF_E_IO: neither the disk nor the server took some of it; the message says how much. */
 MLF_API int mlf_flush(mlf_client *client, int timeout_ms, mlf_error *error);
 
 MLF_API void mlf_free(void *block); /* accepts NULL */
@@ -335,6 +335,7 @@ typedef struct mlf_run_options {
     size_t n_tags;
     const char *source_name;   /* NULL: the program's path */
     int system_metrics;        /* 1 on, 0 off, -1: as MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING says; default -1 */
+    int keep_status;           /* with run_id: 1 adds to the run and leaves its status alone; 0: it is RUNNING again */
     void *reserved[8];
 } mlf_run_options;
 
@@ -380,7 +381,7 @@ typedef struct mlf_model_options {
     size_t n_params;
     const mlf_pair *tags;     /* (n_tags) */
     size_t n_tags;
-    const char *const *metric_keys; /* (n_metrics): final metrics that stand on the model's page too */
+    const char *const *metric_keys; /* (n_metrics): final metrics that stand on the model's page too; what the run logged last under a key, with that value, stays one point */
     const double *metric_values;
     size_t n_metrics;
     /* Called after the model has its id and before its files are sent, so that MLmodel can name it; model_id is NULL on a 2.x server. 0 to go on. */
@@ -402,13 +403,15 @@ typedef struct mlf_register_options {
     const mlf_pair *tags;
     size_t n_tags;
     const char *alias;        /* set on the new version; NULL: none */
-    void *reserved[8];
+    const char *model_description; /* Markdown, of the registered model where this call makes it; NULL: none */
+    void *reserved[7];
 } mlf_register_options;
 
 #define MLF_REGISTER_OPTIONS_INIT {.version = MLF_ABI_VERSION}
 
 /* Makes the registered model when it is missing and a new version of it. *version (decimal; NULL while it waits in the journal): mlf_free(); version NULL: not wanted. */
 MLF_API int mlf_model_register(char **version, mlf_run *run, const char *model_uri, const char *name, const mlf_register_options *options, mlf_error *error);
+/* Offline, or when the server does not answer, it waits in a journal of its own for mlf_sync(), and this still succeeds. */
 MLF_API int mlf_alias_set(mlf_client *client, const char *name, const char *alias, const char *version, mlf_error *error);
 
 /* What a URI stands for: models:/name@alias, models:/name/3, models:/name/latest, models:/m-…, runs:/ID/path, a folder, or a store's own URI. */
@@ -496,7 +499,8 @@ typedef struct mlf_sync_options {
 #define MLF_SYNC_OPTIONS_INIT {.version = MLF_ABI_VERSION}
 
 /* Sends the journals in dirs (n_dirs; each a journal folder or a folder of them; none: the client's own), oldest first. May be repeated and interrupted at any
-   point: what the server has is not sent again, and nothing is made twice. 0 when all that could be opened was taken; else the first reason why not.
+   point: what the server has is not sent again, and nothing is made twice. Each goes to the server that the client's options name; where they name none, to the one
+   it was recorded for (with the environment's login only where that is MLFLOW_TRACKING_URI's host, or none is set), else to MLFLOW_TRACKING_URI. 0 when all that could be opened was taken; else the first reason why not.
    *report (may be NULL) is filled in either case. Blocks. */
 MLF_API int mlf_sync(mlf_client *client, const char *const *dirs, size_t n_dirs, const mlf_sync_options *options, mlf_sync_report *report, mlf_error *error);
 
@@ -506,10 +510,11 @@ typedef struct mlf_journal_info {
     const char *path, *key;     /* live with the journal */
     const char *run_id;         /* the server's; empty while it has none */
     const char *holder;         /* "host process" of who writes or sends it now; empty when nobody does */
+    const char *tracking_uri;   /* the server it was recorded for; empty when none was named */
     int ended;                  /* 1: the run's end was taken by the server */
     uint64_t bytes, bytes_taken; /* of the log; of these the server has */
     uint64_t points_taken, operations_taken, refused;
-    void *reserved[4];
+    void *reserved[3];
 } mlf_journal_info;
 
 typedef struct mlf_journal_record {

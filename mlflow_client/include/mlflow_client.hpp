@@ -321,7 +321,7 @@ struct model_options {
 };
 
 struct register_options {
-    std::string description, alias;
+    std::string description, alias, model_description;
     pairs tags;
 };
 
@@ -401,6 +401,7 @@ public:
         options.version = MLF_ABI_VERSION;
         options.description = detail::or_null(o.description);
         options.alias = detail::or_null(o.alias);
+        options.model_description = detail::or_null(o.model_description);
         options.tags = tags.data();
         options.n_tags = tags.size();
         char *version = nullptr;

@@ -158,11 +158,10 @@ int mlf_batch_add(mlf_batch *batch, const mlf_record *record)
 {
     if (record->type == MLF_RECORD_POINT)
         return add_point(batch, record);
-    json_error_t where;
-    json_t *payload = json_loadb(record->json, record->json_length, JSON_ALLOW_NUL, &where);
-    if (!payload)
-        return json_error_code(&where) == json_error_out_of_memory ? SV_E_MEMORY : SV_E_INPUT;
-    int code = 0;
+    json_t *payload = NULL;
+    int code = mlf_json_parse(&payload, record->json, record->json_length);
+    if (code)
+        return code;
     if (record->op == MLF_OP_PARAM || record->op == MLF_OP_TAG) {
         code = add_pair(batch, record->op == MLF_OP_PARAM ? MLF_LIST_PARAMS : MLF_LIST_TAGS, payload);
     } else if (mlf_batch_is_empty(batch)) {

@@ -162,6 +162,33 @@ int mlf_folder_create(mlf_folder *folder, const char *dir, const char *key, mlf_
     return MLF_OK;
 }
 
+int mlf_folder_keep(const char *dir, const char *server, int kind, const json_t *payload, mlf_error *error)
+{
+    mlf_folder folder;
+    char key[MLF_JOURNAL_KEY + 1];
+    sv_buffer text = SV_BUFFER_INIT(0), frame = SV_BUFFER_INIT(0);
+    int code = mlf_journal_key(key, error);
+    if (!code)
+        code = mlf_folder_create(&folder, dir, key, error);
+    if (code)
+        return code;
+    if (!folder.path)
+        code = mlf_error_set(error, MLF_E_IO, "%s: no journal can be kept here for what the server does not take now", dir);
+    if (!code && *server)
+        code = mlf_folder_set_id(&folder, MLF_FOLDER_SERVER, server, error);
+    if (!code && (mlf_json_text(&text, payload) || mlf_frame_op(&frame, kind, text.data, text.size)))
+        code = mlf_error_memory(error);
+    if (!code && (mlf_stream_append(&folder.stream, frame.data, frame.size) || mlf_stream_is_refusing(&folder.stream) || mlf_stream_commit(&folder.stream)))
+        code = mlf_error_set(error, MLF_E_IO, "%s: cannot be written", folder.path);
+    sv_buffer_free(&text);
+    sv_buffer_free(&frame);
+    if (code)
+        mlf_folder_remove(&folder, NULL);
+    else
+        mlf_folder_close(&folder);
+    return code;
+}
+
 /* Where the last whole frame ends, seen from `offset` on. */
 static int find_end(mlf_stream *stream, uint64_t offset, uint64_t *end, mlf_error *error)
 {

@@ -2,7 +2,7 @@
 
        data.jrn      what was logged (stream.h, record.h)
        position      how much of it the server has (position.h)
-       ids.json      what the server called the things made: {"<client key>": "<server id>", …}
+       ids.json      the server, and what it called the things made: {"tracking_uri": "http://…", "<client key>": "<server id>", …}
        refused.jsonl what the server refused for good, one JSON object a line, with its reason
        files/        copies of artifacts that wait
        lock          held by whoever writes or sends; says which host and process
@@ -17,6 +17,9 @@
 
 #include <jansson.h>
 #include <pthread.h>
+
+/* In ids.json: which server the journal was begun for, without user-info; absent when none was named. */
+#define MLF_FOLDER_SERVER "tracking_uri"
 
 enum {
     MLF_JOURNAL_KEY = 32,            /* hex digits */
@@ -40,6 +43,9 @@ int mlf_is_journal_key(const char *text); /* 1: 32 lower-case hex digits */
 
 /* A new journal. A folder that cannot be made is warned of once a process and leaves a journal in memory: then still 0. MLF_E_MEMORY alone fails. */
 int mlf_folder_create(mlf_folder *folder, const char *dir, const char *key, mlf_error *error);
+
+/* A whole journal of one operation that belongs to no run, for a later sync; closed again. server may be empty. MLF_E_IO: the disk does not take it. */
+int mlf_folder_keep(const char *dir, const char *server, int kind, const json_t *payload, mlf_error *error);
 
 /* One that is there, to be sent. Cuts a torn tail. MLF_E_STATE: somebody else holds it (retriable); MLF_E_NOT_FOUND: no journal; MLF_E_INTEGRITY: not readable as one. */
 int mlf_folder_open(mlf_folder *folder, const char *dir, const char *key, mlf_error *error);

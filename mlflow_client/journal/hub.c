@@ -57,7 +57,7 @@ static int find_key(mlf_run *run, uint32_t index)
     uint32_t n = run->n_keys ? run->n_keys : 16;
     while (n <= index)
         n *= 2;
-    mlf_writer_key *keys = sv_realloc(run->keys, n * sizeof *keys);
+    mlf_hub_key *keys = sv_realloc(run->keys, n * sizeof *keys);
     if (!keys)
         return SV_E_MEMORY;
     memset(keys + run->n_keys, 0, (n - run->n_keys) * sizeof *keys);
@@ -83,7 +83,10 @@ static int keep_point(mlf_run *run, const mlf_point *point)
         run->frame_open = !code;
     }
     if (!code)
-        code = mlf_frame_point(&run->writer, &run->keys[point->key->index], point->key->text, point->key->length, point->value, point->timestamp_ms, point->step);
+        code = mlf_frame_point(&run->writer, &run->keys[point->key->index].writer, point->key->text, point->key->length, point->value, point->timestamp_ms, point->step);
+    run->logged.points += !code;
+    if (!code)
+        run->keys[point->key->index].last = (mlf_metric_point){point->value, point->timestamp_ms, point->step};
     if (!code && mlf_frame_full(&run->writer))
         close_frame(run);
     return code;
@@ -94,7 +97,7 @@ static unsigned drain(mlf_queue *queue)
 {
     unsigned count = 0;
     const mlf_point *point;
-    while ((point = mlf_queue_front(queue)) && !keep_point(point->run, point)) {
+    while ((point = mlf_queue_front(queue)) && (!point->run || !keep_point(point->run, point))) {
         mlf_queue_pop(queue);
         count++;
     }
@@ -141,6 +144,7 @@ static void write_run(mlf_hub *hub, mlf_run *run, int64_t now)
         sv_buffer empty = run->writing;
         run->writing = run->pending;
         run->pending = empty;
+        run->moving = run->logged;
     }
     int urgent = hub->n_waiting > 0;
     pthread_mutex_unlock(&hub->lock);
@@ -155,6 +159,8 @@ static void write_run(mlf_hub *hub, mlf_run *run, int64_t now)
         run->committed_ns = now;
     }
     pthread_mutex_lock(&hub->lock);
+    if (!code && !mlf_stream_is_refusing(&run->folder.stream))
+        run->kept = run->moving;
     if (!code && run->writing.capacity > (1 << 20))
         sv_buffer_free(&run->writing);
     else if (!code)
@@ -179,7 +185,7 @@ static int is_written(const mlf_run *run)
 /* A run without a handle goes when there is nothing left to do for it: sent whole (its journal goes too), halted, or offline. */
 static int may_go(mlf_hub *hub, mlf_run *run)
 {
-    if (!run->detached || run->users || !is_written(run))
+    if (!run->detached || run->users || (!is_written(run) && !(hub->stopping && atomic_load(&run->choked))))
         return 0;
     return hub->stopping || !hub->sending || run->sender.halted || mlf_sender_is_done(&run->sender);
 }
@@ -191,6 +197,14 @@ static void let_go(mlf_hub *hub, mlf_run *run)
     while (*place != run)
         place = &(*place)->next;
     *place = run->next;
+    run->folder.stream.retry_ns = 0; /* the disk's last chance */
+    mlf_stream_settle(&run->folder.stream);
+    if (is_written(run) && !mlf_stream_is_refusing(&run->folder.stream))
+        run->kept = run->moving;
+    mlf_tally lost;
+    if (mlf_hub_lost(hub, run, 1, &lost))
+        sv_log(SV_LOG_ERROR, "run %s: %llu points and %llu operations are lost: neither the disk nor the server took them", run->folder.key, (unsigned long long)lost.points,
+               (unsigned long long)lost.ops);
     pthread_mutex_unlock(&hub->lock);
     int all_sent = hub->sending && mlf_sender_is_done(&run->sender);
     if (!all_sent)
@@ -440,9 +454,21 @@ int mlf_hub_log(mlf_hub *hub, const mlf_point *point)
     while (!mlf_queue_push(queue, point)) {
         int code = help(hub, point->run, queue);
         if (code)
-            return code;
+            return atomic_fetch_add(&point->run->turned_away, 1), code;
     }
     return MLF_OK;
+}
+
+int mlf_hub_last(mlf_run *run, const char *key, mlf_metric_point *point)
+{
+    const mlf_key *known = mlf_keys_get(&run->hub->keys, key, NULL);
+    pthread_mutex_lock(&run->hub->lock);
+    drain_all(run->hub);
+    int found = known && known->index < run->n_keys && run->keys[known->index].writer.serial;
+    if (found)
+        *point = run->keys[known->index].last;
+    pthread_mutex_unlock(&run->hub->lock);
+    return found;
 }
 
 int mlf_hub_op(mlf_run *run, int kind, const json_t *payload, mlf_error *error)
@@ -459,6 +485,7 @@ int mlf_hub_op(mlf_run *run, int kind, const json_t *payload, mlf_error *error)
         close_frame(run);
         code = SV_OK;
     }
+    run->logged.ops += !code;
     hub->logged_ns = sv_monotonic_ns();
     pthread_cond_signal(&hub->wake);
     pthread_mutex_unlock(&hub->lock);
@@ -470,18 +497,27 @@ int mlf_hub_op(mlf_run *run, int kind, const json_t *payload, mlf_error *error)
 
 static int settled(mlf_hub *hub, mlf_run *run)
 {
-    return is_written(run) && (!hub->sending || mlf_sender_is_done(&run->sender));
+    return is_written(run) && (hub->sending ? mlf_sender_is_done(&run->sender) : !mlf_stream_is_refusing(&run->folder.stream)) && !atomic_load(&run->turned_away);
+}
+
+/* Everything is with the server, or memory alone has it and the disk was asked again since the caller began to wait. */
+static int is_over(mlf_hub *hub, mlf_run *run, int64_t began)
+{
+    if (!is_written(run) || (hub->sending && !mlf_sender_is_done(&run->sender)))
+        return 0;
+    return hub->sending || run->folder.stream.fd < 0 || sv_monotonic_ns() - began > 2 * MLF_STREAM_RETRY_MS * MS || !mlf_stream_is_refusing(&run->folder.stream);
 }
 
 /* It has been failing for long and failed again since the caller began to wait, or there was no sign of the server at all. */
 static int is_stuck(mlf_hub *hub, mlf_run *run, int64_t began)
 {
     int64_t now = sv_monotonic_ns(), since = run->sender.progress_ns > began ? run->sender.progress_ns : began;
+    int64_t patience_ns = (atomic_load(&run->sender.known) ? MLF_HUB_PATIENCE_MS : MLF_HUB_STRANGER_MS) * MS;
     if (!hub->sending || !is_written(run))
         return 0;
-    if (run->sender.failures && run->sender.failed_ns > began && now - run->sender.failing_ns > MLF_HUB_PATIENCE_MS * MS)
+    if (run->sender.failures && run->sender.failed_ns > began && now - run->sender.failing_ns > patience_ns)
         return 1;
-    return now - since > 3 * MLF_HUB_PATIENCE_MS * MS;
+    return now - since > 3 * patience_ns;
 }
 
 /* A caller waits: what is in a pause tries again at once. */
@@ -498,8 +534,14 @@ static mlf_run *find_unsettled(mlf_hub *hub, mlf_run *only, int64_t began, mlf_e
     for (mlf_run *run = hub->runs; run; run = run->next) {
         if ((only && run != only) || settled(hub, run))
             continue;
-        if (!run->sender.halted && !is_stuck(hub, run, began) && !atomic_load(&run->choked))
+        if (!run->sender.halted && !is_stuck(hub, run, began) && !atomic_load(&run->choked) && !is_over(hub, run, began))
             return run;
+        mlf_tally lost;
+        if (!run->sender.halted && mlf_hub_lost(hub, run, 0, &lost)) { /* of one that the server will have no more of, that is what is said */
+            mlf_error_set(error, MLF_E_IO, "%llu points lost, %llu operations lost (unless the disk or the server takes them before this program ends): journal %s cannot be written",
+                          (unsigned long long)lost.points, (unsigned long long)lost.ops, run->folder.path ? run->folder.path : run->folder.key);
+            continue;
+        }
         mlf_sender_failure(&run->sender, error);
         mlf_error_set(error, MLF_E_IO, "journal %s: neither the disk nor the memory for it takes more", run->folder.key);
     }

@@ -22,8 +22,20 @@ enum {
     MLF_HUB_LINGER_MS = 200,      /* how long a few points wait for company before they are sent */
     MLF_HUB_FULL_BYTES = 12000,   /* of a journal: about one full batch */
     MLF_HUB_PENDING = 8 << 20,    /* bytes a run may have in memory on the way to its journal */
-    MLF_HUB_PATIENCE_MS = 20000   /* a waiting caller gives up when the server took nothing for so long */
+    MLF_HUB_PATIENCE_MS = 20000,  /* a waiting caller gives up when the server took nothing for so long … */
+    MLF_HUB_STRANGER_MS = 2000    /* … or so long, when it never knew the run */
 };
+
+/* What a run knows of one key. */
+typedef struct mlf_hub_key {
+    mlf_writer_key writer; /* serial 0: never logged */
+    mlf_metric_point last; /* logged */
+} mlf_hub_key;
+
+/* So much of what was logged, from its beginning. */
+typedef struct mlf_tally {
+    uint64_t points, ops;
+} mlf_tally;
 
 /* One run of this client. All but what is said otherwise is guarded by the hub's lock. */
 struct mlf_run {
@@ -35,7 +47,9 @@ struct mlf_run {
     sv_buffer writing;         /* the writer's own: on its way to the disk */
     mlf_writer writer;
     int frame_open;
-    mlf_writer_key *keys;      /* (n_keys) by mlf_key.index */
+    mlf_tally logged, moving, kept; /* taken from the callers; up to the end of writing; on the disk */
+    atomic_ullong turned_away; /* points that found no room: their callers were told */
+    mlf_hub_key *keys;         /* (n_keys) by mlf_key.index */
     uint32_t n_keys;
     atomic_int choked;         /* 1: neither disk nor memory takes more */
     atomic_int ended;          /* 1: no call may log any more */
@@ -75,11 +89,17 @@ void mlf_hub_adopt(mlf_hub *hub, struct mlf_run *run);
 /* Puts a point on its way. Waits only while the queue and the memory behind it are full. MLF_E_IO: nothing takes it. */
 int mlf_hub_log(mlf_hub *hub, const mlf_point *point);
 
+/* The last point that was put on its way under the key: 1, *point; 0: none was. */
+int mlf_hub_last(struct mlf_run *run, const char *key, mlf_metric_point *point);
+
 /* Puts an operation on its way, after all points that were logged before. */
 int mlf_hub_op(struct mlf_run *run, int kind, const json_t *payload, mlf_error *error);
 
 /* Waits until the server (offline: the disk) has everything of one run, or of all when run is NULL. timeout_ms as mlf_flush(). */
 int mlf_hub_flush(mlf_hub *hub, struct mlf_run *run, int timeout_ms, mlf_error *error);
+
+/* What neither the disk nor the server has, nor will: 1 when there is such. goes: the run's points in queues belong to nobody from then on. The hub's lock is held. */
+int mlf_hub_lost(mlf_hub *hub, struct mlf_run *run, int goes, mlf_tally *lost);
 
 /* The caller's handle is done with: the hub ends and frees the run when the server has all of it, or when it stops. */
 void mlf_hub_detach(struct mlf_run *run);

@@ -15,7 +15,7 @@
 
 struct mlf_journal {
     char *path;
-    char key[MLF_JOURNAL_KEY + 1], run_id[257], holder[96];
+    char key[MLF_JOURNAL_KEY + 1], run_id[257], holder[96], tracking_uri[2048];
     mlf_position position;
     mlf_stream stream;
     uint64_t at, bytes;
@@ -70,13 +70,14 @@ static void read_holder(mlf_journal *journal)
     close(fd);
 }
 
-static void read_run_id(mlf_journal *journal)
+static void read_ids(mlf_journal *journal)
 {
     sv_buffer text = SV_BUFFER_INIT(16 << 20);
     char *path = sv_path_join(journal->path, "ids.json");
     json_t *ids = path && !sv_file_read(&text, path, 0, NULL) && text.size ? json_loadb(text.data, text.size, 0, NULL) : NULL;
-    const char *id = json_string_value(json_object_get(ids, journal->key));
+    const char *id = json_string_value(json_object_get(ids, journal->key)), *server = json_string_value(json_object_get(ids, MLF_FOLDER_SERVER));
     snprintf(journal->run_id, sizeof journal->run_id, "%s", id ? id : "");
+    snprintf(journal->tracking_uri, sizeof journal->tracking_uri, "%s", server ? server : "");
     json_decref(ids);
     sv_buffer_free(&text);
     sv_free(path);
@@ -134,7 +135,7 @@ int mlf_journal_open(mlf_journal **out, const char *path, mlf_error *error)
     }
     skip_hole(journal);
     read_holder(journal);
-    read_run_id(journal);
+    read_ids(journal);
     *out = journal;
     return MLF_OK;
 }
@@ -154,7 +155,7 @@ void mlf_journal_close(mlf_journal *journal)
 void mlf_journal_info_get(const mlf_journal *journal, mlf_journal_info *info)
 {
     const mlf_position *position = &journal->position;
-    *info = (mlf_journal_info){.path = journal->path, .key = journal->key, .run_id = journal->run_id, .holder = journal->holder, .ended = (int)position->ended,
+    *info = (mlf_journal_info){.path = journal->path, .key = journal->key, .run_id = journal->run_id, .holder = journal->holder, .tracking_uri = journal->tracking_uri, .ended = (int)position->ended,
                                .bytes = journal->bytes, .bytes_taken = position->offset, .points_taken = position->points, .operations_taken = position->ops, .refused = position->refused};
 }
 

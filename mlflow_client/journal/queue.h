@@ -33,6 +33,9 @@ typedef struct mlf_queue {
 int mlf_queue_init(mlf_queue *queue, mlf_error *error);
 void mlf_queue_free(mlf_queue *queue);
 
+/* How many points of the run wait; goes: they are nobody's (run NULL) from then on. The reader alone. */
+uint64_t mlf_queue_count(mlf_queue *queue, const struct mlf_run *run, int goes);
+
 /* 1: taken; 0: full. Any thread. */
 static inline int mlf_queue_push(mlf_queue *queue, const mlf_point *point)
 {

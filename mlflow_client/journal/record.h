@@ -18,7 +18,7 @@
    (32 hex digits), by which a repeated replay finds what an earlier one already made. */
 typedef enum mlf_op_kind {
     MLF_OP_RUN_CREATE = 1,   /* {key, experiment, start_time, name?, tags: {…}} */
-    MLF_OP_RUN_CONTINUE = 2, /* {run_id, experiment}: run_id may be the key of another journal */
+    MLF_OP_RUN_CONTINUE = 2, /* {run_id, experiment, as_is?}: run_id may be the key of another journal; as_is: its status stays */
     MLF_OP_RUN_END = 3,      /* {status, end_time} */
     MLF_OP_PARAM = 4,        /* {key, value} */
     MLF_OP_TAG = 5,          /* {key, value} */

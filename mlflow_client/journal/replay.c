@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "endpoints.h"
 #include "json_text.h"
+#include "object.h"
 #include "reply.h"
 #include "retry.h"
 #include "transport.h"
@@ -180,8 +181,8 @@ static int resolve_parent(mlf_replay *replay, const json_t *payload, mlf_error *
     if (!mlf_is_journal_key(parent) || strncmp(parent, "01", 2)) /* a key's time: until 2039 */
         return MLF_OK;
     int found = find_by_key(&other, parent, error);
-    if (found > 0)
-        json_object_set_new(tags, "mlflow.parentRunId", json_string(other.run_id));
+    if (found > 0 && json_object_set_new(tags, "mlflow.parentRunId", json_string(other.run_id)))
+        return mlf_error_memory(error);
     return found < 0 ? found : MLF_OK;
 }
 
@@ -191,19 +192,20 @@ static json_t *tags_of(const json_t *payload)
     const char *key;
     json_t *value;
     json_object_foreach(json_object_get(payload, "tags"), key, value)
-        json_array_append_new(list, json_pack("{s:s, s:O}", "key", key, "value", value));
-    json_array_append_new(list, json_pack("{s:s, s:O}", "key", MLF_TAG_KEY, "value", json_object_get(payload, "key")));
-    return list;
+        list = mlf_json_append(list, json_pack("{s:s, s:O}", "key", key, "value", value));
+    return mlf_json_append(list, json_pack("{s:s, s:O}", "key", MLF_TAG_KEY, "value", json_object_get(payload, "key")));
 }
 
 static int create_run(mlf_replay *replay, const json_t *payload, mlf_error *error)
 {
     json_t *reply = NULL;
     json_t *arguments = json_pack("{s:s, s:O, s:o}", "experiment_id", replay->experiment_id, "start_time", json_object_get(payload, "start_time"), "tags", tags_of(payload));
-    if (arguments && json_object_get(payload, "name"))
-        json_object_set(arguments, "run_name", json_object_get(payload, "name"));
-    if (arguments && json_object_get(payload, "user"))
-        json_object_set(arguments, "user_id", json_object_get(payload, "user"));
+    int bad = arguments && json_object_get(payload, "name") && json_object_set(arguments, "run_name", json_object_get(payload, "name"));
+    bad = bad || (arguments && json_object_get(payload, "user") && json_object_set(arguments, "user_id", json_object_get(payload, "user")));
+    if (bad) {
+        json_decref(arguments);
+        return mlf_error_memory(error);
+    }
     int code = call(&reply, replay, "POST", "/api/2.0/mlflow/runs/create", arguments, error);
     const char *id = text_of(json_object_get(json_object_get(reply, "run"), "info"), "run_id");
     if (!code && (!*id || strlen(id) >= sizeof replay->run_id))
@@ -278,7 +280,7 @@ static int replay_continue(mlf_replay *replay, const json_t *payload, mlf_error 
     } else if (code && error && !error->code) {
         *error = unknown;
     }
-    if (!code)
+    if (!code && !json_is_true(json_object_get(payload, "as_is")))
         code = call_only(replay, "POST", "/api/2.0/mlflow/runs/update", json_pack("{s:s, s:s}", "run_id", replay->run_id, "status", "RUNNING"), error);
     return code ? code : note_run(replay, replay->folder->key, error);
 }
@@ -296,11 +298,16 @@ static int replay_input(mlf_replay *replay, const json_t *payload, mlf_error *er
 {
     static const char *const fields[] = {"name", "digest", "source_type", "source", "schema", "profile"};
     json_t *dataset = json_object(), *tags = json_array();
+    int bad = 0;
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (json_object_get(payload, fields[i]))
-            json_object_set(dataset, fields[i], json_object_get(payload, fields[i]));
+        bad |= json_object_get(payload, fields[i]) && json_object_set(dataset, fields[i], json_object_get(payload, fields[i]));
     if (json_object_get(payload, "context"))
-        json_array_append_new(tags, json_pack("{s:s, s:O}", "key", "mlflow.data.context", "value", json_object_get(payload, "context")));
+        tags = mlf_json_append(tags, json_pack("{s:s, s:O}", "key", "mlflow.data.context", "value", json_object_get(payload, "context")));
+    if (bad || !dataset || !tags) {
+        json_decref(dataset);
+        json_decref(tags);
+        return mlf_error_memory(error);
+    }
     return call_only(replay, "POST", "/api/2.0/mlflow/runs/log-inputs", json_pack("{s:s, s:[{s:o, s:o}]}", "run_id", replay->run_id, "datasets", "tags", tags, "dataset", dataset), error);
 }
 
@@ -320,7 +327,7 @@ int mlf_replay_op(mlf_replay *replay, int kind, const json_t *payload, mlf_error
 {
     if (kind <= 0 || kind >= MLF_OP_KINDS || !functions[kind])
         return mlf_error_set(error, MLF_E_UNSUPPORTED, "journal: this version cannot replay operations of kind %d (%s)", kind, mlf_op_name(kind));
-    if (!*replay->run_id && kind != MLF_OP_RUN_CREATE && kind != MLF_OP_RUN_CONTINUE)
+    if (!*replay->run_id && kind != MLF_OP_RUN_CREATE && kind != MLF_OP_RUN_CONTINUE && kind != MLF_OP_ALIAS)
         return bad_payload(mlf_op_name(kind), error);
     return functions[kind](replay, payload, error);
 }

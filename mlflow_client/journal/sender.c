@@ -258,10 +258,20 @@ static void put_aside(mlf_sender *sender, const mlf_batch *batch, const uint32_t
     }
 }
 
+/* A journal whose beginning cannot be read: it stays as it is, for whoever can mend it, and nothing of it is refused piece by piece. */
+static outcome without_run(void)
+{
+    outcome result = {.retry_after_ms = -1};
+    result.code = mlf_error_set(&result.error, MLF_E_INTEGRITY, "the journal does not say which run it belongs to: its first record is damaged");
+    return result;
+}
+
 /* Sends a part of a batch; when it is refused, its halves, down to the one item that is at fault. */
 static outcome send_part(mlf_sender *sender, const mlf_batch *batch, const uint32_t from[MLF_LISTS], const uint32_t to[MLF_LISTS])
 {
     sv_buffer body = SV_BUFFER_INIT(0);
+    if (!*sender->replay.run_id)
+        return without_run();
     outcome result = {.code = mlf_batch_body(&body, batch, sender->replay.run_id, from, to) ? mlf_error_memory(&result.error) : MLF_OK};
     if (!result.code)
         result = post(sender, &body);
@@ -289,6 +299,8 @@ static outcome send_part(mlf_sender *sender, const mlf_batch *batch, const uint3
 static outcome send_op(mlf_sender *sender, const mlf_batch *batch)
 {
     outcome result = {.retry_after_ms = -1};
+    if (!*sender->replay.run_id && batch->op != MLF_OP_RUN_CREATE && batch->op != MLF_OP_RUN_CONTINUE && batch->op != MLF_OP_ALIAS)
+        return without_run();
     result.code = mlf_replay_op(&sender->replay, batch->op, batch->payload, &result.error);
     result.ambiguous = result.code != 0;
     int makes_run = batch->op == MLF_OP_RUN_CREATE || batch->op == MLF_OP_RUN_CONTINUE;
@@ -297,7 +309,7 @@ static outcome send_op(mlf_sender *sender, const mlf_batch *batch)
         return result;
     mlf_error lost = MLF_ERROR_INIT;
     sv_buffer text = SV_BUFFER_INIT(0);
-    if (run_is_lost(sender, &lost))
+    if (*sender->replay.run_id && run_is_lost(sender, &lost))
         return (outcome){.code = MLF_E_STATE, .error = lost};
     mlf_json_text(&text, batch->payload);
     mlf_folder_note_refused(sender->folder, mlf_op_name(batch->op), text.data ? text.data : "", text.size, result.error.message);
@@ -422,5 +434,13 @@ void mlf_sender_failure(mlf_sender *sender, mlf_error *error)
     pthread_mutex_lock(&sender->lock);
     if (sender->failure.code && error && !error->code)
         *error = sender->failure;
+    pthread_mutex_unlock(&sender->lock);
+}
+
+void mlf_sender_taken(mlf_sender *sender, uint64_t *points, uint64_t *ops)
+{
+    pthread_mutex_lock(&sender->lock);
+    *points = sender->points;
+    *ops = sender->ops;
     pthread_mutex_unlock(&sender->lock);
 }

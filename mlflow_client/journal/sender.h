@@ -68,6 +68,9 @@ int mlf_sender_is_done(mlf_sender *sender);
 /* Bytes of the stream that no batch has taken up yet. */
 uint64_t mlf_sender_backlog(mlf_sender *sender);
 
+/* How many points and operations of the stream's beginning the server has taken (or refused for good). */
+void mlf_sender_taken(mlf_sender *sender, uint64_t *points, uint64_t *ops);
+
 /* Copies what stopped or delays it; code 0 when nothing does. */
 void mlf_sender_failure(mlf_sender *sender, mlf_error *error);
 

@@ -1,4 +1,4 @@
-/* sync.c: mlf_sync(): takes the journals that earlier programs left to the server. */
+/* sync.c: mlf_sync(): takes the journals that earlier programs left to their servers. */
 #include "alloc.h"
 #include "client.h"
 #include "client_error.h"
@@ -7,6 +7,7 @@
 #include "folder.h"
 #include "log.h"
 #include "sender.h"
+#include "url.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,18 +16,99 @@
 
 enum { CONNECTIONS = 4, CONNECTIONS_MOST = 16, TIMEOUT_MS = 60000, POLL_MS = 2 };
 
+/* One server that journals go to. */
+typedef struct sync_server {
+    struct sync_server *next;
+    mlf_client *client; /* the caller's own for the first */
+    int is_bare;        /* 1: the environment's login is for another host, and not sent here */
+    int away;           /* 1: it does not answer: no use trying it with further journals */
+} sync_server;
+
 typedef struct sync_job {
     mlf_client *client;
     mlf_sync_options options;
     mlf_sync_report report;
     mlf_error first; /* why not all was taken */
-    int away;        /* 1: the server does not answer: no use trying the others */
+    sync_server *servers;
 } sync_job;
 
 static void say(const sync_job *job, const char *journal, const char *run_id, const char *state, uint64_t points)
 {
     if (job->options.progress)
         job->options.progress(job->options.context, journal, run_id, state, points);
+}
+
+/* ---- which server ---- */
+
+static int make_server(sync_server **out, const sync_job *job, const char *uri, mlf_error *error)
+{
+    const mlf_settings *given = &job->client->settings;
+    mlf_client_options options = MLF_CLIENT_OPTIONS_INIT;
+    sync_server *server = sv_calloc(1, sizeof *server);
+    *out = NULL;
+    if (!server)
+        return mlf_error_memory(error);
+    options.tracking_uri = uri;
+    options.offline = 0;
+    options.timeout_ms = given->timeout_ms;
+    options.deadline_ms = given->deadline_ms;
+    options.max_retries = given->max_retries;
+    options.user_agent = given->user_agent;
+    int code = mlf_client_new(&server->client, &options, error);
+    if (code) {
+        sv_free(server);
+        return code;
+    }
+    server->is_bare = *given->tracking_uri && !mlf_url_same_origin(given->tracking_uri, uri);
+    if (server->is_bare)
+        mlf_settings_forget_login(&server->client->settings);
+    *out = server;
+    return MLF_OK;
+}
+
+/* The one that the caller's options name, else the one that the journal was recorded for, else the environment's. */
+static int find_server(sync_server **out, sync_job *job, mlf_folder *folder, mlf_error *error)
+{
+    char uri[2048];
+    int recorded = !job->client->settings.server_is_asked && mlf_folder_id(folder, MLF_FOLDER_SERVER, uri, sizeof uri);
+    sync_server **place = &job->servers;
+    *out = NULL;
+    if (!recorded && !*job->client->settings.tracking_uri)
+        return mlf_error_set(error, MLF_E_STATE, "journal %s: recorded without a server, and none is named: --tracking-uri or MLFLOW_TRACKING_URI", folder->path);
+    for (; recorded && *place && strcmp((*place)->client->settings.tracking_uri, uri) != 0; place = &(*place)->next)
+        ;
+    if (*place) {
+        *out = *place;
+        return MLF_OK;
+    }
+    int code = make_server(out, job, uri, error);
+    if (code)
+        mlf_error_prefix(error, "journal %s: ", folder->path);
+    *place = *out;
+    return code;
+}
+
+static void free_servers(sync_job *job)
+{
+    for (sync_server *server = job->servers, *next; server; server = next) {
+        next = server->next;
+        if (server->client != job->client)
+            mlf_client_free(server->client);
+        if (server != job->servers)
+            sv_free(server);
+    }
+}
+
+/* What a person needs to know beside the failure itself. */
+static void explain(const sync_job *job, const sync_server *server, mlf_error *error)
+{
+    if (server->client == job->client)
+        return;
+    if (error->code == MLF_E_AUTH && server->is_bare)
+        mlf_error_prefix(error, "recorded for %.200s; the environment's login is for %.200s, and goes there only with --tracking-uri: ",
+                         server->client->settings.tracking_uri, job->client->settings.tracking_uri);
+    else if (server->away)
+        mlf_error_prefix(error, "recorded for %.200s, which does not answer (--tracking-uri sends it elsewhere): ", server->client->settings.tracking_uri);
 }
 
 /* ---- one journal ---- */
@@ -87,7 +169,7 @@ static void note_failure(sync_job *job, const mlf_error *error)
 }
 
 /* Removes a journal that is sent whole; counts what came of it. */
-static void conclude(sync_job *job, mlf_folder *folder, mlf_sender *sender)
+static void conclude(sync_job *job, sync_server *server, mlf_folder *folder, mlf_sender *sender)
 {
     mlf_error error = MLF_ERROR_INIT;
     int done = mlf_sender_is_done(sender) && !mlf_replay_settle(&sender->replay, &error);
@@ -102,7 +184,8 @@ static void conclude(sync_job *job, mlf_folder *folder, mlf_sender *sender)
         mlf_sender_failure(sender, &error);
     if (!done && !error.code)
         mlf_error_set(&error, MLF_E_TIMEOUT, "journal %s: not all of it was sent", folder->path);
-    job->away = !done && !sender->halted;
+    server->away = !done && !sender->halted;
+    explain(job, server, &error);
     say(job, folder->path, run_id, done ? "sent" : error.message, sender->points);
     mlf_sender_free(sender);
     if (done)
@@ -112,8 +195,19 @@ static void conclude(sync_job *job, mlf_folder *folder, mlf_sender *sender)
     note_failure(job, &error);
 }
 
+/* A journal that cannot be sent now. */
+static void leave(sync_job *job, mlf_folder *folder, const char *state, const mlf_error *why)
+{
+    job->report.waiting++;
+    say(job, folder->path, "", state, 0);
+    note_failure(job, why);
+    mlf_folder_close(folder);
+}
+
 static void sync_folder(sync_job *job, const char *dir, const char *key)
 {
+    char state[2100];
+    sync_server *server;
     mlf_folder folder;
     mlf_sender sender;
     mlf_error error = MLF_ERROR_INIT;
@@ -129,14 +223,18 @@ static void sync_folder(sync_job *job, const char *dir, const char *key)
             note_failure(job, &error);
         return;
     }
-    say(job, folder.path, "", "sending", 0);
-    if (mlf_sender_init(&sender, job->client, &folder, 0, NULL, &error)) {
-        note_failure(job, &error);
-        mlf_folder_close(&folder);
+    if (find_server(&server, job, &folder, &error)) {
+        leave(job, &folder, error.message, &error);
         return;
     }
+    snprintf(state, sizeof state, server->away ? "waiting: %s does not answer" : "sending to %s", mlf_client_tracking_uri(server->client));
+    if (server->away || mlf_sender_init(&sender, server->client, &folder, 0, NULL, &error)) {
+        leave(job, &folder, state, &error);
+        return;
+    }
+    say(job, folder.path, "", state, 0);
     send_all(job, &sender);
-    conclude(job, &folder, &sender);
+    conclude(job, server, &folder, &sender);
 }
 
 /* ---- all of them ---- */
@@ -146,7 +244,7 @@ static int sync_dir(sync_job *job, const char *dir, mlf_error *error)
     char (*keys)[MLF_JOURNAL_KEY + 1];
     size_t n_keys;
     int code = mlf_folder_list(&keys, &n_keys, dir, error);
-    for (size_t i = 0; !code && !job->away && i < n_keys; i++)
+    for (size_t i = 0; !code && i < n_keys; i++)
         sync_folder(job, dir, keys[i]);
     sv_free(keys);
     return code;
@@ -177,7 +275,8 @@ static int sync_path(sync_job *job, const char *path, mlf_error *error)
 
 int mlf_sync(mlf_client *client, const char *const *dirs, size_t n_dirs, const mlf_sync_options *options, mlf_sync_report *report, mlf_error *error)
 {
-    sync_job job = {.client = client, .options = MLF_SYNC_OPTIONS_INIT};
+    sync_server first = {.client = client};
+    sync_job job = {.client = client, .options = MLF_SYNC_OPTIONS_INIT, .servers = &first};
     if (options)
         job.options = *options;
     if (job.options.version != MLF_ABI_VERSION || job.options.connections < 0 || job.options.connections > CONNECTIONS_MOST)
@@ -187,8 +286,9 @@ int mlf_sync(mlf_client *client, const char *const *dirs, size_t n_dirs, const m
     const char *own = client->settings.journal_dir;
     if (!code && !n_dirs)
         code = sync_dir(&job, own, error);
-    for (size_t i = 0; !code && !job.away && i < n_dirs; i++)
+    for (size_t i = 0; !code && i < n_dirs; i++)
         code = sync_path(&job, dirs[i], error);
+    free_servers(&job);
     if (report)
         *report = job.report;
     if (!code && job.first.code && error && !error->code)

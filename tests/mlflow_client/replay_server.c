@@ -100,7 +100,7 @@ static int answer(int fd, const replay_exchange *exchange)
 static void serve(replay_server *s, int fd)
 {
     for (int stays = 1; stays && !s->stopping;) {
-        size_t head_size, i;
+        size_t head_size = 0, i;
         char *request = read_request(s, fd, &head_size);
         if (!request) break;
         pthread_mutex_lock(&s->mutex);

@@ -10,6 +10,8 @@ import tempfile
 
 import pytest
 
+from mlflow_server import older_python
+
 MLFLOWC = pathlib.Path(os.environ["BUILD_ROOT"]) / "mlflow_client" / "mlflowc"
 
 # Prints [[method, path], …]. Runs in a process of its own: importing the server changes the environment.
@@ -143,10 +145,7 @@ OLD = [("2.9", 209), ("2.22", 222)]
 @pytest.mark.parametrize("version,number", OLD)
 def test_first_versions_against_older_servers(version, number):
     """What the table says an old release has is what that release routes (where it is installed: make-old-servers)."""
-    python = pathlib.Path(os.environ["SOURCE_ROOT"]) / f".venv-{version}" / "bin" / "python"
-    if not python.exists():
-        pytest.skip(f"no MLflow {version} here: tests/mlflow_client/make-old-servers makes it")
-    routed = run_routes(str(python), LIST_ROUTES)
+    routed = run_routes(older_python(version), LIST_ROUTES)
     wrong = []
     for e in table():
         if e["auth"] or e["dead"]:

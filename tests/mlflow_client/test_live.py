@@ -185,14 +185,7 @@ def test_https_to_a_server_without_tls(plain):
 
 @pytest.mark.parametrize("version", ["2.9", "2.22"])
 def test_older_servers(version, tmp_path):
-    python = pathlib.Path(os.environ["SOURCE_ROOT"]) / f".venv-{version}" / "bin" / "python"
-    if not python.exists():
-        pytest.skip(f"no MLflow {version} here: tests/mlflow_client/make-old-servers makes it")
-    server = MlflowServer(folder=tmp_path)
-    server._command[0] = str(python)
-    path = f"{python.parent}:{os.environ['PATH']}"
-    server._env["PATH"] = path
-    with server:
+    with MlflowServer(folder=tmp_path, release=version) as server:
         passes(run([LIVE, "2"], MLFLOW_TRACKING_URI=server.uri))
         done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=server.uri)
         assert done.returncode == 0 and "a 2.x server" in done.stdout, done.stdout + done.stderr

@@ -1,5 +1,6 @@
 """The mlflowc command: what it prints, where it ends, what the official Python client reads afterwards."""
 
+import http.server
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -59,6 +61,7 @@ def test_help_and_version(mlflowc):
     for noun in ("doctor", "experiments list", "runs get", "metrics log", "artifacts upload", "models log", "registry register", "run --", "sync", "request"):
         assert noun in text, noun
     assert re.fullmatch(r"mlflowc \d+\.\d+\.\d+\n", mlflowc("--version"))
+    assert "its arguments, git state, exit code, time, peak memory" in " ".join(text.split()) and max(map(len, text.splitlines())) <= 130
     assert "examples:" in mlflowc("runs", "list", "--help") and "--order-by" in mlflowc("runs", "list", "--help")
 
 
@@ -71,6 +74,8 @@ def test_help_and_version(mlflowc):
         (["runs", "get"], "usage: mlflowc runs get RUN"),
         (["runs", "get", "a", "b"], "usage:"),
         (["runs", "get", "a", "--filter", "x"], "has no option --filter"),
+        (["runs", "list"], "runs list: expected EXPERIMENT…, and neither MLFLOW_EXPERIMENT_NAME nor MLFLOW_EXPERIMENT_ID is set"),
+        (["models", "list"], "models list: expected EXPERIMENT…"),
         (["runs", "list", "--bogus"], "no option --bogus"),
         (["runs", "list", "--limit"], "expected N"),
         (["runs", "list", "Default", "--limit", "0"], "--limit"),
@@ -140,6 +145,14 @@ def test_a_run_from_the_shell_read_by_python(mlflowc, python):
     assert len(objects(mlflowc("runs", "list", "shell", "--view", "deleted", "--json"))) == 1
     mlflowc("runs", "restore", run_id)
     assert python.get_run(run_id).info.run_name == "day"
+
+
+def test_runs_of_the_environments_experiment(mlflowc, python):
+    run_id = mlflowc("runs", "create", "--experiment", "usual").strip()
+    assert run_id in mlflowc("runs", "list", env={"MLFLOW_EXPERIMENT_NAME": "usual"})
+    assert run_id in mlflowc("runs", "list", env={"MLFLOW_EXPERIMENT_ID": python.get_run(run_id).info.experiment_id})
+    assert "no experiment" in mlflowc("runs", "list", env={"MLFLOW_EXPERIMENT_NAME": "unheard-of"}, status=1)
+    assert python.get_experiment_by_name("unheard-of") is None, "looking makes nothing"
 
 
 def test_experiments(mlflowc, python):
@@ -215,8 +228,8 @@ def test_any_endpoint(mlflowc):
 # ---- run -- CMD ----
 
 
-def last_run(python, name):
-    found = [r for r in python.search_runs(["0"]) if r.info.run_name == name]
+def last_run(python, name, experiment="Default"):
+    found = [r for r in python.search_runs([python.get_experiment_by_name(experiment).experiment_id]) if r.info.run_name == name]
     assert len(found) == 1
     return found[0]
 
@@ -273,6 +286,136 @@ def test_a_command_runs_although_the_server_is_away_and_sync_brings_it_later(ser
     shown = subprocess.run([MLFLOWC, "journal", "show", objects(journals)[0]["path"], "--json"], env=env, capture_output=True, text=True, check=True).stdout
     assert {"create", "metric", "end"} <= {o["kind"] for o in objects(shown)}
     for _ in range(2):
-        subprocess.run([MLFLOWC, "sync"], env=environment(tmp_path, server.uri), capture_output=True, text=True, check=True, timeout=60)
+        subprocess.run([MLFLOWC, "sync", "--tracking-uri", server.uri], env=environment(tmp_path), capture_output=True, text=True, check=True, timeout=60)
     run = last_run(python, "offline")
     assert run.info.status == "FINISHED" and run.data.metrics["loss"] == 0.5
+
+
+def test_single_steps_wait_in_the_journal(server, python, mlflowc, tmp_path):
+    run_id = mlflowc("runs", "create", "--experiment", "steps").strip()
+    mlflowc("runs", "end", run_id, "--status", "KILLED")
+    offline = {"MLFLOW_OFFLINE": "1"}
+    mlflowc("metrics", "log", run_id, "loss=0.5", "acc=nan", "--step", 3, env=offline)
+    mlflowc("params", "log", run_id, "alpha=0.1", env=offline)
+    created = mlflowc("runs", "create", "--experiment", "steps", "--name", "begun offline", env=offline).strip()
+    mlflowc("metrics", "log", created, "loss=7", env=offline)
+    mlflowc("metrics", "log", created, "loss=8", "--step", 1)  # the server is there, the run is not yet
+    assert python.get_run(run_id).data.metrics == {}
+    mlflowc("sync")
+    run = python.get_run(run_id)
+    assert run.info.status == "KILLED" and run.data.params == {"alpha": "0.1"} and run.data.metrics["loss"] == 0.5
+    assert [(p.step, p.value) for p in python.get_metric_history(run_id, "loss")] == [(3, 0.5)]
+    begun = last_run(python, "begun offline", "steps")
+    assert {(p.step, p.value) for p in python.get_metric_history(begun.info.run_id, "loss")} == {(0, 7.0), (1, 8.0)}
+
+
+def test_a_single_step_without_its_server_is_quick_and_kept(server, python, tmp_path):
+    env = environment(tmp_path, "http://127.0.0.1:9")
+    began = time.monotonic()
+    done = subprocess.run([MLFLOWC, "metrics", "log", "0" * 32, "loss=1"], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "kept in the journal for `mlflowc sync`" in done.stderr and time.monotonic() - began < 20, done.stderr
+    assert len(list((tmp_path / "journal").iterdir())) == 1
+
+
+def test_an_alias_waits_in_the_journal(server, python, mlflowc, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: nothing\n")
+    uri = mlflowc("models", "log", mlflowc("runs", "create").strip(), folder).strip()
+    for _ in range(2):
+        mlflowc("registry", "register", uri, "waiting-alias", "--alias", "champion")
+    mlflowc("registry", "alias", "waiting-alias", "champion", "1", env={"MLFLOW_OFFLINE": "1"})
+    away = subprocess.run([MLFLOWC, "registry", "alias", "waiting-alias", "second", "2"], env=environment(tmp_path, "http://127.0.0.1:9"), capture_output=True, text=True, timeout=60)
+    assert away.returncode == 0 and "the alias second of waiting-alias waits in the journal" in away.stderr, away.stderr
+    assert mlflowc("registry", "alias", "waiting-alias", "champion", "x", status=2)
+    assert python.get_model_version_by_alias("waiting-alias", "champion").version == "2"
+    mlflowc("sync", "--tracking-uri", server.uri)
+    assert python.get_model_version_by_alias("waiting-alias", "champion").version == "1"
+    assert python.get_model_version_by_alias("waiting-alias", "second").version == "2"
+    assert not list((tmp_path / "journal").iterdir())
+
+
+def test_a_reader_that_goes_away_is_no_error(server, tmp_path):
+    env = environment(tmp_path, server.uri, MLFLOW_OFFLINE="1")
+    subprocess.run([MLFLOWC, "run", "--", "sh", "-c", "i=0; while [ $i -lt 4000 ]; do echo step=$i loss=0.5; i=$((i+1)); done"], env=env, stdout=subprocess.DEVNULL, check=True, timeout=60)
+    path = next(path for path in (tmp_path / "journal").iterdir() if path.is_dir())
+    for words in (["journal", "show", str(path)], ["journal", "show", str(path), "--json"], ["endpoints"], ["--help"]):
+        done = subprocess.run(["bash", "-c", '"$@" | head -n 1; echo ${PIPESTATUS[0]}', "bash", MLFLOWC, *words], env=env, capture_output=True, text=True, timeout=60)
+        assert not done.stderr and done.stdout.splitlines()[-1] in ("0", "141"), (words, done)
+    full = subprocess.run(["bash", "-c", '"$@" > /dev/full', "bash", MLFLOWC, "journal", "show", str(path)], env=env, capture_output=True, text=True, timeout=60)
+    assert full.returncode == 1 and "standard output cannot be written" in full.stderr
+
+
+# ---- which server a journal goes to ----
+
+
+def record(folder, name, uri):
+    """A run that waits in folder's journal, recorded for uri (None: for none)."""
+    env = environment(folder, uri, MLFLOW_OFFLINE="1")
+    subprocess.run([MLFLOWC, "run", "--name", name, "--", "true"], env=env, capture_output=True, check=True, timeout=60)
+
+
+def sync(folder, uri, *words, **more):
+    env = environment(folder, uri, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", **more)
+    return subprocess.run([MLFLOWC, "sync", *map(str, words)], env=env, capture_output=True, text=True, timeout=100)
+
+
+class Listener(http.server.BaseHTTPRequestHandler):
+    """Refuses everybody, and remembers with what they came."""
+
+    def refuse(self):
+        self.server.came.append(self.headers.get("Authorization"))
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_POST = refuse
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def listener():
+    with http.server.HTTPServer(("127.0.0.1", 0), Listener) as listening:
+        listening.came = []
+        listening.uri = f"http://127.0.0.1:{listening.server_port}"
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        yield listening
+        listening.shutdown()
+
+
+def test_a_journal_goes_to_the_server_it_was_recorded_for(server, python, listener, tmp_path):
+    record(tmp_path, "recorded", server.uri.replace("http://", "http://someone:secret@"))
+    assert "secret" not in "".join(path.read_text(errors="replace") for path in (tmp_path / "journal").rglob("*") if path.is_file())
+    done = sync(tmp_path, listener.uri)
+    assert done.returncode == 0 and f"sending to {server.uri}" in done.stdout and not listener.came, done.stdout + done.stderr
+    assert last_run(python, "recorded").info.status == "FINISHED"
+
+
+def test_a_journal_recorded_without_a_server_goes_to_todays(server, python, tmp_path):
+    record(tmp_path, "nowhere", None)
+    done = sync(tmp_path, None)
+    assert done.returncode == 1 and "none is named: --tracking-uri or MLFLOW_TRACKING_URI" in done.stderr, done.stderr
+    assert sync(tmp_path, server.uri).returncode == 0 and last_run(python, "nowhere").info.status == "FINISHED"
+
+
+def test_a_journal_whose_server_is_gone_says_so_and_goes_where_it_is_told(server, python, tmp_path):
+    for name in ("gone-1", "gone-2"):
+        record(tmp_path, name, "http://127.0.0.1:9")
+    record(tmp_path, "not-gone", server.uri)
+    done = sync(tmp_path, server.uri, "--timeout", 2)
+    out, err = done.stdout, done.stderr
+    assert done.returncode == 1 and "recorded for http://127.0.0.1:9, which does not answer (--tracking-uri sends it elsewhere)" in err, err
+    assert "3 journals: 1 sent, 2 waiting" in out and last_run(python, "not-gone").info.status == "FINISHED"
+    done = sync(tmp_path, None, "--tracking-uri", server.uri)
+    assert done.returncode == 0 and {last_run(python, f"gone-{i}").info.status for i in (1, 2)} == {"FINISHED"}
+
+
+def test_a_login_goes_to_no_other_server_than_it_is_for(server, listener, tmp_path):
+    record(tmp_path, "login", listener.uri)
+    done = sync(tmp_path, server.uri, MLFLOW_TRACKING_TOKEN="token")
+    assert done.returncode == 1 and set(listener.came) == {None}
+    assert f"recorded for {listener.uri}; the environment's login is for {server.uri}, and goes there only with --tracking-uri" in done.stderr, done.stderr
+    listener.came.clear()
+    assert sync(tmp_path, None, MLFLOW_TRACKING_TOKEN="token").returncode == 1 and set(listener.came) == {"Bearer token"}

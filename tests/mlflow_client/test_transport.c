@@ -1,7 +1,6 @@
 /* transport.c and attempt.c against a server that misbehaves on purpose. */
-#include "client.h"
 #include "clock.h"
-#include "replay_server.h"
+#include "replay_client.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -12,51 +11,14 @@
 #include <unistd.h>
 
 #define STATUS(status) "HTTP/1.1 " status "\r\nContent-Length: 0\r\n\r\n"
-#define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 
-/* A client without waits between retries. */
-static mlf_client *client_of(const replay_server *server, int max_retries)
-{
-    mlf_client_options options = MLF_CLIENT_OPTIONS_INIT;
-    mlf_client *client;
-    mlf_error error = MLF_ERROR_INIT;
-    setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0", 1);
-    setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0", 1);
-    options.tracking_uri = replay_uri(server);
-    options.max_retries = max_retries;
-    options.timeout_ms = 3000;
-    cr_assert_eq(mlf_client_new(&client, &options, &error), MLF_OK, "%s", error.message);
-    return client;
-}
-
-static int get(mlf_client *client, mlf_http_reply *reply, mlf_error *error, mlf_http_flags flags)
-{
-    mlf_http_call call = {.method = "GET", .url = "/x", .flags = flags};
-    return mlf_http(client, &call, reply, error);
-}
-
-static void unset_environment(void)
-{
-    static const char *const names[] = {"MLFLOW_TRACKING_URI",
-                                        "MLFLOW_TRACKING_USERNAME",
-                                        "MLFLOW_TRACKING_PASSWORD",
-                                        "MLFLOW_TRACKING_TOKEN",
-                                        "MLFLOW_WORKSPACE",
-                                        "MLFLOW_OFFLINE",
-                                        "HTTP_PROXY",
-                                        "http_proxy"};
-    for (size_t i = 0; i < COUNT(names); i++)
-        unsetenv(names[i]);
-    setenv("HOME", "/nonexistent", 1);
-}
-
-TestSuite(transport, .init = unset_environment, .timeout = 60);
+TestSuite(transport, .init = replay_unset_environment, .timeout = 60);
 
 Test(transport, a_post_says_its_length_and_nothing_needless)
 {
     const replay_exchange rows[] = {{"POST /api/2.0/mlflow/runs/create {\"a\":1}", "{\"b\": 2}", 0, 0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 0);
+    mlf_client *client = replay_client(server, 0);
     json_t *arguments = json_pack("{s:i}", "a", 1), *reply;
     cr_expect_eq(mlf_json_call(&reply, client, "POST", "/api/2.0/mlflow/runs/create", arguments, 0, NULL), MLF_OK);
     cr_expect_eq(json_integer_value(json_object_get(reply, "b")), 2);
@@ -77,7 +39,7 @@ Test(transport, an_empty_post_has_length_zero)
 {
     const replay_exchange rows[] = {{"POST /x", "{}", 0, 0, 0, 0}, {"DELETE /x", "{}", 0, 0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 0);
+    mlf_client *client = replay_client(server, 0);
     mlf_http_call post = {.method = "POST", .url = "/x"}, delete = {.method = "DELETE", .url = "/x"};
     cr_expect_eq(mlf_http(client, &post, NULL, NULL), MLF_OK);
     cr_expect_eq(mlf_http(client, &delete, NULL, NULL), MLF_OK);
@@ -92,9 +54,9 @@ Test(transport, calls_share_a_connection)
 {
     const replay_exchange rows[] = {{NULL, "{}", 0, 0, 0, 0}, {NULL, "{}", 0, 0, 0, 0}, {NULL, "{}", 0, 0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 0);
+    mlf_client *client = replay_client(server, 0);
     for (size_t i = 0; i < COUNT(rows); i++)
-        cr_expect_eq(get(client, NULL, NULL, 0), MLF_OK);
+        cr_expect_eq(replay_get(client, NULL, NULL, 0), MLF_OK);
     cr_expect_eq(replay_connections(server), 1);
     mlf_client_free(client);
     replay_stop(server);
@@ -104,10 +66,10 @@ Test(transport, a_connection_idle_for_over_four_seconds_is_not_used_again)
 {
     const replay_exchange rows[] = {{NULL, "{}", 0, 0, 0, 0}, {NULL, "{}", 0, 0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 0);
-    cr_expect_eq(get(client, NULL, NULL, 0), MLF_OK);
+    mlf_client *client = replay_client(server, 0);
+    cr_expect_eq(replay_get(client, NULL, NULL, 0), MLF_OK);
     usleep(4200000);
-    cr_expect_eq(get(client, NULL, NULL, 0), MLF_OK);
+    cr_expect_eq(replay_get(client, NULL, NULL, 0), MLF_OK);
     cr_expect_eq(replay_connections(server), 2);
     mlf_client_free(client);
     replay_stop(server);
@@ -117,10 +79,10 @@ Test(transport, a_kept_connection_that_died_is_replaced_without_counting_as_a_re
 {
     const replay_exchange rows[] = {{NULL, "{}", 0, 1, 0, 0}, {NULL, "{}", 0, 0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 0);
+    mlf_client *client = replay_client(server, 0);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
-    cr_expect_eq(get(client, &reply, NULL, 0), MLF_OK);
-    cr_expect_eq(get(client, &reply, NULL, 0), MLF_OK);
+    cr_expect_eq(replay_get(client, &reply, NULL, 0), MLF_OK);
+    cr_expect_eq(replay_get(client, &reply, NULL, 0), MLF_OK);
     cr_expect_eq(reply.attempts, 1);
     mlf_http_reply_free(&reply);
     mlf_client_free(client);
@@ -133,11 +95,11 @@ Test(transport, the_wait_for_a_delayed_acknowledgement_does_not_happen)
     for (size_t i = 0; i < COUNT(rows); i++)
         rows[i] = (replay_exchange){NULL, "{}", 0, 0, 0, 0};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 0);
-    get(client, NULL, NULL, 0);
+    mlf_client *client = replay_client(server, 0);
+    replay_get(client, NULL, NULL, 0);
     int64_t start = sv_monotonic_ns();
     for (size_t i = 1; i < COUNT(rows); i++)
-        cr_expect_eq(get(client, NULL, NULL, 0), MLF_OK);
+        cr_expect_eq(replay_get(client, NULL, NULL, 0), MLF_OK);
     cr_expect_lt((sv_monotonic_ns() - start) / 1000000, 29 * 30, "far below 40 ms a call");
     mlf_client_free(client);
     replay_stop(server);
@@ -152,9 +114,9 @@ Test(transport, transient_answers_are_tried_again_and_leave_nothing_in_the_reply
                                     {NULL, NULL, 0, 0, 0, 0},
                                     {NULL, "{\"a\": 1}", 0, 0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 5);
+    mlf_client *client = replay_client(server, 5);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
-    cr_expect_eq(get(client, &reply, NULL, 0), MLF_OK);
+    cr_expect_eq(replay_get(client, &reply, NULL, 0), MLF_OK);
     cr_expect_str_eq(reply.body.data, "{\"a\": 1}");
     cr_expect_geq(reply.attempts, 3);
     mlf_http_reply_free(&reply);
@@ -168,10 +130,10 @@ Test(transport, after_the_last_retry_status_and_body_are_kept)
                                "\"TEMPORARILY_UNAVAILABLE\", \"message\": \"try later\"}";
     const replay_exchange rows[] = {{NULL, busy, 0, 0, 0, 0}, {NULL, busy, 0, 0, 0, 0}, {NULL, busy, 0, 0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 2);
+    mlf_client *client = replay_client(server, 2);
     mlf_error error = MLF_ERROR_INIT;
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
-    cr_expect_eq(get(client, &reply, &error, 0), MLF_E_SERVER);
+    cr_expect_eq(replay_get(client, &reply, &error, 0), MLF_E_SERVER);
     cr_expect_eq(error.http_status, 503);
     cr_expect_str_eq(error.error_code, "TEMPORARILY_UNAVAILABLE");
     cr_expect(strstr(error.message, "try later"));
@@ -188,9 +150,9 @@ Test(transport, retry_after_replaces_the_wait)
         {NULL, "HTTP/1.1 429 Slow\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n", 0, 0, 0, 0},
         {NULL, "{}", 0, 0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 2);
+    mlf_client *client = replay_client(server, 2);
     int64_t start = sv_monotonic_ns();
-    cr_expect_eq(get(client, NULL, NULL, 0), MLF_OK);
+    cr_expect_eq(replay_get(client, NULL, NULL, 0), MLF_OK);
     cr_expect_geq((sv_monotonic_ns() - start) / 1000000, 990);
     mlf_client_free(client);
     replay_stop(server);
@@ -201,7 +163,7 @@ Test(transport, a_wait_beyond_the_deadline_is_not_begun)
     const replay_exchange rows[] = {
         {NULL, "HTTP/1.1 429 Slow\r\nRetry-After: 100\r\nContent-Length: 0\r\n\r\n", 0, 0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 2);
+    mlf_client *client = replay_client(server, 2);
     mlf_http_call call = {.method = "GET", .url = "/x", .deadline_ms = 2000};
     mlf_error error = MLF_ERROR_INIT;
     int64_t start = sv_monotonic_ns();
@@ -219,16 +181,16 @@ Test(transport, what_must_go_out_once_is_not_sent_again_when_the_server_may_have
                                            {NULL, STATUS("503 Busy"), 0, 0, 0, 0},
                                            {NULL, "{}", 0, 0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 5);
+    mlf_client *client = replay_client(server, 5);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
     mlf_error error = MLF_ERROR_INIT;
-    cr_expect_eq(get(client, &reply, &error, MLF_HTTP_ONCE), MLF_E_CONNECT);
+    cr_expect_eq(replay_get(client, &reply, &error, MLF_HTTP_ONCE), MLF_E_CONNECT);
     cr_expect_eq(reply.attempts, 1);
     cr_expect_eq(reply.ambiguous, 1);
-    cr_expect_eq(get(client, &reply, NULL, MLF_HTTP_ONCE), MLF_E_SERVER);
+    cr_expect_eq(replay_get(client, &reply, NULL, MLF_HTTP_ONCE), MLF_E_SERVER);
     cr_expect_eq(reply.attempts, 1);
     cr_expect_eq(reply.ambiguous, 1);
-    cr_expect_eq(get(client, &reply, NULL, MLF_HTTP_ONCE), MLF_OK, "503 says that nothing was done");
+    cr_expect_eq(replay_get(client, &reply, NULL, MLF_HTTP_ONCE), MLF_OK, "503 says that nothing was done");
     cr_expect_eq(reply.attempts, 2);
     mlf_http_reply_free(&reply);
     mlf_client_free(client);
@@ -242,9 +204,9 @@ Test(transport, permanent_answers_that_look_transient_are_not_tried_again)
          "HTTP/1.1 500 E\r\nContent-Length: 51\r\n\r\n{\"error_code\": \"FEATURE_DISABLED\", \"message\": \"no\"}", 0,
          0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 5);
+    mlf_client *client = replay_client(server, 5);
     mlf_error error = MLF_ERROR_INIT;
-    cr_expect_eq(get(client, NULL, &error, 0), MLF_E_UNSUPPORTED);
+    cr_expect_eq(replay_get(client, NULL, &error, 0), MLF_E_UNSUPPORTED);
     cr_expect_not(mlf_error_is_retriable(&error));
     cr_expect_eq(replay_served(server), 1);
     mlf_client_free(client);
@@ -254,10 +216,10 @@ Test(transport, permanent_answers_that_look_transient_are_not_tried_again)
 Test(transport, nobody_there)
 {
     replay_server *server = replay_start(NULL, 0);
-    mlf_client *client = client_of(server, 1);
+    mlf_client *client = replay_client(server, 1);
     mlf_error error = MLF_ERROR_INIT;
     replay_stop(server);
-    cr_expect_eq(get(client, NULL, &error, 0), MLF_E_CONNECT);
+    cr_expect_eq(replay_get(client, NULL, &error, 0), MLF_E_CONNECT);
     cr_expect(mlf_error_is_retriable(&error));
     mlf_client_free(client);
 }
@@ -266,7 +228,7 @@ Test(transport, a_server_that_never_answers_is_left)
 {
     const replay_exchange rows[] = {{NULL, "{}", 0, 0, 1500, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 0);
+    mlf_client *client = replay_client(server, 0);
     mlf_http_call call = {.method = "GET", .url = "/x", .timeout_ms = 300};
     mlf_error error = MLF_ERROR_INIT;
     int64_t start = sv_monotonic_ns();
@@ -291,7 +253,7 @@ Test(transport, a_wait_can_be_cancelled)
     const replay_exchange rows[] = {
         {NULL, "HTTP/1.1 429 Slow\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n", 0, 0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 5);
+    mlf_client *client = replay_client(server, 5);
     mlf_http_call call = {.method = "GET", .url = "/x", .cancel = &cancelled};
     pthread_t thread;
     int64_t start = sv_monotonic_ns();
@@ -330,7 +292,7 @@ Test(transport, bad_answers_get_a_clear_code_and_text)
     for (size_t i = 0; i < COUNT(bad); i++) {
         const replay_exchange rows[] = {{NULL, bad[i].reply, 0, 1, 0, 0}};
         replay_server *server = replay_start(rows, COUNT(rows));
-        mlf_client *client = client_of(server, 0);
+        mlf_client *client = replay_client(server, 0);
         mlf_error error = MLF_ERROR_INIT;
         json_t *reply, *arguments = json_object();
         int code = mlf_json_call(&reply, client, "POST", "/x", arguments, 0, &error);
@@ -352,7 +314,7 @@ Test(transport, an_endless_answer_is_cut_at_the_ceiling)
     memcpy(endless, "HTTP/1.1 200 OK\r\n\r\n", 19);
     const replay_exchange rows[] = {{NULL, endless, size, 1, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 0);
+    mlf_client *client = replay_client(server, 0);
     mlf_http_call call = {.method = "GET", .url = "/x", .max_reply_bytes = 1 << 20};
     mlf_error error = MLF_ERROR_INIT;
     cr_expect_eq(mlf_http(client, &call, NULL, &error), MLF_E_REPLY);
@@ -360,75 +322,6 @@ Test(transport, an_endless_answer_is_cut_at_the_ceiling)
     mlf_client_free(client);
     replay_stop(server);
     free(endless);
-}
-
-/* ---- credentials, redirects ---- */
-
-Test(transport, credentials_and_workspace_go_to_the_server_alone)
-{
-    const replay_exchange rows[] = {{NULL, "HTTP/1.1 307 T\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n", 0, 0, 0, 0},
-                                    {"GET /y", "{}", 0, 0, 0, 0}};
-    const replay_exchange elsewhere[] = {{NULL, "{}", 0, 0, 0, 0}};
-    replay_server *server = replay_start(rows, COUNT(rows)), *other = replay_start(elsewhere, COUNT(elsewhere));
-    setenv("MLFLOW_TRACKING_USERNAME", "Aladdin", 1);
-    setenv("MLFLOW_TRACKING_PASSWORD", "open sesame", 1);
-    setenv("MLFLOW_TRACKING_TOKEN", "unused", 1);
-    setenv("MLFLOW_WORKSPACE", "team-a", 1);
-    mlf_client *client = client_of(server, 0);
-    cr_expect_eq(get(client, NULL, NULL, 0), MLF_OK);
-    for (size_t i = 0; i < 2; i++) {
-        cr_expect(strstr(replay_request(server, i), "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"));
-        cr_expect(strstr(replay_request(server, i), "X-MLFLOW-WORKSPACE: team-a\r\n"));
-    }
-    char url[100];
-    snprintf(url, sizeof url, "%s/x", replay_uri(other));
-    mlf_http_call call = {.method = "GET", .url = url};
-    cr_expect_eq(mlf_http(client, &call, NULL, NULL), MLF_OK);
-    cr_expect_null(strstr(replay_request(other, 0), "Authorization"));
-    cr_expect_null(strstr(replay_request(other, 0), "WORKSPACE"));
-    mlf_client_free(client);
-    replay_stop(server);
-    replay_stop(other);
-}
-
-Test(transport, a_token_is_sent_as_bearer_and_user_info_wins_over_it)
-{
-    const replay_exchange rows[] = {{NULL, "{}", 0, 0, 0, 0}, {NULL, "{}", 0, 0, 0, 0}};
-    replay_server *server = replay_start(rows, COUNT(rows));
-    setenv("MLFLOW_TRACKING_TOKEN", "abc", 1);
-    mlf_client *client = client_of(server, 0);
-    get(client, NULL, NULL, 0);
-    cr_expect(strstr(replay_request(server, 0), "Authorization: Bearer abc\r\n"));
-    mlf_client_free(client);
-    char uri[100];
-    mlf_client_options options = MLF_CLIENT_OPTIONS_INIT;
-    snprintf(uri, sizeof uri, "http://Aladdin:open%%20sesame@%s", replay_uri(server) + 7);
-    options.tracking_uri = uri;
-    cr_assert_eq(mlf_client_new(&client, &options, NULL), MLF_OK);
-    cr_expect_str_eq(mlf_client_tracking_uri(client), replay_uri(server), "the address that is shown has no password");
-    get(client, NULL, NULL, 0);
-    cr_expect(strstr(replay_request(server, 1), "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"));
-    mlf_client_free(client);
-    replay_stop(server);
-}
-
-Test(transport, a_redirect_to_another_server_loses_the_credentials)
-{
-    const replay_exchange elsewhere[] = {{"GET /y", "{}", 0, 0, 0, 0}};
-    replay_server *other = replay_start(elsewhere, COUNT(elsewhere));
-    char redirect[200];
-    snprintf(redirect, sizeof redirect, "HTTP/1.1 302 Found\r\nLocation: %s/y\r\nContent-Length: 0\r\n\r\n",
-             replay_uri(other));
-    const replay_exchange rows[] = {{NULL, redirect, 0, 0, 0, 0}};
-    replay_server *server = replay_start(rows, COUNT(rows));
-    setenv("MLFLOW_TRACKING_TOKEN", "abc", 1);
-    mlf_client *client = client_of(server, 0);
-    cr_expect_eq(get(client, NULL, NULL, 0), MLF_OK);
-    cr_expect(strstr(replay_request(server, 0), "Bearer abc"));
-    cr_expect_null(strstr(replay_request(other, 0), "Bearer"));
-    mlf_client_free(client);
-    replay_stop(server);
-    replay_stop(other);
 }
 
 /* ---- streams ---- */
@@ -464,7 +357,7 @@ Test(transport, a_file_goes_up_again_from_its_start_after_a_failure)
     const replay_exchange rows[] = {{"PUT /f 3456", STATUS("503 Busy"), 0, 1, 0, 0},
                                     {"PUT /f 3456", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0, 0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 2);
+    mlf_client *client = replay_client(server, 2);
     char path[] = "/tmp/mlf-upload-XXXXXX";
     int fd = mkstemp(path);
     cr_assert_eq(write(fd, "0123456789", 10), 10);
@@ -494,7 +387,7 @@ Test(transport, a_download_is_begun_anew_and_an_error_page_does_not_land_in_it)
         {NULL, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhal", 0, 1, 0, 0},
         {NULL, "HTTP/1.1 206 Part\r\nContent-Range: bytes 3-8/9\r\nContent-Length: 6\r\n\r\nf more", 0, 0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 3);
+    mlf_client *client = replay_client(server, 3);
     sink s = {0};
     mlf_http_call call = {.method = "GET",
                           .url = "/f",
@@ -517,18 +410,18 @@ Test(transport, a_forked_child_is_told_to_make_its_own_client)
 {
     const replay_exchange rows[] = {{NULL, "{}", 0, 0, 0, 0}, {NULL, "{}", 0, 0, 0, 0}};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 0);
-    get(client, NULL, NULL, 0);
+    mlf_client *client = replay_client(server, 0);
+    replay_get(client, NULL, NULL, 0);
     pid_t child = fork();
     if (!child) {
-        int code = get(client, NULL, NULL, 0);
+        int code = replay_get(client, NULL, NULL, 0);
         mlf_client_free(client);
         _exit(code == MLF_E_STATE ? 0 : 1);
     }
     int status;
     waitpid(child, &status, 0);
     cr_expect_eq(status, 0);
-    cr_expect_eq(get(client, NULL, NULL, 0), MLF_OK);
+    cr_expect_eq(replay_get(client, NULL, NULL, 0), MLF_OK);
     mlf_client_free(client);
     replay_stop(server);
 }
@@ -537,7 +430,7 @@ static void *many_calls(void *context)
 {
     long failed = 0;
     for (int i = 0; i < 20; i++)
-        failed += get(context, NULL, NULL, 0) != MLF_OK;
+        failed += replay_get(context, NULL, NULL, 0) != MLF_OK;
     return (void *)failed;
 }
 
@@ -547,7 +440,7 @@ Test(transport, many_threads_use_one_client)
     for (size_t i = 0; i < COUNT(rows); i++)
         rows[i] = (replay_exchange){NULL, "{}", 0, 0, 0, 0};
     replay_server *server = replay_start(rows, COUNT(rows));
-    mlf_client *client = client_of(server, 0);
+    mlf_client *client = replay_client(server, 0);
     pthread_t threads[8];
     for (size_t i = 0; i < 8; i++)
         pthread_create(&threads[i], NULL, many_calls, client);
@@ -569,58 +462,8 @@ Test(transport, offline_nothing_is_sent)
     options.tracking_uri = replay_uri(server);
     options.offline = 1;
     cr_assert_eq(mlf_client_new(&client, &options, NULL), MLF_OK);
-    cr_expect_eq(get(client, NULL, NULL, 0), MLF_E_STATE);
+    cr_expect_eq(replay_get(client, NULL, NULL, 0), MLF_E_STATE);
     cr_expect_eq(replay_connections(server), 0);
     mlf_client_free(client);
     replay_stop(server);
-}
-
-/* ---- what a client is made from ---- */
-
-static const struct {
-    const char *name, *value, *says;
-} settings[] = {
-    {"MLFLOW_TRACKING_URI", "sqlite:///mlflow.db", "http://HOST:PORT"},
-    {"MLFLOW_TRACKING_URI", "http://", "http://HOST:PORT"},
-    {"MLFLOW_TRACKING_URI", "http://host/a b", "blanks"},
-    {"MLFLOW_HTTP_REQUEST_TIMEOUT", "soon", "MLFLOW_HTTP_REQUEST_TIMEOUT"},
-    {"MLFLOW_HTTP_REQUEST_MAX_RETRIES", "-1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"},
-    {"MLFLOW_TRACKING_INSECURE_TLS", "maybe", "true or false"},
-    {"MLFLOW_WORKSPACE", "Team A", "workspace"},
-};
-
-Test(transport, bad_settings_are_named)
-{
-    for (size_t i = 0; i < COUNT(settings); i++) {
-        mlf_client *client;
-        mlf_error error = MLF_ERROR_INIT;
-        setenv(settings[i].name, settings[i].value, 1);
-        cr_expect_eq(mlf_client_new(&client, NULL, &error), MLF_E_ARGUMENT, "%s=%s", settings[i].name,
-                     settings[i].value);
-        cr_expect(strstr(error.message, settings[i].says), "%s", error.message);
-        cr_expect_null(client);
-        unsetenv(settings[i].name);
-    }
-}
-
-Test(transport, credentials_come_from_the_file_of_mlflow)
-{
-    char home[] = "/tmp/mlf-home-XXXXXX", path[100];
-    mlf_client *client;
-    cr_assert(mkdtemp(home));
-    snprintf(path, sizeof path, "mkdir %s/.mlflow", home);
-    cr_assert_eq(system(path), 0);
-    snprintf(path, sizeof path, "%s/.mlflow/credentials", home);
-    FILE *file = fopen(path, "w");
-    fputs("[other]\nmlflow_tracking_username = no\n[mlflow]\n# comment\nmlflow_tracking_username = "
-          "Aladdin\nmlflow_tracking_password=open sesame \n",
-          file);
-    fclose(file);
-    setenv("HOME", home, 1);
-    cr_assert_eq(mlf_client_new(&client, NULL, NULL), MLF_OK);
-    cr_expect_str_eq(client->settings.username, "Aladdin");
-    cr_expect_str_eq(client->settings.password, "open sesame");
-    mlf_client_free(client);
-    snprintf(path, sizeof path, "rm -r %s", home);
-    cr_expect_eq(system(path), 0);
 }

@@ -83,7 +83,8 @@ static int log_model(mlf_client *client, char **argv, mlf_error *error)
     const mlf_pair params[] = {{"c", "1.0"}}, tags[] = {{"team", "a"}};
     const char *const keys[] = {"auc"};
     const double values[] = {0.75};
-    const mlf_model_home home = {argv[1], argv[0], argv[2], 1795457721141, argv[4] != NULL};
+    const mlf_metric_point points[] = {{0.75, 1795457721141, 0}};
+    const mlf_model_home home = {argv[1], argv[0], argv[2], points, argv[4] != NULL};
     mlf_model_options options = MLF_MODEL_OPTIONS_INIT;
     options.model_type = "linear";
     options.params = params;
@@ -103,7 +104,7 @@ static int log_model(mlf_client *client, char **argv, mlf_error *error)
 static int register_model(mlf_client *client, char **argv, mlf_error *error)
 {
     const mlf_pair tags[] = {{"stage", "test"}};
-    const mlf_model_home home = {argv[0], NULL, argv[1], 0, argv[5] != NULL};
+    const mlf_model_home home = {argv[0], NULL, argv[1], NULL, argv[5] != NULL};
     mlf_register_options options = MLF_REGISTER_OPTIONS_INIT;
     options.description = "a *model*";
     options.tags = tags;

@@ -145,7 +145,6 @@ def account_file(tmp_path, uri):
 
 
 def test_a_service_account_signs_for_its_token(tool, scripted, tmp_path):
-    """Only the token's part can be tried here: the store itself is Google's, which nothing in a test reaches."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import padding
 
@@ -167,6 +166,74 @@ def test_a_service_account_signs_for_its_token(tool, scripted, tmp_path):
     assert said["iss"] == "me@project" and said["aud"] == server.uri + "/token" and said["exp"] - said["iat"] == 3600 and "devstorage" in said["scope"]
 
 
+class Google:
+    """The metadata server, the token service and the store in one: hands out t1, t2, …, and takes those that it likes."""
+
+    def __init__(self, accepts, lives_s=3600):
+        self.accepts, self.lives_s, self.issued, self.asked_with = accepts, lives_s, 0, []
+
+    def __call__(self, h):
+        if h.path.startswith("/computeMetadata/") or h.path == "/token":
+            if h.path != "/token" and h.headers.get("Metadata-Flavor") != "Google":
+                return h.say(403, "no flavor")
+            self.issued += 1
+            return h.say(200, json.dumps({"access_token": f"t{self.issued}", "expires_in": self.lives_s, "token_type": "Bearer"}))
+        token = (h.headers.get("Authorization") or "").removeprefix("Bearer ")
+        self.asked_with.append(token)
+        if token not in self.accepts:
+            return h.say(401, json.dumps({"error": {"code": 401, "message": "Invalid Credentials"}}))
+        if "uploadType=resumable" in h.path:
+            return h.say(200, "", {"Location": f"http://{h.headers['Host']}/session"})
+        if h.path == "/session":
+            return h.say(200, json.dumps({"size": h.headers["Content-Range"].rsplit("/", 1)[1]})) if not h.headers["Content-Range"].endswith("/*") else h.say(308, b"", {"Range": "bytes=0-" + h.headers["Content-Range"].split("-")[1].split("/")[0]})
+        h.say(200, b"body")
+
+
+def identity(scripted, google, tmp_path, kind):
+    uri = scripted(google).uri
+    env = {"CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": uri + "/storage/v1/", "HOME": str(tmp_path)}
+    if kind == "metadata server":
+        return {**env, "GCE_METADATA_HOST": uri.removeprefix("http://")}
+    return {**env, "GOOGLE_APPLICATION_CREDENTIALS": str(account_file(tmp_path, uri)[0])}
+
+
+@pytest.mark.parametrize("kind", ["metadata server", "service account"])
+def test_identities(tool, scripted, tmp_path, kind):
+    google = Google(accepts={"t1"})
+    env = identity(scripted, google, tmp_path, kind)
+    assert tool("cat", "gs://bucket/x", env=env).stdout == b"body"
+    assert google.asked_with == ["t1"] and google.issued == 1
+
+
+@pytest.mark.parametrize("kind", ["metadata server", "service account"])
+def test_a_token_that_is_refused_is_replaced_once(tool, scripted, tmp_path, kind):
+    google = Google(accepts={"t2"})
+    env = identity(scripted, google, tmp_path, kind)
+    assert tool("cat", "gs://bucket/x", env=env).stdout == b"body" and google.asked_with == ["t1", "t2"]
+    google.accepts, google.asked_with = {"t4"}, []
+    tool("put", "gs://bucket/x", env=env, data=DATA[:100])
+    assert google.asked_with[:2] == ["t3", "t4"]
+
+
+@pytest.mark.parametrize("words", [("cat", "gs://bucket/x"), ("list", "gs://bucket/x"), ("put", "gs://bucket/x")])
+def test_an_identity_that_may_not_is_said_once_and_clearly(tool, scripted, tmp_path, words):
+    google = Google(accepts=set())
+    done = tool(*words, env=identity(scripted, google, tmp_path, "metadata server"), expect=1).stderr.decode()
+    assert done.startswith("MLF_E_AUTH: gs://bucket/") and "Invalid Credentials" in done and done.count("\n") == 1 and google.asked_with == ["t1", "t2"]
+
+
+def test_a_token_about_to_expire_is_renewed_before_it_is_used_again(tool, scripted, tmp_path):
+    google = Google(accepts={f"t{n}" for n in range(100)}, lives_s=60)
+    tool("put", "gs://bucket/x", env=identity(scripted, google, tmp_path, "metadata server"), data=DATA)
+    assert google.issued > 1 and google.asked_with == [f"t{n + 1}" for n in range(google.issued)]
+
+
+def test_a_metadata_server_that_answers_nonsense(tool, scripted, tmp_path):
+    uri = scripted(lambda h: h.say(200, "<html>portal</html>")).uri
+    env = {"GCE_METADATA_HOST": uri.removeprefix("http://"), "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": uri, "HOME": str(tmp_path)}
+    assert "metadata server" in tool("cat", "gs://bucket/x", env=env, expect=1).stderr.decode()
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"type": "external_account"}', '{"type": "service_account"}', '{"type": "service_account", "client_email": "a", "private_key": "no pem"}', "x" * 2_000_000])
 def test_key_files_that_are_none(tool, tmp_path, text):
     (tmp_path / "key.json").write_text(text)
@@ -178,7 +245,7 @@ def test_a_missing_key_file(tool, tmp_path):
     assert b"none.json" in tool("cat", "gs://bucket/x", env={"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "none.json")}, expect=1).stderr
 
 
-@pytest.mark.parametrize("body", ["", "[]", '{"items": [{"name": "other"}]}', '{"items": [{"name": "x/../y", "size": "1"}]}', '{"items": [{"name": 3}]}', '{"prefixes": [3]}', '{"nextPageToken": "again"}'])
+@pytest.mark.parametrize("body", ["", "[]", '{"items": [{"name": "other"}]}', '{"items": [{"name": "x/../y", "size": "1"}]}', '{"items": [{"name": 3}]}', '{"prefixes": [3]}', '{"prefixes": ["x//"]}', '{"nextPageToken": "again"}'])
 def test_listings_that_are_none(tool, scripted, tmp_path, contents, body):
     server = scripted(lambda h: h.say(200, body) if "delimiter" in h.path else h.say(404, "{}"))
     done = tool("download", "gs://bucket/x", tmp_path / "out", env={"STORAGE_EMULATOR_HOST": server.uri}, expect=1)

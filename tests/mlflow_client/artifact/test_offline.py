@@ -84,6 +84,19 @@ def test_sync_killed_again_and_again(mlflowc, server, client, offline_run, tmp_p
     check(client, offline_run, tmp_path, contents)
 
 
+def test_a_late_journal_moves_no_alias_back(mlflowc, server, client, offline_run, tmp_path):
+    newer = client.create_run("0", start_time=int(time.time() * 1000) + 60_000)
+    client.create_registered_model(offline_run)
+    champion = client.create_model_version(offline_run, f"runs:/{newer.info.run_id}/model", newer.info.run_id)
+    client.set_registered_model_alias(offline_run, "champion", champion.version)
+    process = sync(mlflowc, server, tmp_path)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert client.get_model_version_by_alias(offline_run, "champion").version == champion.version
+    assert len(client.search_model_versions(f"name='{offline_run}'")) == 2
+    assert f"the alias champion of {offline_run} stays at version {champion.version}" in said.decode()
+
+
 def test_a_copy_that_changed_is_not_sent(mlflowc, server, client, offline_run, tmp_path):
     (next((tmp_path / "journal").rglob("hello.txt"))).write_text("other\n")
     process = sync(mlflowc, server, tmp_path)

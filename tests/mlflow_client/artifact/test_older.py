@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import subprocess
 
 import pytest
@@ -21,22 +20,16 @@ print(json.dumps([run.info.status, json.loads(run.data.tags["mlflow.log-model.hi
 
 @pytest.mark.parametrize("version", ["2.9", "2.22"])
 def test_a_whole_run(tool, tmp_path, contents, version):
-    python = pathlib.Path(os.environ["SOURCE_ROOT"]) / f".venv-{version}" / "bin" / "python"
-    if not python.exists():
-        pytest.skip(f"no MLflow {version} here: tests/mlflow_client/make-old-servers makes it")
     model = tmp_path / "model"
     (model / "code").mkdir(parents=True)
     (model / "code" / "loader_old.py").write_text(LOADER)
     (model / "data.txt").write_text("3")
     (model / "MLmodel").write_text("flavors:\n  python_function:\n    code: code\n    data: data.txt\n    loader_module: loader_old\n")
-    server = MlflowServer(folder=tmp_path / "server")
-    server._command[0] = str(python)
-    server._env["PATH"] = f"{python.parent}:{os.environ['PATH']}"
-    with server:
+    with MlflowServer(folder=tmp_path / "server", release=version) as server:
         env = {"MLFLOW_TRACKING_URI": server.uri}
         said = dict(word.split("=", 1) for word in tool("run", model, "old", env=env).stdout.decode().split())
         assert said["model"] == f"runs:/{said['run']}/model" and said["version"] == "1"
         tool("download", "models:/old@champion", tmp_path / "down", env=env)
         assert contents(tmp_path / "down")["code/loader_old.py"].decode() == LOADER
-        read = subprocess.run([str(python), "-c", READ, server.uri, said["run"]], capture_output=True, text=True, env={**os.environ, **server._env})
+        read = subprocess.run([server.python, "-c", READ, server.uri, said["run"]], capture_output=True, text=True, env={**os.environ, **server._env})
         assert read.returncode == 0 and json.loads(read.stdout) == ["FINISHED", "model", [[3.0, 3.0]] * 3], read.stderr

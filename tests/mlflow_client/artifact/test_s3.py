@@ -1,5 +1,6 @@
 """s3:// against moto's server, read back by boto3; and against a server of a few lines where moto is too kind."""
 
+import base64
 import hashlib
 import json
 import os
@@ -86,7 +87,12 @@ def as_boto_signs(handler, token=None):
     from botocore.credentials import Credentials
 
     request = AWSRequest(method=handler.command, url=f"http://{handler.headers['Host']}{handler.path}", data=handler.body)
-    request.headers["X-Amz-Content-SHA256"] = hashlib.sha256(handler.body).hexdigest()
+    said = handler.headers["X-Amz-Content-SHA256"]
+    assert said in ("UNSIGNED-PAYLOAD" if handler.body else "", hashlib.sha256(handler.body).hexdigest())
+    request.headers["X-Amz-Content-SHA256"] = said
+    for name in handler.headers:
+        if name.lower().startswith("x-amz-checksum-"):
+            request.headers[name] = handler.headers[name]
     request.context["timestamp"] = handler.headers["x-amz-date"]
     auth = S3SigV4Auth(Credentials("id", "secret", token), "s3", "us-east-1")
     if token:
@@ -105,7 +111,7 @@ def test_the_signature_is_botos(tool, env, scripted, key, token):
         seen.append((h.headers["Authorization"], as_boto_signs(h, token)))
         if "list-type" in h.path:
             return h.say(200, "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
-        h.say(200, b"", {"ETag": '"x"'})
+        h.say(200, b"", {"ETag": '"x"', "x-amz-checksum-crc32c": h.headers["x-amz-checksum-crc32c"]})
 
     env = {**env, "AWS_ENDPOINT_URL": scripted(script).uri, **({"AWS_SESSION_TOKEN": token} if token else {})}
     tool("put", f"s3://bucket/{key}", env=env, data=b"body")
@@ -125,6 +131,81 @@ def test_a_wrong_key_is_said_once_and_clearly(tool, env, scripted, name, status)
 def test_the_store_has_other_bytes(tool, env, scripted):
     server = scripted(lambda h: h.say(200, b"", {"ETag": '"' + "0" * 32 + '"'}))
     assert tool("put", "s3://bucket/x", env={**env, "AWS_ENDPOINT_URL": server.uri}, data=b"x", expect=1).stderr.startswith(b"MLF_E_INTEGRITY")
+
+
+def crc32c(data):
+    """In base64, bit by bit: nothing of ours."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return base64.b64encode((crc ^ 0xFFFFFFFF).to_bytes(4, "big")).decode()
+
+
+@pytest.mark.parametrize("said", [crc32c(b"body"), crc32c(b"b0dy"), "", "AAAA", "no base64", crc32c(b"body") + "-1"])
+def test_a_crc32c_is_sent_and_what_the_store_says_of_it_compared(tool, env, scripted, said):
+    """One that says none gets the bytes again, with their SHA-256 signed."""
+    server = scripted(lambda h: seen.append({k.lower(): v for k, v in h.headers.items()}) or h.say(200, b"", {"ETag": '"x"', **({"x-amz-checksum-crc32c": said} if said else {})}))
+    seen = []
+    done = tool("put", "s3://bucket/x", env={**env, "AWS_ENDPOINT_URL": server.uri}, data=b"body", expect=int(said == crc32c(b"b0dy")))
+    assert seen[0]["x-amz-checksum-crc32c"] == crc32c(b"body") and seen[0]["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD" and "x-amz-checksum-crc32c" in seen[0]["authorization"]
+    if said in (crc32c(b"body"), crc32c(b"b0dy")):
+        assert len(seen) == 1 and (said == crc32c(b"body") or done.stderr.startswith(b"MLF_E_INTEGRITY"))
+    else:
+        assert len(seen) == 2 and seen[1]["x-amz-content-sha256"] == hashlib.sha256(b"body").hexdigest() and "x-amz-checksum-crc32c" not in seen[1]
+
+
+@pytest.mark.parametrize("status", [400, 501])
+def test_a_store_that_refuses_a_crc32c_gets_the_sha256(tool, env, scripted, status):
+    def script(h):
+        if any(name.lower().startswith("x-amz-checksum-") for name in h.headers):
+            return h.say(status, ERROR.format("NotImplemented", "what is that?"))
+        h.say(200, "<R><UploadId>i</UploadId></R>", {"ETag": '"x-1"'})
+        seen.append((h.command, h.headers["x-amz-content-sha256"] == hashlib.sha256(h.body).hexdigest()))
+
+    seen = []
+    tool("put", "s3://bucket/x", env={**env, "AWS_ENDPOINT_URL": scripted(script).uri}, data=DATA)
+    assert seen == [("POST", True)] + 3 * [("PUT", True)] + [("POST", True)]
+
+
+@pytest.mark.parametrize("how", ["put", "upload"])
+def test_parts_with_their_crc32c(tool, env, scripted, tmp_path, how):
+    """As Amazon wants it: the algorithm named first, each part's own again when they are joined."""
+    def script(h):
+        requests.append((h.command, h.path, dict(h.headers), h.body))
+        h.say(200, "<R><UploadId>i</UploadId></R>", {"ETag": '"x-1"', **({"x-amz-checksum-crc32c": h.headers["x-amz-checksum-crc32c"]} if h.command == "PUT" else {})})
+
+    requests = []
+    (tmp_path / "x").write_bytes(DATA)
+    env = {**env, "AWS_ENDPOINT_URL": scripted(script).uri}
+    tool("put", "s3://bucket/x", env=env, data=DATA) if how == "put" else tool("upload", tmp_path / "x", "s3://bucket", env=env)
+    parts = sorted((r for r in requests if r[0] == "PUT"), key=lambda r: r[1])
+    assert requests[0][2]["x-amz-checksum-algorithm"] == "CRC32C" and b"".join(r[3] for r in parts) == DATA
+    assert all(r[2]["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD" for r in parts) and len({r[2]["x-amz-checksum-crc32c"] for r in parts}) == 3
+    joined = requests[-1][3].decode()
+    assert [f"<ChecksumCRC32C>{r[2]['x-amz-checksum-crc32c']}</ChecksumCRC32C></Part>" in joined for r in parts] == [True] * 3
+    assert parts[2][2]["x-amz-checksum-crc32c"] == crc32c(DATA[16 << 20 :])
+
+
+@pytest.mark.parametrize("other", [{"http_proxy": "URI"}, {"MLFLOW_S3_IGNORE_TLS": "true"}])
+def test_where_bytes_can_be_changed_under_way_their_sha256_is_signed(tool, env, scripted, other):
+    seen = []
+    server = scripted(lambda h: seen.append((h.headers["x-amz-content-sha256"], h.headers.get("x-amz-checksum-crc32c"))) or h.say(200, b"", {"ETag": '"x"'}))
+    env = {**env, "AWS_ENDPOINT_URL": server.uri, **{name: value.replace("URI", server.uri) for name, value in other.items()}}
+    tool("put", "s3://bucket/x", env=env, data=b"body")
+    tool("put", "s3://bucket/x", env={**env, "AWS_ENDPOINT_URL": "http://store.example:1", "http_proxy": server.uri}, data=b"body")
+    assert seen == 2 * [(hashlib.sha256(b"body").hexdigest(), None)]
+
+
+def test_a_download_is_checked_by_its_crc32c(tool, env, scripted):
+    def script(h):
+        assert h.headers["x-amz-checksum-mode"] == "ENABLED"
+        h.say(200, b"evil", {"ETag": '"x"', "x-amz-checksum-crc32c": crc32c(b"good" if "bad" in h.path else b"evil")})
+
+    env = {**env, "AWS_ENDPOINT_URL": scripted(script).uri}
+    assert tool("cat", "s3://bucket/fine", env=env).stdout == b"evil"
+    assert tool("cat", "s3://bucket/bad", env=env, expect=1).stderr.startswith(b"MLF_E_INTEGRITY")
 
 
 def test_the_download_has_other_bytes(tool, env, scripted, tmp_path, contents):
@@ -158,7 +239,7 @@ def test_parts_that_cannot_be_joined(tool, env, scripted):
 
 @pytest.mark.parametrize("body", ["", "<html>", "<ListBucketResult>", "<ListBucketResult><Contents><Key>other</Key></Contents></ListBucketResult>", "<ListBucketResult><Contents><Key>x/../y</Key></Contents></ListBucketResult>",
                                   "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>", "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>",
-                                  "<!DOCTYPE x [<!ENTITY a 'b'>]><ListBucketResult/>", "<ListBucketResult><Contents><Key>x/&bad;</Key></Contents></ListBucketResult>"])  # fmt: skip
+                                  "<ListBucketResult><CommonPrefixes><Prefix>x//</Prefix></CommonPrefixes></ListBucketResult>", "<!DOCTYPE x [<!ENTITY a 'b'>]><ListBucketResult/>", "<ListBucketResult><Contents><Key>x/&bad;</Key></Contents></ListBucketResult>"])  # fmt: skip
 def test_listings_that_are_none(tool, env, scripted, tmp_path, contents, body):
     server = scripted(lambda h: h.say(200, body) if "list-type" in h.path else h.say(404, ERROR.format("NoSuchKey", "no")))
     done = tool("download", "s3://bucket/x", tmp_path / "out", env={**env, "AWS_ENDPOINT_URL": server.uri}, expect=1)

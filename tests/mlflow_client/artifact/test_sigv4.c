@@ -8,7 +8,7 @@ static void expect_signature(char *token, const char *signature, size_t n_lines)
 {
     const mlf_aws_keys keys = {(char[]){"AKID"}, (char[]){"SECRET"}, token, 0, "test"};
     const mlf_sigv4_request request = {"PUT", "bucket.s3.eu-west-1.amazonaws.com", "/a%20b/%C3%A9", "partNumber=2&uploadId=x%2Fy",
-                                       "230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5", "eu-west-1", "s3"};
+                                       "230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5", "eu-west-1", "s3", NULL};
     mlf_sigv4 out;
     cr_assert_eq(mlf_sigv4_sign(&out, &request, &keys, 1767323045, NULL), 0);
     cr_assert_eq(out.n_lines, n_lines);
@@ -31,7 +31,7 @@ Test(sigv4, signs_the_session_token)
 Test(sigv4, without_keys_nothing_is_sent)
 {
     const mlf_aws_keys nobody = MLF_AWS_KEYS_INIT;
-    const mlf_sigv4_request request = {"GET", "h", "/", "", "x", "r", "s3"};
+    const mlf_sigv4_request request = {"GET", "h", "/", "", "x", "r", "s3", NULL};
     mlf_sigv4 out;
     cr_assert_eq(mlf_sigv4_sign(&out, &request, &nobody, 0, NULL), 0);
     cr_assert_eq(out.n_lines, 0);

@@ -8,7 +8,8 @@ harm(n) is asked for the n-th connection (from 0) and answers None (let it be) o
     ("cut-reply", bytes)    reset after that many bytes from the server; it has acted
     ("refuse", 0)           reset at once
     ("answer", bytes)       these bytes are the reply to whatever is asked, and the end
-network.connections counts them, network.harmed those that were harmed.
+cut=("request" | "reply", bytes) counts that direction over all connections, and resets, once, the one that carries the byte of that number.
+network.connections counts them, network.harmed those that were harmed; network.bytes["request"] and ["reply"] are what passed.
 """
 
 import select
@@ -27,8 +28,9 @@ def reset(connection):
 
 
 class BadNetwork:
-    def __init__(self, server_port, harm):
-        self.server_port, self.harm = server_port, harm
+    def __init__(self, server_port, harm=lambda n: None, cut=None):
+        self.server_port, self.harm, self.cut = server_port, harm, cut
+        self.bytes, self.lock = {"request": 0, "reply": 0}, threading.Lock()
         self.connections = self.harmed = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -76,8 +78,19 @@ class BadNetwork:
             pass
         reset(client), reset(server)
 
-    @staticmethod
-    def _relay(client, server, left):
+    def _count(self, direction, data):
+        """How much of it passes, and whether the connection breaks there."""
+        with self.lock:
+            before, whole = self.bytes[direction], len(data)
+            if self.cut and self.cut[0] == direction and before + whole >= self.cut[1]:
+                data, self.cut = data[: max(0, self.cut[1] - before)], None
+                self.harmed += 1
+                self.bytes[direction] += len(data)
+                return data, True
+            self.bytes[direction] += whole
+            return data, False
+
+    def _relay(self, client, server, left):
         other = {client: server, server: client}
         while True:
             for source in select.select([client, server], [], [])[0]:
@@ -86,6 +99,9 @@ class BadNetwork:
                     return
                 if left[source] is not None:
                     data, left[source] = data[: left[source]], left[source] - len(data)
+                data, breaks = self._count("request" if source is client else "reply", data)
                 other[source].sendall(data)
+                if breaks:
+                    return
                 if left[source] is not None and left[source] <= 0:
                     return

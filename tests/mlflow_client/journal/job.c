@@ -2,11 +2,14 @@
 
        job sync [DIR]      sends what waits; prints `sync CODE journals sent waiting busy points operations refused`
        job [--experiment NAME] [--steps N] [--pause-us N] [--runs N] [--threads N] [--params N] [--model FOLDER NAME] [--series] [--nested] [--no-end] [--announce]
+       --fail-allocation K fails allocation K, once, in whatever thread: a refused call is then no failure of the job; prints `allocation failed` when K was reached
 
    Every run logs metrics "loss" and "acc" for the steps 0 … N-1, params p0 …, and a tag. Prints `run ID KEY` for each, `step N` as it goes with --announce (each
    line says that this step and those before it were logged), and at the end `end CODE MESSAGE`. Exit 0 also when the server was away: that is no failure. */
+#include "alloc.h"
 #include "mlflow_client.h"
 
+#include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,12 +18,13 @@
 
 static struct {
     const char *experiment, *model, *name;
-    long steps, pause_us, runs, threads, params;
+    long steps, pause_us, runs, threads, params, fail_allocation;
     int series, nested, no_end, announce;
-} options = {.steps = 100, .runs = 1, .threads = 1, .params = 3};
+} options = {.steps = 100, .runs = 1, .threads = 1, .params = 3, .fail_allocation = -1};
 
 static const struct { const char *name; long *value; } numbers[] = {
     {"--steps", &options.steps}, {"--pause-us", &options.pause_us}, {"--runs", &options.runs}, {"--threads", &options.threads}, {"--params", &options.params},
+    {"--fail-allocation", &options.fail_allocation},
 };
 static const struct { const char *name; int *value; } flags[] = {{"--series", &options.series}, {"--nested", &options.nested}, {"--no-end", &options.no_end}, {"--announce", &options.announce}};
 
@@ -44,6 +48,8 @@ static void read_options(int argc, char **argv)
 
 static void fail(const char *what, int code)
 {
+    if (options.fail_allocation >= 0)
+        return;
     printf("failed %s %s\n", what, mlf_code_name(code));
     exit(1);
 }
@@ -74,7 +80,7 @@ static void *log_part(void *argument)
             code = mlf_run_log_metric(mine->run, "acc", (double)step / 7, step);
         if (code)
             fail("metric", code);
-        if (options.announce)
+        if (options.announce && !code)
             printf("step %ld\n", step);
         if (options.announce)
             fflush(stdout);
@@ -142,7 +148,10 @@ static void do_run(mlf_client *client)
     mlf_run_options about = MLF_RUN_OPTIONS_INIT;
     about.experiment = options.experiment;
     about.parent_run_id = options.nested && *parent ? parent : NULL;
-    if (mlf_run_create(&run, client, &about, &error)) {
+    int created = mlf_run_create(&run, client, &about, &error);
+    if (created && options.fail_allocation >= 0)
+        return;
+    if (created) {
         printf("failed create %s %s\n", mlf_code_name(error.code), error.message);
         exit(1);
     }
@@ -177,16 +186,27 @@ int main(int argc, char **argv)
     mlf_error error = MLF_ERROR_INIT;
     mlf_client *client = NULL;
     read_options(argc, argv);
-    if (mlf_client_new(&client, NULL, &error)) {
+    mlf_client_options about = MLF_CLIENT_OPTIONS_INIT;
+    int syncs = argc > 1 && !strcmp(argv[1], "sync");
+    if (syncs) /* said outright: the journals were recorded for the bad network in front of that server */
+        about.tracking_uri = getenv("MLFLOW_TRACKING_URI");
+    if (mlf_client_new(&client, &about, &error)) {
         printf("failed client %s\n", error.message);
         return 1;
     }
     int status = 0;
-    if (argc > 1 && !strcmp(argv[1], "sync"))
-        status = sync_all(client, argc > 2 ? argv[2] : NULL);
+    unsigned long before = sv_alloc_count();
+    if (options.fail_allocation >= 0)
+        json_set_alloc_funcs(sv_malloc, sv_free); /* jansson's count, too */
+    sv_alloc_fail_after(options.fail_allocation, 1);
+    if (syncs)
+        status = sync_all(client, argc > 2 && *argv[2] != '-' ? argv[2] : NULL);
     else
         for (long i = 0; i < options.runs; i++)
             do_run(client);
+    if (options.fail_allocation >= 0 && sv_alloc_count() - before > (unsigned long)options.fail_allocation)
+        printf("allocation failed\n");
+    sv_alloc_fail_after(-1, 0);
     mlf_client_free(client);
     return status;
 }

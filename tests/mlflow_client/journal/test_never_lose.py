@@ -1,12 +1,14 @@
 """The promise of the journal, against a real server: whatever happens to the network, the server, the disk or the process, each point is there once and each run once.
 
-JOURNAL_ROUNDS (default 6) is how often the random cases are repeated; the counts are printed at the end.
+JOURNAL_ROUNDS (default 6) is how often the random cases are repeated: kills while logging, kills while syncing, cuts. Each test prints its counts.
 """
 
 import collections
+import concurrent.futures
 import json
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -31,7 +33,16 @@ totals = collections.Counter()
 def server():
     with MlflowServer() as running:
         yield running
-    print("\n" + ", ".join(f"{name} {count}" for name, count in sorted(totals.items())), file=sys.stderr)
+
+
+@pytest.fixture(autouse=True)
+def counts(request):
+    """What this test alone counted, in the log: lost and doubled are 0 when it passes, because expect_once() says so."""
+    before = totals.copy()
+    yield
+    mine = totals - before
+    if mine:
+        print(f"# {request.node.name}: " + ", ".join(f"{name} {count}" for name, count in sorted({"lost": 0, "doubled": 0, **mine}.items())), file=sys.stderr)
 
 
 @pytest.fixture
@@ -55,7 +66,7 @@ def job(build_root, tmp_path):
         out, err = process.communicate(timeout=180)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    run.start = start
+    run.start, run.program = start, str(program)
     run.journals = tmp_path / "journals"
     return run
 
@@ -195,6 +206,53 @@ def test_artifacts_models_and_aliases_are_replayed(job, server, tmp_path, where)
         assert file.read() == bytes(range(256)) * 1000
 
 
+# That release's own Python client reads; it prints what the run of an experiment holds.
+READ_BACK = """
+import json, sys
+import mlflow
+from mlflow import MlflowClient
+uri, experiment, folder = sys.argv[1:]
+mlflow.set_tracking_uri(uri)
+client = MlflowClient(uri)
+(run,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+(version,) = client.search_model_versions(f"name = '{experiment}'")
+fetched = mlflow.artifacts.download_artifacts(f"models:/{experiment}@champion", dst_path=folder)
+print(json.dumps({
+    "status": run.info.status, "params": run.data.params, "stage": run.data.tags["stage"], "version": version.version, "alias": client.get_model_version_by_alias(experiment, "champion").version,
+    "artifacts": sorted(item.path for item in client.list_artifacts(run.info.run_id)), "model": fetched,
+    "points": {key: [[point.step, point.value] for point in client.get_metric_history(run.info.run_id, key)] for key in ("loss", "acc")},
+}))
+"""
+
+
+@pytest.mark.parametrize("where", ["online", "offline"])
+@pytest.mark.parametrize("release", ["2.9", "2.22"])
+def test_runs_artifacts_and_models_on_older_servers(job, tmp_path, release, where):
+    model, name = tmp_path / "model", f"older-{where}"
+    model.mkdir()
+    (model / "MLmodel").write_text(MLMODEL)
+    (model / "data.bin").write_bytes(bytes(range(256)) * 1000)
+    with MlflowServer(release=release) as older:
+        online = where == "online"
+        done = job(older.uri if online else None, "--experiment", name, "--steps", 2500, "--threads", 3, "--model", model, name, env={} if online else {"MLFLOW_OFFLINE": "1"})
+        assert done.returncode == 0 and words_of(done, "end")[1] == "MLF_OK", done.stdout + done.stderr
+        if not online:
+            report = sync(job, older)
+            assert report["waiting"] == report["refused"] == 0
+        expect_nothing_waits(job)
+        env = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+        read = subprocess.run([older.python, "-c", READ_BACK, older.uri, name, str(tmp_path / "fetched")], capture_output=True, text=True, env=env, timeout=120)
+        assert read.returncode == 0, read.stderr
+        said = json.loads(read.stdout.splitlines()[-1])
+        assert (said["status"], said["params"], said["stage"]) == ("FINISHED", {"p0": "0", "p1": "1", "p2": "4"}, "done")
+        assert said["version"] == said["alias"] and {"notes", "raw"} <= set(said["artifacts"])
+        for key, formula in (("loss", lambda step: 1 / (step + 1)), ("acc", lambda step: step / 7)):
+            assert sorted(said["points"][key]) == [[step, formula(step)] for step in range(2500)]
+            totals["points"] += 2500
+        with open(os.path.join(said["model"], "data.bin"), "rb") as file:
+            assert file.read() == bytes(range(256)) * 1000
+
+
 def test_children_of_an_offline_run_find_their_parent(job, server):
     job(None, "--experiment", "nested", "--steps", 3, "--runs", 3, "--nested", env={"MLFLOW_OFFLINE": "1"})
     assert sync(job, server)["sent"] == 3
@@ -233,14 +291,17 @@ def test_storms(job, server, name, answer):
     expect_once(server, name, 400)
 
 
-@pytest.mark.parametrize("direction", ["cut-request", "cut-reply"])
+@pytest.mark.parametrize("direction", ["request", "reply"])
 def test_cut_after_n_bytes_swept_over_the_exchange(job, server, direction):
-    """The first connection, which carries the whole exchange when nobody is unkind, breaks after N bytes."""
-    span = 7000 if direction == "cut-request" else 4000
+    """Whatever connection carries byte N of the whole exchange, counted over all of them, breaks there; N from the first byte to the last."""
+    with BadNetwork(server.port) as network:
+        assert job(network.uri, "--experiment", f"uncut-{direction}", "--steps", 20).returncode == 0
+        span = network.bytes[direction]
+    assert span > 1000
     step = max(1, span // (3 * ROUNDS))
     for n in range(1, span, step):
-        experiment = f"{direction}-{n}"
-        with BadNetwork(server.port, lambda i: (direction, n) if i == 0 else None) as network:
+        experiment = f"cut-{direction}-{n}"
+        with BadNetwork(server.port, cut=(direction, n)) as network:
             done = job(network.uri, "--experiment", experiment, "--steps", 20)
             assert done.returncode == 0, done.stdout + done.stderr
             totals["connections harmed"] += network.harmed
@@ -295,8 +356,10 @@ def test_process_killed_while_logging(job, server, where):
 
 
 def test_sync_killed_and_repeated(job, server):
-    dice = random.Random(13)
-    for round_number in range(ROUNDS):
+    """As many kills as rounds, each at a random moment of a sync that had something to do; each journal ends sent, once."""
+    dice, round_number, before = random.Random(13), 0, totals["syncs killed"]
+    while totals["syncs killed"] - before < ROUNDS:
+        round_number += 1
         experiment = f"sync-killed-{round_number}"
         job(None, "--experiment", experiment, "--steps", 1500, "--series", env={"MLFLOW_OFFLINE": "1"})
         kills = 0
@@ -338,12 +401,85 @@ def small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
 
-def test_full_disk_is_survived_in_memory_with_one_warning(job, server):
+def no_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+
+
+def test_files_that_may_not_grow_are_survived_in_memory_with_one_warning(job, server):
     done = job(server.uri, "--experiment", "full", "--steps", 3000, preexec_fn=small_files, restore_signals=False)
     assert words_of(done, "end")[1] == "MLF_OK", done.stdout + done.stderr
     assert done.stderr.count("warn:") == 1, done.stderr
     expect_once(server, "full", 3000)
     expect_nothing_waits(job)
+
+
+def test_what_neither_disk_nor_server_took_is_said(job, tmp_path, build_root):
+    """Offline with a full disk: every point but those in the file is counted, at the run's end as an error and at the client's end in the log."""
+    done = job(None, "--experiment", "lost", "--steps", 3000, env={"MLFLOW_OFFLINE": "1"}, preexec_fn=small_files, restore_signals=False)
+    assert words_of(done, "end")[1] == "MLF_E_IO", done.stdout + done.stderr
+    (said,) = re.findall(r"error: run [0-9a-f]+: (\d+) points and (\d+) operations are lost", done.stderr)
+    assert 5000 < int(said[0]) <= 6000 and int(said[1]) >= 1, done.stderr
+    for command, status in (("true", 1), ("exit 7", 7), ("true", 0)):
+        full = {} if status == 0 else {"preexec_fn": no_files, "restore_signals": False}
+        env = {**os.environ, "MLFLOW_OFFLINE": "1", "MLFLOW_JOURNAL_DIR": str(tmp_path / f"run-{status}"), "SOLVENT_LOG": "error"}
+        ran = subprocess.run([build_root / "mlflow_client" / "mlflowc", "run", "--", "sh", "-c", command], env=env, capture_output=True, text=True, timeout=60, **full)
+        assert ran.returncode == status and (" points lost" in ran.stderr) == (status != 0), ran.stderr
+
+
+# A file system of 256 KB that only these commands see; $JOB logs, $DISK is the file system.
+ON_A_FULL_DISK = {
+    "full from the start": 'fill 256; "$JOB" --experiment "$NAME" --steps 3000',
+    "fills up meanwhile": 'fill 230; "$JOB" --experiment "$NAME" --steps 3000',
+    "offline, room again": 'fill 230; export MLFLOW_OFFLINE=1; "$JOB" --experiment "$NAME" --steps 3000 --pause-us 700 & sleep 1; rm "$DISK/filler"; wait $!; unset MLFLOW_OFFLINE; "$JOB" sync',
+}
+
+
+@pytest.mark.parametrize("how", ON_A_FULL_DISK)
+def test_a_file_system_without_room(job, server, tmp_path, how):
+    """A real ENOSPC: a tmpfs in a mount namespace of its own. A machine that forbids that has the test of RLIMIT_FSIZE above instead."""
+    disk, experiment = tmp_path / "disk", "disk " + how
+    disk.mkdir()
+    script = f'mount -t tmpfs -o size=256k none "$DISK" || exit 77; export MLFLOW_JOURNAL_DIR="$DISK/journals"; fill() {{ head -c "$1"k /dev/zero >"$DISK/filler"; }}; {ON_A_FULL_DISK[how]}'
+    env = {**os.environ, "DISK": str(disk), "NAME": experiment, "JOB": job.program, "MLFLOW_TRACKING_URI": server.uri}
+    done = subprocess.run(["unshare", "--map-root-user", "--mount", "sh", "-c", script], capture_output=True, text=True, env=env, timeout=120)
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip("no mount namespace here; test_files_that_may_not_grow… has the disk full by RLIMIT_FSIZE")
+    assert "No space left" in done.stderr and done.stderr.count("warn:") == 1, done.stdout + done.stderr
+    assert words_of(done, "end")[1] == "MLF_OK", done.stdout + done.stderr
+    expect_once(server, experiment, 3000)
+
+
+def test_allocation_k_fails_for_every_k(job, server, tmp_path):
+    """Online, in any thread, once: the job goes on, and what its calls accepted arrives, once, maybe by a sync, in which allocation k fails, too."""
+
+    def fail(k):
+        """Whether there was an allocation k."""
+        experiment, journals = f"allocation-{k}", tmp_path / f"journals-{k}"
+        env = {"MLFLOW_JOURNAL_DIR": str(journals)}
+        done = job(server.uri, "--experiment", experiment, "--steps", 5, "--announce", "--fail-allocation", k, env=env)
+        assert done.returncode == 0 and "Sanitizer" not in done.stderr, done.stdout + done.stderr
+        accepted = {int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("step ")}
+        if list(journals.glob("*")):
+            again = job(server.uri, "sync", "--fail-allocation", k, env=env)
+            assert "Sanitizer" not in again.stderr, again.stderr
+        last = job(server.uri, "sync", env=env)
+        assert words_of(last, "sync")[1] == "MLF_OK" and not list(journals.glob("*")), (k, last.stdout + last.stderr)
+        runs = runs_of(server, experiment)
+        assert len(runs) <= 1 and (runs or not accepted), (k, runs, accepted)
+        for run in runs:
+            seen = collections.Counter(point.step for point in MlflowClient(server.uri).get_metric_history(run.info.run_id, "loss"))
+            refused = set(seen) - accepted  # a step whose other metric was refused
+            assert accepted <= set(seen) and len(refused) <= 1 and set(seen.values()) <= {1}, (k, seen, accepted)
+            totals["points"] += len(seen)
+        return "allocation failed" in done.stdout
+
+    step, k, any_failed = max(1, 24 // ROUNDS), 0, True
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:  # a creation that may have been done is waited for, five seconds each
+        while any_failed:
+            failed = list(pool.map(fail, range(k, k + 16 * step, step)))
+            k, any_failed = k + 16 * step, any(failed)
+            totals["allocations failed"] += sum(failed)
+    assert totals["allocations failed"] >= 10
 
 
 def test_no_folder_for_journals_is_survived_in_memory_with_one_warning(job, server, tmp_path):

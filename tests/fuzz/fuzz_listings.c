@@ -1,5 +1,7 @@
+/* Pages of the listings of s3: and gs: stores. */
 #include "alloc.h"
 #include "gs.h"
+#include "s3.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,11 +18,12 @@ static int count(void *context, const mlf_entry *entry, mlf_error *error)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static int (*const readers[])(const char *, size_t, const char *, mlf_entry_fn *, void *, char **, mlf_error *) = {mlf_s3_read_listing, mlf_gs_read_listing};
     static const char *const prefixes[] = {"", "x/"};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) {
         int entries = 0;
         char *next = NULL;
-        if (mlf_gs_read_listing((const char *)data, size, prefixes[i], count, &entries, &next, NULL) && next)
+        if (readers[i % 2]((const char *)data, size, prefixes[i / 2], count, &entries, &next, NULL) && next)
             abort();
         sv_free(next);
     }
