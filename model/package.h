@@ -9,6 +9,8 @@
 #include "profile.h"
 
 #define SV_PIPELINE_JSON_MAX (64u << 20) /* bytes */
+#define SV_PACKAGE_FILE_MAX SV_PIPELINE_JSON_MAX
+#define SV_PACKAGE_FILES 10
 
 /* What only the tracking side knows; every field may be NULL or 0. Texts are borrowed. */
 typedef struct sv_package_options {
@@ -25,7 +27,7 @@ typedef struct sv_package_options {
 #define SV_PACKAGE_OPTIONS_INIT {0}
 
 /* Names of the files that sv_package_write makes, MLmodel last (upload it last), NULL-terminated; relative, '/' inside. */
-extern const char *const sv_package_files[];
+extern const char *const sv_package_files[SV_PACKAGE_FILES + 1];
 
 /* Writes the whole package into folder (made when absent). The same pipeline and options give the same bytes. pipeline must be finished. */
 int sv_package_write(const char *folder, const sv_pipeline *pipeline, const sv_package_options *options, sv_error *error);
@@ -40,7 +42,8 @@ typedef struct sv_package {
     char *input_example;     /* the text of serving_input_example.json, or NULL */
 } sv_package;
 
-/* Reads a folder: pipeline.json must be there; when MLmodel is there and states its digest, they must agree. SV_E_INPUT names file and place. */
+/* Reads a folder. All files of sv_package_files must be there, none beyond them but hidden ones, Python's caches and what MLflow adds to a download, and
+   each must have the SHA-256 that MLmodel states; MLmodel itself has none. SV_E_INPUT names file and place. */
 int sv_package_load(sv_package *package, const char *folder, sv_error *error);
 void sv_package_free(sv_package *package); /* the contents; accepts NULL */
 

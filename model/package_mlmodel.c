@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#define PIPELINE_JSON 4 /* in sv_package_files */
+
 typedef struct writer {
     sv_buffer *yaml;
     int code;
@@ -82,16 +84,30 @@ static void write_created(writer *w, int64_t created_ms)
     line(w, "utc_time_created", text);
 }
 
-int sv_mlmodel_write(sv_buffer *yaml, const sv_pipeline *pipeline, const sv_package_options *options, const char *pipeline_sha256, size_t size)
+/* pipeline.json's has a name of its own, which model.onnx carries too. */
+static void write_digests(writer *w, const char (*digests)[SV_SHA256_TEXT])
+{
+    char key[80];
+    raw(w, "metadata:\n");
+    line(w, "  pipeline_sha256", digests[PIPELINE_JSON]);
+    raw(w, "  sha256:\n");
+    for (size_t i = 0; sv_package_files[i + 1]; i++) { /* MLmodel, the last, cannot state its own */
+        snprintf(key, sizeof key, "    %s", sv_package_files[i]);
+        if (i != PIPELINE_JSON)
+            line(w, key, digests[i]);
+    }
+}
+
+int sv_mlmodel_write(sv_buffer *yaml, const sv_pipeline *pipeline, const sv_package_options *options, const char (*digests)[SV_SHA256_TEXT], size_t size)
 {
     writer w = {yaml, 0};
+    const char *pipeline_sha256 = digests[PIPELINE_JSON];
     char uuid[33], number[32];
     snprintf(uuid, sizeof uuid, "%.32s", options->model_uuid ? options->model_uuid : pipeline_sha256);
     snprintf(number, sizeof number, "%zu\n", size);
     line(&w, "artifact_path", options->artifact_path ? options->artifact_path : "model");
     write_flavors(&w);
-    raw(&w, "metadata:\n");
-    line(&w, "  pipeline_sha256", pipeline_sha256);
+    write_digests(&w, digests);
     line(&w, "mlflow_version", options->mlflow_version ? options->mlflow_version : "3.17.2");
     if (options->model_id)
         line(&w, "model_id", options->model_id);
@@ -148,4 +164,9 @@ char *sv_mlmodel_get(const char *yaml, size_t length, const char *parent, const 
             return scalar(name + key_length + 1, stop);
     }
     return NULL;
+}
+
+char *sv_mlmodel_digest(const char *yaml, size_t length, const char *name)
+{
+    return sv_mlmodel_get(yaml, length, "metadata", strcmp(name, sv_package_files[PIPELINE_JSON]) ? name : "pipeline_sha256");
 }

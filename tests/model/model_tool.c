@@ -1,7 +1,7 @@
 /* model_tool.c: what the Python tests of model/ drive.
 
        model_tool package PIPELINE_JSON FOLDER     reads the pipeline, writes its package
-       model_tool sample TASK FOLDER               the package of sample_pipeline.h, and FOLDER/rows.tsv for it
+       model_tool sample TASK FOLDER               the package of sample_pipeline.h, and FOLDER.tsv, rows for it
        model_tool score FOLDER < ROWS              tab-separated rows in the schema's order, empty: missing; scores in blocks and row by row, says so when
                                                    their bits differ, prints each row's outputs with %.17g (texts as they are)
        model_tool functions                        the language's functions, one a line: call, tab, meaning
@@ -159,7 +159,7 @@ static int sample(const char *task_name, const char *folder)
             sv_buffer_format(&text, "%.17g", 3000 * sin((double)i));
         sv_buffer_format(&text, "\t%s\t%s\t%d\n", jobs[i % 9], months[i / 9 % 6], (int)(i / 7 % 2));
     }
-    snprintf(path, sizeof path, "%s/rows.tsv", folder);
+    snprintf(path, sizeof path, "%s.tsv", folder);
     if (sv_file_write(path, text.data, text.size, &error))
         stop("sample", &error);
     sv_buffer_free(&text);

@@ -1,4 +1,5 @@
 /* Packages: what is written is read back the same, and what is wrong is refused with its place. */
+#include "alloc.h"
 #include "file.h"
 #include "package.h"
 #include "sample_pipeline.h"
@@ -224,37 +225,61 @@ Test(package, a_folder_is_read_back)
     sv_pipeline_free(p);
 }
 
-Test(package, broken_folders_are_refused)
+static void expect_refused(int code, const char *words)
 {
-    sv_pipeline *p;
     sv_error error = SV_ERROR_INIT;
     sv_package package;
-    cr_expect_eq(sv_package_load(&package, folder, &error), SV_E_IO);
-    cr_expect(strstr(error.message, "pipeline.json"), "%s", error.message);
-    cr_assert_eq(sample_pipeline_of(&p, SV_TASK_BINARY, 1), 0);
+    cr_expect_eq(sv_package_load(&package, folder, &error), code, "%s", error.message);
+    cr_expect(strstr(error.message, folder) && strstr(error.message, words), "%s: %s", words, error.message);
+    cr_expect_neq(sv_package_load(&package, folder, NULL), 0);
+}
+
+Test(package, broken_folders_are_refused)
+{
+    sv_pipeline *p, *other;
+    expect_refused(SV_E_IO, "MLmodel");
+    cr_assert(!sample_pipeline_of(&p, SV_TASK_BINARY, 1) && !sample_pipeline_of(&other, SV_TASK_BINARY, 2));
     cr_assert_eq(sv_package_write(folder, p, NULL, NULL), 0);
-    sv_pipeline *other;
-    cr_assert_eq(sample_pipeline_of(&other, SV_TASK_BINARY, 2), 0);
     sv_buffer json = json_of(other);
     overwrite("pipeline.json", json.data);
-    sv_error_clear(&error);
-    cr_expect_eq(sv_package_load(&package, folder, &error), SV_E_INPUT);
-    cr_expect(strstr(error.message, "MLmodel says"), "%s", error.message);
-    cr_expect(strstr(error.hint, "fetch it again"));
-    overwrite("MLmodel", "flavors: {}\n");
-    cr_expect_eq(sv_package_load(&package, folder, NULL), 0, "without a digest there is nothing to compare");
-    sv_package_free(&package);
+    expect_refused(SV_E_INPUT, "MLmodel says");
     overwrite("profile.json", "{}");
-    sv_error_clear(&error);
-    cr_expect_eq(sv_package_load(&package, folder, &error), SV_E_INPUT);
-    cr_expect(strstr(error.message, "profile.json: format: is missing"), "%s", error.message);
+    cr_assert_eq(sv_package_write_mlmodel(folder, p, &(sv_package_options)SV_PACKAGE_OPTIONS_INIT, NULL), 0);
+    expect_refused(SV_E_INPUT, "profile.json: format: is missing");
     overwrite("pipeline.json", "{\"format\"");
-    sv_error_clear(&error);
-    cr_expect_eq(sv_package_load(&package, folder, &error), SV_E_INPUT);
-    cr_expect(strstr(error.message, folder) && strstr(error.message, "pipeline.json:1:"), "%s", error.message);
+    cr_assert_eq(sv_package_write_mlmodel(folder, p, &(sv_package_options)SV_PACKAGE_OPTIONS_INIT, NULL), 0);
+    expect_refused(SV_E_INPUT, "pipeline.json:1:");
+    overwrite("MLmodel", "flavors: {}\n");
+    expect_refused(SV_E_INPUT, "expected the SHA-256");
     sv_buffer_free(&json);
     sv_pipeline_free(p);
     sv_pipeline_free(other);
+}
+
+/* Every file counts, also those that only Python reads: missing, changed, or one too many. */
+Test(package, every_file_is_checked)
+{
+    sv_pipeline *p;
+    sv_package package;
+    cr_assert_eq(sample_pipeline_of(&p, SV_TASK_BINARY, 1), 0);
+    for (size_t i = 0; sv_package_files[i]; i++) {
+        cr_assert_eq(sv_package_write(folder, p, NULL, NULL), 0);
+        char *path = sv_path_join(folder, sv_package_files[i]);
+        unlink(path);
+        expect_refused(SV_E_IO, sv_package_files[i]);
+        sv_free(path);
+        cr_assert_eq(sv_package_write(folder, p, NULL, NULL), 0);
+        overwrite(sv_package_files[i], "changed");
+        expect_refused(SV_E_INPUT, i + 1 < SV_PACKAGE_FILES ? sv_package_files[i] : "expected the SHA-256");
+    }
+    cr_assert_eq(sv_package_write(folder, p, NULL, NULL), 0);
+    overwrite("registered_model_meta", "model_name: m\n");
+    overwrite(".hidden", "");
+    cr_assert_eq(sv_package_load(&package, folder, NULL), 0);
+    sv_package_free(&package);
+    overwrite("code/more.py", "");
+    expect_refused(SV_E_INPUT, "code/more.py: is no file of a package");
+    sv_pipeline_free(p);
 }
 
 Test(package, the_same_pipeline_gives_the_same_bytes)

@@ -55,7 +55,7 @@ def sample(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("package") / request.param
     tool("sample", request.param, folder)
     types = {"age": "int64", "balance": "float64", "job": object, "month": object, "member": bool}
-    rows = pd.read_csv(folder / "rows.tsv", sep="\t", names=list(types), quoting=csv.QUOTE_NONE, na_values=[""], keep_default_na=False,
+    rows = pd.read_csv(folder.with_suffix(".tsv"), sep="\t", names=list(types), quoting=csv.QUOTE_NONE, na_values=[""], keep_default_na=False,
                        dtype={"job": str, "month": str})
     rows = rows.assign(job=rows.job.fillna(""), month=rows.month.fillna(""), member=rows.member.astype(bool))
     return folder, rows
