@@ -23,6 +23,7 @@ typedef struct audit_job {
     uint8_t *parts;   /* (n_rows) */
     double *values;   /* (n_used, n_rows); of texts the code */
     size_t capacity;
+    sv_error duplicates_error;
 } audit_job;
 
 static void find_something(sv_audit *audit, sv_audit_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -109,18 +110,22 @@ static double target_at(const sv_column *target, size_t row)
 
 static void take_block(audit_job *j, const sv_evaluator *evaluator, size_t first, size_t n)
 {
+    size_t kept = 0, rows[SV_BLOCK_ROWS];
     for (size_t i = 0; i < n; i++) {
         if (j->dataset->parts[first + i] == SV_PART_NONE)
             continue;
-        size_t at = j->n_rows++;
-        j->parts[at] = j->dataset->parts[first + i];
-        j->target[at] = target_at(&j->dataset->target, first + i);
-        for (size_t f = 0; f < j->n_used; f++) {
-            int value = sv_features_find(j->features, j->used[f], strlen(j->used[f]));
-            const void *values = sv_evaluator_value(evaluator, value);
-            j->values[f * j->capacity + at] = sv_features_kind(j->features, value) == SV_KIND_TEXT ? ((const int32_t *)values)[i] : ((const double *)values)[i];
-        }
+        j->parts[j->n_rows + kept] = j->dataset->parts[first + i];
+        j->target[j->n_rows + kept] = target_at(&j->dataset->target, first + i);
+        rows[kept++] = i;
     }
+    for (size_t f = 0; f < j->n_used; f++) {
+        int value = sv_features_find(j->features, j->used[f], strlen(j->used[f])), is_text = sv_features_kind(j->features, value) == SV_KIND_TEXT;
+        const void *values = sv_evaluator_value(evaluator, value);
+        double *out = j->values + f * j->capacity + j->n_rows;
+        for (size_t k = 0; k < kept; k++)
+            out[k] = is_text ? ((const int32_t *)values)[rows[k]] : ((const double *)values)[rows[k]];
+    }
+    j->n_rows += kept;
 }
 
 static int take_sample(audit_job *j, sv_error *error)
@@ -153,16 +158,25 @@ static int take_sample(audit_job *j, sv_error *error)
 
 /* ---- each feature ---- */
 
-static void judge_feature(void *context, size_t f, size_t worker)
+static void judge_feature(const audit_job *j, size_t f)
 {
-    const audit_job *j = context;
     sv_audit_feature *feature = &j->audit->features[f];
     int value = sv_features_find(j->features, j->used[f], strlen(j->used[f]));
     sv_audit_input input = {.values = j->values + f * j->capacity, .target = j->target, .parts = j->parts, .n = j->n_rows,
                             .is_text = sv_features_kind(j->features, value) == SV_KIND_TEXT, .target_type = j->dataset->target.type};
-    (void)worker;
     feature->name = j->used[f];
     sv_audit_figures(feature, &input);
+}
+
+/* The duplicates, which take longest, are the first task. */
+static void judge_task(void *context, size_t task, size_t worker)
+{
+    audit_job *j = context;
+    (void)worker;
+    if (task)
+        judge_feature(j, task - 1);
+    else
+        sv_duplicates_count(&j->audit->n_duplicates, j->dataset, j->features, j->used, j->n_used, &j->duplicates_error);
 }
 
 static void report_features(audit_job *j)
@@ -174,6 +188,9 @@ static void report_features(audit_job *j)
             find_something(j->audit, SV_AUDIT_LEAK, "%.80s alone tells the target: %s %.4f, %.0f%% of its information", feature->name, figure, feature->auc, 100 * feature->information);
         else if (feature->information >= LEAK_INFORMATION)
             find_something(j->audit, SV_AUDIT_LEAK, "%.80s is nearly a copy of the target: it holds %.0f%% of its information", feature->name, 100 * feature->information);
+        else if (feature->is_probability)
+            find_something(j->audit, SV_AUDIT_LEAK, "%.80s is the probability of the target: between 0 and 1, and as many 1s as it says in every bin. Only a model, or the process that made the rows, writes such a column",
+                           feature->name);
     }
     for (size_t f = 0; f < j->n_used; f++)
         if (j->audit->features[f].psi >= SHIFT_PSI)
@@ -195,9 +212,9 @@ int sv_audit_run(sv_audit *out, const sv_config *config, const sv_dataset *datas
     if (!code)
         code = take_sample(&j, error);
     if (!code) {
-        sv_team_run(team, n_used, judge_feature, &j);
+        sv_team_run(team, n_used + 1, judge_task, &j);
         report_features(&j);
-        code = sv_duplicates_count(&out->n_duplicates, dataset, features, used, n_used, error);
+        code = j.duplicates_error.code ? sv_error_set(error, j.duplicates_error.code, "%s", j.duplicates_error.message) : 0;
     }
     if (!code && out->n_duplicates)
         find_something(out, SV_AUDIT_NOTE, "%zu of %zu test rows stand in training too, with the same values and target", out->n_duplicates, dataset->counts[SV_PART_TEST]);

@@ -3,6 +3,7 @@
    - the target's definition: when every column that it reads is one that the model reads too, the model can learn the definition (proved from the expressions);
    - each feature alone: its ROC AUC with a binary target (correlation with a number), and the share of the target's entropy that it tells (mutual information over
      20 quantile bins or the levels, corrected for their number: Miller 1955);
+   - a number that is the target's probability: within 0 … 1, and right in every quantile bin (Hosmer, Lemeshow 1980): a model or the process itself wrote it;
    - rows that stand in two parts: same values in all used columns and the target, one in training and one in test;
    - shift: population stability index of each feature between training and test rows, over ten bins.
 
@@ -20,6 +21,7 @@ typedef struct sv_audit_feature {
     double auc;         /* 0.5 … 1, whichever way round; numbers as target: |correlation|; NaN where there is none */
     double information; /* 0 … 1 */
     double psi;         /* NaN without test rows */
+    int is_probability; /* 1: it says how probable the target is, and is right */
 } sv_audit_feature;
 
 typedef enum sv_audit_kind { SV_AUDIT_LEAK, SV_AUDIT_NOTE } sv_audit_kind;

@@ -181,12 +181,37 @@ static double psi(const sv_audit_input *in)
     return said ? sum : NAN;
 }
 
+/* Values within 0 … 1 whose sum in each quantile bin is the count of 1s there, as far as chance allows, and that differ enough to mean something. */
+static int is_probability(const sv_audit_input *in, const double *edges, size_t n_edges)
+{
+    double said[BINS + 1] = {0}, came[BINS + 1] = {0}, variance[BINS + 1] = {0}, n = 0, chi = 0;
+    if (in->target_type != SV_BOOLEAN || in->is_text || n_edges < BINS / 2)
+        return 0;
+    for (size_t i = 0; i < in->n; i++) {
+        double p = in->values[i];
+        if (in->parts[i] != SV_PART_TRAIN || isnan(p))
+            continue;
+        if (!(p >= 0 && p <= 1))
+            return 0;
+        size_t bin = bin_of(p, edges, n_edges);
+        said[bin] += p;
+        came[bin] += in->target[i] != 0;
+        variance[bin] += p * (1 - p);
+        n++;
+    }
+    for (size_t bin = 1; bin <= n_edges + 1; bin++)
+        chi += (came[bin] - said[bin]) * (came[bin] - said[bin]) / (variance[bin] > 0 ? variance[bin] : 1e-9);
+    double degrees = (double)n_edges + 1; /* of chi-square, whose deviation is sqrt(2 degrees) */
+    return n >= 500 && edges[n_edges - 1] - edges[0] > 0.2 && chi < degrees + 3 * sqrt(2 * degrees);
+}
+
 void sv_audit_figures(sv_audit_feature *feature, const sv_audit_input *in)
 {
     double edges[BINS], *encoded = NULL;
     const double *scores = in->values;
     size_t n_edges = in->is_text ? 0 : quantiles(edges, BINS, in->values, in->parts, SV_PART_TRAIN, in->n);
     feature->auc = feature->information = feature->psi = NAN;
+    feature->is_probability = is_probability(in, edges, n_edges);
     if (in->is_text && in->target_type != SV_STRING) {
         encoded = sv_array(in->n + 1, sizeof *encoded);
         if (!encoded || rates(encoded, in)) {

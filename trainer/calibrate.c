@@ -17,13 +17,6 @@ static double logit(double p)
     return log(p) - log1p(-p);
 }
 
-/* The uncalibrated score of each gathered probability. */
-static void to_scores(double *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        p[i] = logit(fmin(fmax(p[i], 1e-300), 1 - 1e-16));
-}
-
 static double platt_loss(const double *s, const uint8_t *y, size_t n, const double t[2], double a, double b)
 {
     double loss = 0;
@@ -87,16 +80,16 @@ static int set_pools(sv_pipeline *pipeline, const pool *pools, size_t n, sv_erro
     return rc;
 }
 
+/* s ascending. */
 static int fit_isotonic(sv_pipeline *pipeline, const double *s, const uint8_t *y, size_t n, sv_error *error)
 {
-    uint32_t *order = sv_array(n + 1, sizeof *order);
     pool *pools = sv_array(n + 1, sizeof *pools);
     size_t m = 0;
-    int rc = order && pools && !sv_rank(order, s, n) ? 0 : sv_error_set(error, SV_E_MEMORY, "calibrate: out of memory");
-    for (size_t i = 0; !rc && i < n;) {
-        pool next = {.low = s[order[i]], .high = s[order[i]]};
-        for (; i < n && s[order[i]] == next.low; i++) { /* equal scores are one point */
-            next.sum += y[order[i]];
+    if (!pools) return sv_error_set(error, SV_E_MEMORY, "calibrate: out of memory");
+    for (size_t i = 0; i < n;) {
+        pool next = {.low = s[i], .high = s[i]};
+        for (; i < n && s[i] == next.low; i++) { /* equal scores are one point */
+            next.sum += y[i];
             next.weight++;
         }
         while (m > 0 && pools[m - 1].sum * next.weight >= next.sum * pools[m - 1].weight) {
@@ -106,38 +99,37 @@ static int fit_isotonic(sv_pipeline *pipeline, const double *s, const uint8_t *y
         }
         pools[m++] = next;
     }
-    if (!rc) rc = set_pools(pipeline, pools, m, error);
-    sv_free(order);
+    int rc = set_pools(pipeline, pools, m, error);
     sv_free(pools);
     return rc;
 }
 
 /* ---- thresholds ---- */
 
-int sv_best_threshold(double *threshold, const double *p, const uint8_t *y, size_t n, double cost_false_positive, double cost_false_negative, sv_cost_point *curve, size_t n_curve)
+void sv_best_threshold(double *threshold, const uint64_t *keys, size_t n, double cost_false_positive, double cost_false_negative, sv_cost_point *curve, size_t n_curve)
 {
-    sv_cells cells;
-    if (sv_cells_new(&cells, p, y, n, 2, 0)) return SV_E_MEMORY;
-    double fp = cells.negatives, fn = 0, best = INFINITY;
+    double fp = 0, fn = 0, best = INFINITY, below = 0;
     size_t c = 0;
     *threshold = 0.5;
-    for (size_t k = 0; k <= cells.n; k++) { /* predicted 1: cells k and up */
-        double below = k ? cells.cells[k - 1].p : 0, above = k < cells.n ? cells.cells[k].p : 1, cost = (cost_false_positive * fp + cost_false_negative * fn) / (double)n;
-        double middle = k == 0 ? above / 2 : k == cells.n ? (below + 1) / 2 : below + (above - below) / 2;
+    for (size_t i = 0; i < n; i++)
+        fp += !(keys[i] & 1);
+    for (size_t i = 0;;) { /* predicted 1: rows i and up */
+        double above = i < n ? sv_ranking_p(keys[i]) : 1, cost = (cost_false_positive * fp + cost_false_negative * fn) / (double)n;
+        double middle = i == 0 ? above / 2 : i == n ? (below + 1) / 2 : below + (above - below) / 2;
         if (!(middle > below)) middle = above; /* neighbours in the last place */
         if (cost < best || (cost == best && fabs(middle - 0.5) < fabs(*threshold - 0.5))) {
             best = cost;
             *threshold = middle;
         }
-        for (; curve && c < n_curve && (k == cells.n || (double)c / (double)(n_curve - 1) <= above); c++)
+        for (; curve && c < n_curve && (i == n || (double)c / (double)(n_curve - 1) <= above); c++)
             curve[c] = (sv_cost_point){(double)c / (double)(n_curve - 1), cost};
-        if (k < cells.n) {
-            fp -= cells.cells[k].negatives;
-            fn += cells.cells[k].positives;
+        if (i == n) return;
+        for (uint64_t p = keys[i] >> 1; i < n && keys[i] >> 1 == p; i++) {
+            fp -= !(keys[i] & 1);
+            fn += keys[i] & 1;
         }
+        below = above;
     }
-    sv_cells_free(&cells);
-    return 0;
 }
 
 static sv_part choosing_part(const sv_dataset *dataset)
@@ -145,69 +137,77 @@ static sv_part choosing_part(const sv_dataset *dataset)
     return dataset->counts[SV_PART_VALIDATION] ? SV_PART_VALIDATION : SV_PART_TRAIN;
 }
 
-int sv_judge_costs(sv_evaluation *out, const sv_judging *judging, sv_error *error)
+int sv_judge_costs(sv_evaluation *out, const sv_judging *judging, const sv_keys *keys, sv_error *error)
 {
     enum { POINTS = 201 };
-    double *p, best;
-    uint8_t *y;
-    size_t n;
-    int rc = sv_gather_part(&p, &y, &n, judging, choosing_part(judging->dataset), error);
-    if (!rc && n > 0) {
-        out->costs = sv_calloc(POINTS, sizeof *out->costs);
-        out->n_costs = out->costs ? POINTS : 0;
-        if (!out->costs || sv_best_threshold(&best, p, y, n, judging->config->evaluate.cost_false_positive, judging->config->evaluate.cost_false_negative, out->costs, POINTS))
-            rc = sv_error_set(error, SV_E_MEMORY, "evaluate: out of memory");
-    }
-    sv_free(p);
-    sv_free(y);
-    return rc;
+    sv_part part = choosing_part(judging->dataset);
+    double best;
+    if (!keys->counts[part]) return 0;
+    if (!(out->costs = sv_calloc(POINTS, sizeof *out->costs))) return sv_error_set(error, SV_E_MEMORY, "evaluate: out of memory");
+    out->n_costs = POINTS;
+    sv_best_threshold(&best, keys->keys + keys->begins[part], keys->counts[part], judging->config->evaluate.cost_false_positive, judging->config->evaluate.cost_false_negative,
+                      out->costs, POINTS);
+    return 0;
 }
 
-/* Predictions of the rows that choose. */
-static int gather(double **p, uint8_t **y, size_t *n, const sv_pipeline *pipeline, const sv_dataset *dataset, const sv_config *config, sv_team *team, sv_error *error)
+/* The rows that choose, with their predictions, sorted by them. *own lies in *keys. */
+static int gather(sv_keys *keys, uint64_t **own, size_t *n, const sv_pipeline *pipeline, const sv_dataset *dataset, const sv_config *config, sv_team *team, sv_error *error)
 {
-    double *predictions = NULL, *targets = sv_array(dataset->table.n_rows + 1, sizeof *targets);
-    sv_judging judging = {pipeline, dataset, config, team, NULL, targets};
-    *p = NULL;
-    *y = NULL;
-    int rc = targets ? 0 : sv_error_set(error, SV_E_MEMORY, "calibrate: out of memory");
-    if (!rc) sv_design_widen(targets, dataset->target.data, dataset->target.store, 0, dataset->table.n_rows);
-    if (!rc) rc = sv_predict_table(&predictions, pipeline, &dataset->table, team, error);
+    double *predictions;
+    sv_judging judging = {.pipeline = pipeline, .dataset = dataset, .config = config, .team = team};
+    int rc = sv_predict_table(&predictions, pipeline, &dataset->table, team, error);
+    if (rc) return rc;
     judging.predictions = predictions;
-    if (!rc) rc = sv_gather_part(p, y, n, &judging, choosing_part(dataset), error);
+    rc = sv_gather_keys(keys, &judging, error);
     sv_free(predictions);
-    sv_free(targets);
-    return rc;
+    if (rc) return rc;
+    *own = keys->keys + keys->begins[choosing_part(dataset)];
+    *n = keys->counts[choosing_part(dataset)];
+    rc = sv_ranking_sort(*own, *n, team);
+    if (rc) sv_free(keys->keys);
+    return rc ? sv_error_set(error, rc, "calibrate: out of memory") : 0;
+}
+
+static int calibrate(sv_pipeline *pipeline, const sv_dataset *dataset, const sv_config *config, sv_team *team, sv_error *error)
+{
+    sv_keys keys;
+    uint64_t *own;
+    size_t n;
+    sv_pipeline_set_uncalibrated(pipeline);
+    int rc = sv_pipeline_finish(pipeline, error);
+    if (!rc) rc = gather(&keys, &own, &n, pipeline, dataset, config, team, error);
+    if (rc) return rc;
+    double *scores = sv_array(n + 1, sizeof *scores);
+    uint8_t *labels = sv_array(n + 1, 1);
+    for (size_t i = 0; scores && labels && i < n; i++) {
+        scores[i] = logit(fmin(fmax(sv_ranking_p(own[i]), 1e-300), 1 - 1e-16));
+        labels[i] = own[i] & 1;
+    }
+    if (!scores || !labels) rc = sv_error_set(error, SV_E_MEMORY, "calibrate: out of memory");
+    else if (n > 1) rc = config->evaluate.calibration == SV_CALIBRATION_PLATT ? fit_platt(pipeline, scores, labels, n, error) : fit_isotonic(pipeline, scores, labels, n, error);
+    sv_free(scores);
+    sv_free(labels);
+    sv_free(keys.keys);
+    return rc ? rc : sv_pipeline_finish(pipeline, error);
 }
 
 int sv_calibrate(sv_pipeline *pipeline, const sv_dataset *dataset, const sv_config *config, sv_team *team, sv_error *error)
 {
-    double *p, threshold;
-    uint8_t *y;
+    sv_keys keys;
+    uint64_t *own;
+    double threshold;
     size_t n;
     int rc = 0;
     if (sv_pipeline_task(pipeline) != SV_TASK_BINARY) return 0;
-    if (config->evaluate.calibration != SV_CALIBRATION_NONE) {
-        sv_pipeline_set_uncalibrated(pipeline);
-        rc = sv_pipeline_finish(pipeline, error);
-        if (!rc) rc = gather(&p, &y, &n, pipeline, dataset, config, team, error);
-        if (rc) return rc;
-        to_scores(p, n);
-        if (n > 1) rc = config->evaluate.calibration == SV_CALIBRATION_PLATT ? fit_platt(pipeline, p, y, n, error) : fit_isotonic(pipeline, p, y, n, error);
-        sv_free(p);
-        sv_free(y);
-        if (!rc) rc = sv_pipeline_finish(pipeline, error);
-    }
+    if (config->evaluate.calibration != SV_CALIBRATION_NONE) rc = calibrate(pipeline, dataset, config, team, error);
     if (rc || config->evaluate.threshold_rule != SV_THRESHOLD_COSTS) return rc;
-    rc = gather(&p, &y, &n, pipeline, dataset, config, team, error);
+    rc = gather(&keys, &own, &n, pipeline, dataset, config, team, error);
     if (rc) return rc;
-    if (n > 0 && sv_best_threshold(&threshold, p, y, n, config->evaluate.cost_false_positive, config->evaluate.cost_false_negative, NULL, 0))
-        rc = sv_error_set(error, SV_E_MEMORY, "calibrate: out of memory");
-    if (!rc && n > 0) {
+    if (n > 0) {
+        sv_best_threshold(&threshold, own, n, config->evaluate.cost_false_positive, config->evaluate.cost_false_negative, NULL, 0);
         sv_pipeline_set_threshold(pipeline, fmin(fmax(threshold, 1e-12), 1));
         rc = sv_pipeline_finish(pipeline, error);
     }
-    sv_free(p);
-    sv_free(y);
+    sv_free(keys.keys);
     return rc;
 }

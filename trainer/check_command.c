@@ -2,11 +2,11 @@
 #include "alloc.h"
 #include "commands.h"
 #include "config.h"
-#include "dataset.h"
 #include "panel.h"
 #include "promote.h"
 #include "schema.h"
 #include "sweep.h"
+#include "training.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,12 +38,14 @@ static int check_expressions(const sv_config *config, sv_error *error)
     return code;
 }
 
-static int check_sweep(const sv_config *config, sv_error *error)
+static int check_sweep(const sv_config *config, const char *path, const sv_config_options *options, sv_error *error)
 {
     sv_trials trials;
     int code = config->sweep.keys.count ? sv_trials_make(&trials, config, error) : 0;
-    if (!code && config->sweep.keys.count)
-        sv_trials_free(&trials);
+    if (code || !config->sweep.keys.count)
+        return code;
+    code = sv_trials_check(&trials, config, path, options, error);
+    sv_trials_free(&trials);
     return code;
 }
 
@@ -60,34 +62,37 @@ static int is_at_hand(const sv_config *config)
 }
 
 /* As comments, so that what is printed still reads back as a configuration. */
-static int describe_data(const sv_config *config, sv_error *error)
+static void describe(const sv_training *t)
 {
-    sv_dataset dataset;
-    sv_features *features = NULL;
-    const char **used = NULL;
-    size_t n_used = 0;
-    int code = sv_dataset_read_table(&dataset, config, NULL, error);
-    if (code)
-        return code;
-    printf("# %zu rows; columns:\n", dataset.table.n_rows);
-    for (size_t c = 0; c < dataset.table.n_columns; c++) {
-        const sv_column *column = &dataset.table.columns[c];
+    printf("# %zu rows; columns:\n", t->dataset.table.n_rows);
+    for (size_t c = 0; c < t->dataset.table.n_columns; c++) {
+        const sv_column *column = &t->dataset.table.columns[c];
         printf("#   %s: %s", column->name, sv_type_name(column->type));
         if (column->levels)
             printf(" (%zu texts)", sv_levels_count(column->levels));
         printf("\n");
     }
-    code = sv_schema_build(&features, config, &dataset.table, error);
+    printf("# %zu features enter the model:\n", t->n_used);
+    for (size_t i = 0; i < t->n_used; i++)
+        printf("#   %s\n", t->used[i]);
+}
+
+/* Reads, splits and audits as `train` would, up to the fit. */
+static int check_data(const sv_config *config, int quiet, sv_error *error)
+{
+    sv_training training;
+    sv_progress progress;
+    sv_progress_begin(&progress, SV_VOICE_QUIET);
+    int code = sv_training_begin(&training, config, NULL, &progress, NULL, error);
     if (!code)
-        code = sv_schema_choose(&used, &n_used, config, features, &dataset.table, error);
-    if (!code) {
-        printf("# %zu features enter the model:\n", n_used);
-        for (size_t i = 0; i < n_used; i++)
-            printf("#   %s\n", used[i]);
-    }
-    sv_free(used);
-    sv_features_free(features);
-    sv_dataset_free(&dataset);
+        code = sv_training_read(&training, error);
+    if (!code && !quiet)
+        describe(&training);
+    if (!code)
+        code = sv_training_audit(&training, error);
+    for (size_t i = 0; i < training.audit.n_findings && !quiet; i++)
+        printf("# %s%s\n", training.audit.findings[i].kind == SV_AUDIT_LEAK ? "LEAKAGE: " : "audit: ", training.audit.findings[i].text);
+    sv_training_free(&training);
     return code;
 }
 
@@ -104,11 +109,11 @@ int sv_run_check(const sv_arguments *arguments, sv_error *error)
     if (!code)
         code = sv_promotion_check(config, error);
     if (!code)
-        code = check_sweep(config, error);
+        code = check_sweep(config, arguments->config, &options, error);
     if (!code && !arguments->quiet)
         code = sv_config_print(config, stdout);
-    if (!code && !arguments->quiet && is_at_hand(config))
-        code = describe_data(config, error);
+    if (!code && is_at_hand(config))
+        code = check_data(config, arguments->quiet, error);
     sv_config_free(config);
     return code;
 }

@@ -115,7 +115,7 @@ static int unknown_option(const sv_command *command, const char *text, size_t le
         if (command->options & options[k].id)
             names[n++] = options[k].name;
     snprintf(name, sizeof name, "%.*s", (int)(length > 60 ? 60 : length), text);
-    int code = sv_error_set(error, SV_E_CONFIG, "solvent %s: unknown option %s", command->name, name);
+    int code = sv_error_set(error, SV_E_CONFIG, "%s: unknown option %s", command->name, name);
     const char *near = sv_nearest_name(name, names, n);
     if (near)
         sv_error_hint(error, "did you mean %s? `solvent %s --help` lists the options", near, command->name);
@@ -147,13 +147,13 @@ static int take_option(sv_arguments *arguments, unsigned *seen, const sv_command
 static int check_complete(const sv_arguments *arguments, unsigned seen, const sv_command *command, sv_error *error)
 {
     if (command->positional && !arguments->config) {
-        sv_error_set(error, SV_E_CONFIG, "solvent %s: expected %s", command->name, command->positional);
+        sv_error_set(error, SV_E_CONFIG, "%s: expected %s", command->name, command->positional);
         sv_error_hint(error, "solvent %s --help", command->name);
         return SV_E_CONFIG;
     }
     for (int k = 0; k < N_OPTIONS; k++)
         if (command->required & ~seen & options[k].id)
-            return sv_error_set(error, SV_E_CONFIG, "solvent %s: expected %s %s", command->name, options[k].name, options[k].value);
+            return sv_error_set(error, SV_E_CONFIG, "%s: expected %s %s", command->name, options[k].name, options[k].value);
     return 0;
 }
 
@@ -165,7 +165,7 @@ static int take_arguments(sv_arguments *arguments, const sv_command *command, in
         if (argv[i][0] == '-' && argv[i][1])
             code = take_option(arguments, &seen, command, argc, argv, &i, error);
         else if (!command->positional || arguments->config)
-            code = sv_error_set(error, SV_E_CONFIG, "solvent %s: unexpected argument %.200s", command->name, argv[i]);
+            code = sv_error_set(error, SV_E_CONFIG, "%s: unexpected argument %.200s", command->name, argv[i]);
         else
             arguments->config = argv[i];
     }

@@ -5,7 +5,9 @@
 #include "command.h"
 
 int sv_run_train(const sv_arguments *arguments, sv_error *error);    /* train_command.c */
-int sv_train(const sv_arguments *arguments, const char *parent_run_id, sv_error *error); /* below another run, or NULL */
+struct sv_training;
+/* Below another run, or NULL; with the rows and features that it has read and hands over, or NULL. */
+int sv_train(const sv_arguments *arguments, const char *parent_run_id, struct sv_training *read, sv_error *error);
 int sv_run_sweep(const sv_arguments *arguments, sv_error *error);    /* sweep_command.c */
 int sv_run_check(const sv_arguments *arguments, sv_error *error);    /* check_command.c */
 int sv_run_reference(const sv_arguments *arguments, sv_error *error);

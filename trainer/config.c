@@ -20,6 +20,7 @@ typedef struct origin {
     sv_config *config;
     const char *name;
     int is_file;
+    int set; /* the n-th, from 1; 0: none */
     sv_error *error;
 } origin;
 
@@ -159,7 +160,7 @@ static int put_entry(const origin *o, const sv_key *key, sv_entries *list, const
             entry = &list->items[i];
     if (!entry && !(entry = room(o, list)))
         return out_of_memory(o);
-    *entry = (sv_entry){name ? name->text : NULL, text, o->is_file ? value->line : 0, o->is_file ? value->column : 0};
+    *entry = (sv_entry){name ? name->text : NULL, text, o->is_file ? value->line : -o->set, o->is_file ? value->column : 0};
     return 0;
 }
 
@@ -228,7 +229,7 @@ static int take(const origin *o, int index, const sv_tree *node)
     if (is_null(node))
         return 0;
     m->places[index].given = 1;
-    m->places[index].line = o->is_file ? node->line : 0;
+    m->places[index].line = o->is_file ? node->line : -o->set;
     m->places[index].column = o->is_file ? node->column : 0;
     return put(o, &sv_keys[index], node);
 }
@@ -295,10 +296,14 @@ static int walk(const origin *o, const char *prefix, const sv_tree *map)
 /* a.b=v: a key, or one entry of a mapping. */
 static int apply_set(sv_config *config, const char *text, sv_error *error)
 {
-    char name[PATH_MAX_BYTES], path[PATH_MAX_BYTES];
+    char shown[PATH_MAX_BYTES], path[PATH_MAX_BYTES];
     const char *equals = strchr(text, '=');
-    snprintf(name, sizeof name, "--set %.300s", text);
-    origin o = {config, name, 0, error};
+    snprintf(shown, sizeof shown, "--set %.300s", text);
+    const char *name = sv_arena_strdup(&config->memory->arena, sv_config_shown(config, shown));
+    origin o = {config, name ? name : shown, 0, (int)config->memory->n_sets + 1, error};
+    if (!name)
+        return out_of_memory(&o);
+    config->memory->sets[config->memory->n_sets++] = name;
     if (!equals || equals == text || equals - text > 300)
         return sv_error_set(error, SV_E_CONFIG, "%s: expected key=value", name);
     snprintf(path, sizeof path, "%.*s", (int)(equals - text), text);
@@ -320,14 +325,37 @@ static int apply_set(sv_config *config, const char *text, sv_error *error)
         if (!entry.text)
             return out_of_memory(&o);
         config->memory->places[i].given = 1;
+        config->memory->places[i].line = -o.set;
         return put_entry(&o, &sv_keys[i], field(&o, &sv_keys[i]), &entry, value);
     }
     return unknown_key(&o, path, &none);
 }
 
+/* Of values that are wrong together the message names one, perhaps the file's; what came later is at fault when the file alone was right. */
+static void blame_sets(const sv_config *config, int file_is_right, sv_error *error)
+{
+    char sets[400] = "";
+    if (!file_is_right || !strncmp(error->message, "--set ", 6))
+        return;
+    for (size_t i = 0; i < config->memory->n_sets && strlen(sets) < 300; i++)
+        snprintf(sets + strlen(sets), sizeof sets - strlen(sets), "%s%.90s", i ? " " : "", config->memory->sets[i]);
+    sv_error_prefix(error, "%s: ", sets);
+}
+
+static int apply_sets(sv_config *config, const sv_config_options *options, sv_error *error)
+{
+    int code = 0;
+    config->memory->sets = sv_arena_zero(&config->memory->arena, options->n_set, sizeof *config->memory->sets);
+    if (!config->memory->sets)
+        return sv_error_set(error, SV_E_MEMORY, "%s: out of memory", config->path);
+    for (size_t i = 0; i < options->n_set && !code; i++)
+        code = apply_set(config, options->set[i], error);
+    return code;
+}
+
 static int apply_defaults(sv_config *config, sv_error *error)
 {
-    origin o = {config, "default", 0, error};
+    origin o = {config, "default", 0, 0, error};
     int code = 0;
     for (size_t i = 0; i < sv_keys_count && !code; i++) {
         sv_tree node = {.kind = SV_TREE_SCALAR, .text = sv_keys[i].fallback};
@@ -360,16 +388,19 @@ int sv_config_parse(sv_config **out, const char *name, const char *text, size_t 
         sv_config_free(config);
         return sv_error_set(error, SV_E_MEMORY, "%s: out of memory", name);
     }
-    origin o = {config, config->path, 1, error};
+    origin o = {config, config->path, 1, 0, error};
     int code = apply_defaults(config, error);
     if (!code)
         code = sv_tree_parse(&root, &config->memory->arena, name, text, length, error);
     if (!code)
         code = walk(&o, "", root);
-    for (size_t i = 0; options && i < options->n_set && !code; i++)
-        code = apply_set(config, options->set[i], error);
+    int is_right = !code && options && options->n_set && !sv_config_check(config, NULL);
+    if (!code && options && options->n_set)
+        code = apply_sets(config, options, error);
     if (!code)
         code = sv_config_check(config, error);
+    if (code == SV_E_CONFIG)
+        blame_sets(config, is_right, error);
     if (code)
         sv_config_free(config);
     else
@@ -402,10 +433,11 @@ __attribute__((format(printf, 7, 0)))
 static int fail_there(sv_error *error, const sv_config *config, int line, int column, const char *key, const char *item, const char *format, va_list args)
 {
     char text[700], place[32] = "";
+    const char *where = line < 0 ? config->memory->sets[-line - 1] : config->path ? config->path : "configuration";
     vsnprintf(text, sizeof text, format, args);
-    if (line)
+    if (line > 0)
         snprintf(place, sizeof place, ":%d:%d", line, column);
-    return sv_error_set(error, SV_E_CONFIG, "%s%s: in '%s%s%s': %s", config->path, place, key, item ? "." : "", item ? item : "", text);
+    return sv_error_set(error, SV_E_CONFIG, "%s%s: in '%s%s%s': %s", where, place, key, item ? "." : "", item ? item : "", text);
 }
 
 int sv_config_fail(sv_error *error, const sv_config *config, const char *key, const char *format, ...)

@@ -44,7 +44,7 @@ typedef enum sv_period { SV_PERIOD_DAY, SV_PERIOD_WEEK, SV_PERIOD_MONTH, SV_PERI
 typedef enum sv_sweep_method { SV_SWEEP_GRID, SV_SWEEP_RANDOM, SV_SWEEP_HALVING } sv_sweep_method;
 typedef enum sv_goal { SV_GOAL_MINIMIZE, SV_GOAL_MAXIMIZE } sv_goal;
 
-/* One item of a list (key NULL) or a mapping, in the order of the file; line and column of the value, 0 when it came from --set or a default. */
+/* One item of a list (key NULL) or a mapping, in the order of the file; line and column of the value; line -n: from the n-th --set; 0: a default. */
 typedef struct sv_entry {
     const char *key, *value;
     int line, column;
@@ -131,7 +131,7 @@ typedef struct sv_config {
         sv_class_weight class_weight;
         sv_entries class_weights; /* class: weight, instead */
         const char *weight;  /* column of sample weights; NULL: all 1 */
-        const char *offset;  /* always NULL: the check refuses it, for the package cannot carry one */
+        const char *offset;  /* column or feature added to the score; NULL: none */
         sv_step step;        /* gradient descent */
         double learning_rate, momentum;
         int64_t batch_size;  /* sgd, adam: rows */
@@ -139,6 +139,7 @@ typedef struct sv_config {
         int64_t seed;        /* order of minibatches */
         int64_t patience;    /* early stopping: iterations without a better validation loss; 0: off */
         int64_t checkpoint_every; /* iterations; 0: none; needs output */
+        const char *cache;   /* folder for large blocks of memory (alloc.h's spill); NULL: none */
         int64_t threads;     /* 0: one for each processor */
     } train;
 

@@ -140,8 +140,10 @@ static int check_train(sv_config *config, sv_error *error)
         return sv_config_fail(error, config, "train.patience", "early stopping needs split.validation > 0");
     if ((config->evaluate.calibration || config->evaluate.threshold_rule == SV_THRESHOLD_COSTS) && !(config->split.validation > 0) && !config->split.validation_from)
         return sv_config_fail(error, config, config->evaluate.calibration ? "evaluate.calibration" : "evaluate.threshold_rule", "needs split.validation > 0");
-    if (config->train.offset)
-        return sv_config_fail(error, config, "train.offset", "is refused: the package cannot carry an offset yet, and would answer without it");
+    if (config->train.offset && config->train.model == SV_MODEL_MULTINOMIAL)
+        return sv_config_fail(error, config, "train.offset", "is for models with one score: added to every class's it would change nothing");
+    if (sv_config_given(config, "use") && !config->use.count)
+        return sv_config_fail(error, config, "use", "expected at least one column or feature, got an empty list; without `use:` all but the target's enter");
     if (config->use.count && config->drop.count)
         return sv_config_fail(error, config, "drop", "expected either use or drop, got both");
     return 0;

@@ -2,6 +2,7 @@
 #include "buffer.h"
 #include "config_memory.h"
 #include "alloc.h"
+#include "secret.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -79,36 +80,18 @@ const char *sv_config_expand(sv_config *config, const char *text, sv_error *erro
     return result;
 }
 
-/* scheme://user:password@host and …?signature lose what is between. */
-static const char *without_password(sv_config *config, const char *value)
-{
-    const char *start = strstr(value, "://");
-    if (!start)
-        return value;
-    start += 3;
-    size_t host = strcspn(start, "/?#"), query = strcspn(start, "?");
-    const char *at = memrchr(start, '@', host);
-    if (!at && !start[query])
-        return value;
-    sv_buffer out = SV_BUFFER_INIT(0);
-    sv_buffer_append(&out, value, (size_t)(start - value));
-    if (at)
-        sv_buffer_text(&out, "***@");
-    const char *rest = at ? at + 1 : start;
-    sv_buffer_append(&out, rest, (size_t)(start + query - rest));
-    if (start[query])
-        sv_buffer_text(&out, "?***");
-    const char *shown = out.data ? sv_arena_strndup(&config->memory->arena, out.data, out.size) : NULL;
-    sv_buffer_free(&out);
-    return shown ? shown : "***";
-}
-
 const char *sv_config_shown(const sv_config *config, const char *value)
 {
     const sv_config_memory *m = config->memory;
     for (size_t i = 0; i < m->n_hidden; i++)
         if (m->hidden[i].value == value)
             return m->hidden[i].shown;
-    sv_config *own = (sv_config *)(uintptr_t)config; /* the arena alone grows */
-    return without_password(own, value);
+    char *hidden = strstr(value, "://") ? sv_secret_hidden(value) : NULL;
+    if (!strstr(value, "://") || (hidden && !strcmp(hidden, value))) {
+        sv_free(hidden);
+        return value;
+    }
+    const char *shown = hidden ? sv_arena_strdup(&config->memory->arena, hidden) : NULL;
+    sv_free(hidden);
+    return shown ? shown : "***";
 }

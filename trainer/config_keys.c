@@ -21,7 +21,7 @@ const sv_key sv_keys[] = {
     TEXT("name", name, NULL, "registered model; without `/` and `:`"),
     TEXT("experiment", experiment, NULL, "MLflow experiment, made when missing; absent: MLFLOW_EXPERIMENT_NAME, else the default one"),
     TEXT("run_name", run_name, NULL, "absent: the server invents one"),
-    TEXT("description", description, NULL, "of the run, Markdown"),
+    TEXT("description", description, NULL, "of the run, and of the registered model when it is made; Markdown"),
     MAP("tags", tags, "set on the run"),
     TEXT("output", output, NULL, "folder for package and report; absent: they are kept only where they are tracked. --output overrides it"),
 
@@ -55,7 +55,7 @@ const sv_key sv_keys[] = {
     TEXT("target.column", target.column, NULL, "or a column as it is"),
     TEXT("target.positive", target.positive, NULL, "with column, for two classes: the text that counts as 1"),
 
-    LIST("use", use, "raw columns and features that enter the model; absent: all but the target's columns"),
+    LIST("use", use, "raw columns and features that enter the model, at least one; absent: all but the target's columns"),
     LIST("drop", drop, "instead of use: all but these"),
 
     CHOICE("encode.strings", encode.strings, "one_hot|ordinal|hash", "one_hot", "text columns"),
@@ -78,7 +78,7 @@ const sv_key sv_keys[] = {
     WHOLE("split.seed", split.seed, 0, MANY, "42", "same seed, same split, on every machine"),
     TEXT("split.group", split.group, NULL, "column: rows that agree in it stay together"),
     TEXT("split.key", split.key, NULL, "column, hashed: a row keeps its part when rows are added"),
-    TEXT("split.time", split.time, NULL, "column: the oldest rows train, the newest test; rows of one moment stay together"),
+    TEXT("split.time", split.time, NULL, "column of dates or numbers: the oldest rows train, the newest test; rows of one moment stay together"),
     TEXT("split.validation_from", split.validation_from, NULL, "by time, instead of shares: the first moment of validation"),
     TEXT("split.test_from", split.test_from, NULL, "and of test"),
 
@@ -92,7 +92,7 @@ const sv_key sv_keys[] = {
     CHOICE("train.class_weight", train.class_weight, "none|balanced", "none", "balanced: n / (classes * rows of the class)"),
     MAP("train.class_weights", train.class_weights, "class: weight, instead"),
     TEXT("train.weight", train.weight, NULL, "column of sample weights"),
-    TEXT("train.offset", train.offset, NULL, "refused: the package cannot carry a column added to the score yet"),
+    TEXT("train.offset", train.offset, NULL, "a column or feature added to the score as it is, when predicting too, such as the log of an exposure"),
     CHOICE("train.step", train.step, "backtracking|fixed", "backtracking", "gd: how far to go"),
     ABOVE("train.learning_rate", train.learning_rate, 0, 1e6, "0.1", "gd with a fixed step, sgd, adam"),
     REAL("train.momentum", train.momentum, 0, 0.9999, "0.9", "gd, sgd"),
@@ -101,6 +101,7 @@ const sv_key sv_keys[] = {
     WHOLE("train.seed", train.seed, 0, MANY, "42", "order of the minibatches"),
     WHOLE("train.patience", train.patience, 0, 1e9, "0", "stop after that many iterations without a better validation loss; 0: off"),
     WHOLE("train.checkpoint_every", train.checkpoint_every, 0, 1e9, "0", "iterations after which OUTPUT/checkpoint is written anew, for --resume; an interrupted run keeps it as an artifact; 0: none"),
+    TEXT("train.cache", train.cache, NULL, "folder for data larger than memory: blocks of a megabyte and more live in files there, which have no names and are gone with the process; the same bits"),
     WHOLE("train.threads", train.threads, 0, 1024, "0", "0: one for each processor; the answer's bits do not depend on it"),
 
     CHOICE("evaluate.audit", evaluate.audit, "off|warn|fail", "warn", "leakage audit before training"),
@@ -115,7 +116,7 @@ const sv_key sv_keys[] = {
     LIST("evaluate.segments", evaluate.segments, "columns by which the figures are broken down"),
     FLAG("evaluate.standard_errors", evaluate.standard_errors, "false", "of the coefficients; for penalty: none"),
     FLAG("evaluate.report", evaluate.report, "true", "report.html and its plots"),
-    TEXT("evaluate.baseline", evaluate.baseline, NULL, "column that a naive forecast would repeat; beside the majority class"),
+    TEXT("evaluate.baseline", evaluate.baseline, NULL, "numeric column or used feature that a naive forecast would go by (binary: 1 where it is above 0); beside the majority class"),
 
     FLAG("register.enabled", registry.enabled, "true", "make a version of the registered model"),
     TEXT("register.alias", registry.alias, NULL, "moved to the new version"),

@@ -11,8 +11,10 @@ enum { SV_CONFIG_KEYS_MAX = 160, SV_CONFIG_HIDDEN_MAX = 64 };
 typedef struct sv_config_memory {
     sv_arena arena;
     struct {
-        int given, line, column; /* line 0: not from the file */
+        int given, line, column; /* as an sv_entry's */
     } places[SV_CONFIG_KEYS_MAX]; /* by position in sv_keys */
+    const char **sets;            /* "--set a.b=v", the first at [0] */
+    size_t n_sets;
     struct {
         const char *value, *shown;
     } hidden[SV_CONFIG_HIDDEN_MAX];

@@ -27,15 +27,6 @@ static size_t field_of(const sv_csv_file *file, size_t column)
     return f;
 }
 
-static void free_part(sv_csv_column *part)
-{
-    sv_free(part->data);
-    sv_free(part->ends);
-    sv_free(part->bytes);
-    part->data = part->ends = NULL;
-    part->bytes = NULL;
-}
-
 static int64_t whole_at(const sv_csv_column *part, size_t i)
 {
     switch (part->store) {
@@ -102,7 +93,6 @@ static int assemble_numbers(assembly *a, size_t c)
     FOR_PARTS (a, c, file, piece, part) {
         copy_numbers(column->data, column->store, at, part, piece->n_rows);
         at += piece->n_rows;
-        free_part(part);
     }
     return 0;
 }
@@ -194,7 +184,6 @@ static int assemble_texts(assembly *a, size_t c)
             copy_codes(column->data, column->store, at, part, piece->n_rows, maps + first);
         at += piece->n_rows;
         first += part->n_texts;
-        free_part(part);
     }
     sv_free(maps);
     if (!code && !a->files->plan.fields[field_of(a->files, c)].declared)

@@ -36,15 +36,13 @@ void sv_csv_make_real(sv_csv_cells *cells, size_t row)
 {
     if (cells->is_real)
         return;
-    for (size_t i = 0; i < row; i++) {
-        double value = (double)cells->at.whole[i];
-        memcpy(&cells->at.real[i], &value, sizeof value);
-    }
+    for (size_t i = 0; i < row; i++)
+        cells->real[i] = (double)cells->at.whole[i];
     cells->is_real = 1;
     cells->real_row = row;
 }
 
-/* Row n_rows is bad: what it alone did to the columns is undone. */
+/* Row n_rows is bad or only half read: what it alone did to the columns is undone. */
 void sv_csv_forget_row(sv_csv_worker *w)
 {
     for (size_t f = 0; f < w->plan->n_fields; f++) {
@@ -53,29 +51,23 @@ void sv_csv_forget_row(sv_csv_worker *w)
         for (size_t m = 0; m < sizeof marks / sizeof *marks; m++)
             if (*marks[m] == w->n_rows)
                 *marks[m] = SV_CSV_NEVER;
-        size_t exact = 0;
-        while (cells->is_real && cells->real_row == w->n_rows && exact < w->n_rows && fabs(cells->at.real[exact]) <= 0x1p53)
-            exact++;
-        if (!cells->is_real || cells->real_row != w->n_rows || exact < w->n_rows) /* larger ones stay doubles */
-            continue;
-        for (size_t i = 0; i < w->n_rows; i++) {
-            int64_t value = (int64_t)cells->at.real[i];
-            memcpy(&cells->at.whole[i], &value, sizeof value);
+        if (cells->real_row == w->n_rows) { /* the whole numbers of the rows before are still there */
+            cells->is_real = 0;
+            cells->real_row = SV_CSV_NEVER;
         }
-        cells->is_real = 0;
     }
 }
 
 static void put_real(sv_csv_worker *w, sv_csv_cells *cells, double value)
 {
     sv_csv_make_real(cells, w->n_rows);
-    cells->at.real[w->n_rows] = value;
+    cells->real[w->n_rows] = value;
 }
 
 static void put_whole(sv_csv_worker *w, sv_csv_cells *cells, int64_t value)
 {
     if (cells->is_real)
-        cells->at.real[w->n_rows] = (double)value;
+        cells->real[w->n_rows] = (double)value;
     else
         cells->at.whole[w->n_rows] = value;
 }

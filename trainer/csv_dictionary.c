@@ -4,36 +4,22 @@
 
 #include <string.h>
 
-enum { FIRST_SLOTS = 64, SHORT = 16 };
+enum { FIRST_SLOTS = 64 };
 
 static uint64_t load(const char *at, size_t length)
 {
-    uint64_t word;
-    memcpy(&word, at, 8);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
+    uint64_t word = sv_csv_word(at);
     return length >= 8 ? word : word & ((UINT64_C(1) << (8 * length)) - 1);
 }
 
 static sv_csv_slot key_of(const char *text, size_t length)
 {
-    sv_csv_slot key = {.length = (uint32_t)length, .code = -1};
-    if (length <= SHORT) {
-        key.low = load(text, length);
-        key.high = length > 8 ? load(text + 8, length - 8) : 0;
-        return key;
-    }
-    key.high = load(text, 8);
+    if (length <= SV_CSV_SHORT)
+        return sv_csv_short_key(text, length);
+    sv_csv_slot key = {.length = (uint32_t)length, .code = -1, .high = sv_csv_word(text)};
     for (size_t i = 0; i < length; i += 8)
         key.low = sv_mix64(key.low ^ load(text + i, length - i));
     return key;
-}
-
-static uint32_t place(const sv_csv_slot *key)
-{
-    uint64_t h = (key->low ^ (key->high * UINT64_C(0x9e3779b97f4a7c15)) ^ key->length) * UINT64_C(0xd6e8feb86659fd93);
-    return (uint32_t)(h >> 32);
 }
 
 static int same(const sv_csv_dictionary *d, const sv_csv_slot *a, const sv_csv_slot *key, const char *text)
@@ -41,12 +27,12 @@ static int same(const sv_csv_dictionary *d, const sv_csv_slot *a, const sv_csv_s
     size_t length;
     if (a->low != key->low || a->high != key->high || a->length != key->length)
         return 0;
-    return key->length <= SHORT || !memcmp(sv_csv_dictionary_text(d, (uint32_t)a->code, &length), text, key->length);
+    return key->length <= SV_CSV_SHORT || !memcmp(sv_csv_dictionary_text(d, (uint32_t)a->code, &length), text, key->length);
 }
 
 static const sv_csv_slot *find(const sv_csv_dictionary *d, const sv_csv_slot *key, const char *text)
 {
-    for (uint32_t i = place(key) & (d->n_slots - 1); d->slots[i].code >= 0; i = (i + 1) & (d->n_slots - 1))
+    for (uint32_t i = sv_csv_place(key) & (d->n_slots - 1); d->slots[i].code >= 0; i = (i + 1) & (d->n_slots - 1))
         if (same(d, &d->slots[i], key, text))
             return &d->slots[i];
     return NULL;
@@ -54,7 +40,7 @@ static const sv_csv_slot *find(const sv_csv_dictionary *d, const sv_csv_slot *ke
 
 static void insert(sv_csv_dictionary *d, const sv_csv_slot *slot)
 {
-    uint32_t i = place(slot) & (d->n_slots - 1);
+    uint32_t i = sv_csv_place(slot) & (d->n_slots - 1);
     while (d->slots[i].code >= 0)
         i = (i + 1) & (d->n_slots - 1);
     d->slots[i] = *slot;
@@ -123,7 +109,7 @@ int32_t sv_csv_dictionary_add(sv_csv_dictionary *d, const char *text, size_t len
     if (alias < 0 && store_text(d, text, length))
         return -1;
     key.code = alias < 0 ? (int32_t)d->count - 1 : alias;
-    if (alias < 0 || length <= SHORT) /* the text of a longer alias stands nowhere to compare with */
+    if (alias < 0 || length <= SV_CSV_SHORT) /* the text of a longer alias stands nowhere to compare with */
         insert(d, &key);
     return key.code;
 }

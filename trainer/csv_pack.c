@@ -32,7 +32,41 @@ static void narrow(void *out, sv_store store, const int64_t *in, size_t n)
         memcpy(out, in, n * sizeof *in);
 }
 
-static int pack_numbers(sv_csv_column *column, const sv_csv_cells *cells, size_t n)
+enum { SHELF_BYTES = 4 << 20 };
+
+static int add_block(sv_csv_shelf *shelf, size_t size)
+{
+    char **blocks = sv_realloc(shelf->blocks, (shelf->n_blocks + 1) * sizeof *blocks);
+    if (!blocks)
+        return SV_E_MEMORY;
+    shelf->blocks = blocks;
+    shelf->capacity = size > SHELF_BYTES ? size : SHELF_BYTES;
+    shelf->used = 0;
+    if (!(blocks[shelf->n_blocks] = sv_malloc(shelf->capacity)))
+        return SV_E_MEMORY;
+    shelf->n_blocks++;
+    return 0;
+}
+
+static void *take(sv_csv_shelf *shelf, size_t size)
+{
+    size = (size + 15) / 16 * 16;
+    if ((!shelf->n_blocks || shelf->capacity - shelf->used < size) && add_block(shelf, size))
+        return NULL;
+    void *place = shelf->blocks[shelf->n_blocks - 1] + shelf->used;
+    shelf->used += size;
+    return place;
+}
+
+void sv_csv_shelf_free(sv_csv_shelf *shelf)
+{
+    for (size_t i = 0; i < shelf->n_blocks; i++)
+        sv_free(shelf->blocks[i]);
+    sv_free(shelf->blocks);
+    *shelf = (sv_csv_shelf){0};
+}
+
+static int pack_numbers(sv_csv_shelf *shelf, sv_csv_column *column, const sv_csv_cells *cells, size_t n)
 {
     column->store = SV_STORE_F64;
     if (!cells->is_real) {
@@ -45,23 +79,23 @@ static int pack_numbers(sv_csv_column *column, const sv_csv_cells *cells, size_t
         column->max = max;
         column->store = narrowest(min, max);
     }
-    if (!(column->data = sv_array(n ? n : 1, sv_store_size(column->store))))
+    if (!(column->data = take(shelf, n * sv_store_size(column->store))))
         return SV_E_MEMORY;
     if (cells->is_real)
-        memcpy(column->data, cells->at.real, n * sizeof(double));
+        memcpy(column->data, cells->real, n * sizeof(double));
     else
         narrow(column->data, column->store, cells->at.whole, n);
     return 0;
 }
 
-static int pack_codes(sv_csv_column *column, const sv_csv_cells *cells, size_t n)
+static int pack_codes(sv_csv_shelf *shelf, sv_csv_column *column, const sv_csv_cells *cells, size_t n)
 {
     const sv_csv_dictionary *d = &cells->dictionary;
     column->store = d->count <= 256 ? SV_STORE_CODE8 : d->count <= 65536 ? SV_STORE_CODE16 : SV_STORE_CODE32;
     column->n_texts = d->count;
-    column->data = sv_array(n ? n : 1, sv_store_size(column->store));
-    column->ends = sv_array(d->count ? d->count : 1, sizeof *column->ends);
-    column->bytes = sv_malloc(d->size ? d->size : 1);
+    column->data = take(shelf, n * sv_store_size(column->store));
+    column->ends = take(shelf, d->count * sizeof *column->ends);
+    column->bytes = take(shelf, d->size);
     if (!column->data || !column->ends || !column->bytes)
         return SV_E_MEMORY;
     if (d->count) {
@@ -97,20 +131,15 @@ int sv_csv_pack(sv_csv_worker *w)
         column->has_fraction = cells->fraction_row != SV_CSV_NEVER;
         column->needs_text = cells->text_row != SV_CSV_NEVER;
         if (w->plan->fields[f].kind == SV_CSV_TEXT)
-            code = pack_codes(column, cells, w->n_rows);
+            code = pack_codes(&w->shelf, column, cells, w->n_rows);
         else if (w->plan->fields[f].kind != SV_CSV_SKIP)
-            code = pack_numbers(column, cells, w->n_rows);
+            code = pack_numbers(&w->shelf, column, cells, w->n_rows);
     }
     return code ? sv_error_set(&w->error, code, "%s: out of memory", w->plan->source->name) : 0;
 }
 
-void sv_csv_piece_free(sv_csv_piece *piece, size_t n_fields)
+void sv_csv_piece_free(sv_csv_piece *piece)
 {
-    for (size_t f = 0; piece->columns && f < n_fields; f++) {
-        sv_free(piece->columns[f].data);
-        sv_free(piece->columns[f].ends);
-        sv_free(piece->columns[f].bytes);
-    }
     sv_free(piece->columns);
     *piece = (sv_csv_piece){0};
 }

@@ -35,10 +35,10 @@ typedef struct sv_csv_plan {
 typedef struct sv_csv_cells {
     union {
         int64_t *whole;
-        double *real;
         int32_t *code;
-    } at; /* (capacity) */
-    int is_real; /* the numbers so far are doubles */
+    } at;         /* (capacity) */
+    double *real; /* (capacity) the numbers once one is not whole; the block of at.whole, which keeps what came before as it was */
+    int is_real;  /* the numbers so far are doubles */
     /* The first row with each; SV_CSV_NEVER: none. So that a row which turns out bad can be forgotten. */
     size_t real_row, missing_row, fraction_row;
     size_t text_row; /* a cell is no number and the type was not declared */
@@ -58,7 +58,13 @@ static inline void sv_csv_mark(size_t *first, size_t row)
         *first = row;
 }
 
-/* What a piece became. */
+/* Memory for parsed pieces, handed out and given back all at once: large blocks go back to the system, and in training larger than memory to disk. */
+typedef struct sv_csv_shelf {
+    char **blocks; /* (n_blocks) */
+    size_t n_blocks, used, capacity; /* bytes of the last block */
+} sv_csv_shelf;
+
+/* What a piece became; its memory is a worker's shelf's. */
 typedef struct sv_csv_column {
     sv_store store;
     void *data; /* (n_rows), narrow */
@@ -83,6 +89,7 @@ typedef struct sv_csv_worker {
     const sv_csv_plan *plan;
     sv_csv_cells *cells; /* (n_fields) */
     size_t capacity;     /* rows of cells */
+    sv_csv_shelf shelf;
     char *bytes;         /* the piece, SV_CSV_PADDING more */
     size_t bytes_capacity;
     struct csv_parser libcsv;
@@ -101,14 +108,16 @@ int sv_csv_put(sv_csv_worker *worker, size_t field, const char *text, size_t len
 void sv_csv_make_real(sv_csv_cells *cells, size_t row);
 void sv_csv_forget_row(sv_csv_worker *worker);
 
-/* csv_slow.c. Reads the row that begins at text by libcsv: *used bytes, 0 when the row goes on behind text[0..length) (unless at_end). A kept row raises n_rows. */
+/* csv_slow.c. Reads the row that begins at text by libcsv: *used bytes, 0 when the row goes on behind text[0..length) (unless at_end). A kept row raises n_rows;
+   any other leaves no trace in the cells, whatever had been put of it. */
 int sv_csv_slow_row(sv_csv_worker *worker, const char *text, size_t length, int at_end, uint64_t offset, size_t *used);
 
 /* csv_scan.c. Parses all rows that begin in piece number i into *piece; start: where its first row begins, UINT64_MAX to find it. */
 int sv_csv_scan_piece(sv_csv_worker *worker, sv_csv_piece *piece, size_t i, uint64_t start);
 
-/* csv_pack.c. From the worker's cells to the piece's narrow columns; and all pieces to the table. */
+/* csv_pack.c. From the worker's cells to the piece's narrow columns. */
 int sv_csv_pack(sv_csv_worker *worker);
-void sv_csv_piece_free(sv_csv_piece *piece, size_t n_fields);
+void sv_csv_shelf_free(sv_csv_shelf *shelf); /* the contents; ready for more */
+void sv_csv_piece_free(sv_csv_piece *piece);
 
 #endif

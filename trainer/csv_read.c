@@ -4,6 +4,7 @@
 #include "csv_assemble.h"
 #include "csv_header.h"
 #include "csv_piece.h"
+#include "csv_share.h"
 #include "prng.h"
 
 #include <stdio.h>
@@ -20,6 +21,8 @@ typedef struct csv_run {
     size_t first;           /* its first piece of this wave */
     sv_csv_worker *workers; /* (n_workers) */
     size_t n_workers;
+    char **kept;            /* (n_files) what other ranks sent */
+    uint64_t bytes_parsed;
     sv_error *error;
 } csv_run;
 
@@ -124,6 +127,7 @@ static void free_workers(csv_run *run)
         }
         sv_free(w->cells);
         sv_free(w->bytes);
+        sv_csv_shelf_free(&w->shelf);
         if (w->has_libcsv)
             csv_free(&w->libcsv);
     }
@@ -145,9 +149,12 @@ static int make_workers(csv_run *run)
         w->capacity = bytes / (plan->n_fields > 2 ? plan->n_fields : 2) + 2;
         if (!(w->cells = sv_calloc(plan->n_fields, sizeof *w->cells)))
             return out_of_memory(run);
-        for (size_t f = 0; f < plan->n_fields; f++)
-            if (!(w->cells[f].at.whole = sv_array(w->capacity, sizeof(int64_t))))
+        for (size_t f = 0; f < plan->n_fields; f++) {
+            sv_csv_cells *cells = &w->cells[f];
+            if (!(cells->at.whole = sv_array(w->capacity, sizeof *cells->at.whole + sizeof *cells->real)))
                 return out_of_memory(run);
+            cells->real = (double *)(cells->at.whole + w->capacity);
+        }
     }
     return 0;
 }
@@ -186,7 +193,7 @@ static int look_at_beginning(csv_run *run)
     }
     if (code)
         code = worker_failed(run, w, code);
-    sv_csv_piece_free(&sample, plan.n_fields);
+    sv_csv_piece_free(&sample);
     return code;
 }
 
@@ -218,6 +225,36 @@ static int check_joints(csv_run *run, size_t end)
     return 0;
 }
 
+static int scan_pieces(csv_run *run, size_t first, size_t end)
+{
+    const sv_csv_plan *plan = &run->file->plan;
+    run->first = first;
+    if (run->team)
+        sv_team_run(run->team, end - first, scan_one, run);
+    for (size_t i = 0; i < end - first && !run->team; i++)
+        scan_one(run, i, 0);
+    for (size_t i = 0; i < run->n_workers; i++)
+        if (run->workers[i].error.code)
+            return worker_failed(run, &run->workers[i], 0);
+    for (size_t i = first; i < end; i++) {
+        uint64_t from = plan->first_row + i * plan->piece_bytes, left = plan->source->size - from;
+        run->bytes_parsed += left < plan->piece_bytes ? left : plan->piece_bytes;
+    }
+    return 0;
+}
+
+/* This rank's share, then the others'. */
+static int scan_share(csv_run *run, sv_csv_file *file)
+{
+    size_t first, end;
+    sv_csv_share_of(&first, &end, file->n_pieces);
+    int code = scan_pieces(run, first, end);
+    if (!code)
+        code = sv_csv_share_pieces(&run->kept[file - run->files], file, run->error);
+    run->first = 0;
+    return code;
+}
+
 static int scan_file(csv_run *run, sv_csv_file *file, size_t *n_rows)
 {
     sv_csv_plan *plan = &file->plan;
@@ -230,15 +267,9 @@ static int scan_file(csv_run *run, sv_csv_file *file, size_t *n_rows)
     size_t wave = max_rows ? 2 * run->n_workers : file->n_pieces, done = 0;
     while (done < file->n_pieces && (!max_rows || *n_rows < max_rows)) {
         size_t end = done + wave < file->n_pieces ? done + wave : file->n_pieces;
-        run->first = done;
-        if (run->team)
-            sv_team_run(run->team, end - done, scan_one, run);
-        for (size_t i = 0; i < end - done && !run->team; i++)
-            scan_one(run, i, 0);
-        for (size_t i = 0; i < run->n_workers; i++)
-            if (run->workers[i].error.code)
-                return worker_failed(run, &run->workers[i], 0);
-        int code = check_joints(run, end);
+        int code = run->options->by_ranks && !max_rows ? scan_share(run, file) : scan_pieces(run, done, end);
+        if (!code)
+            code = check_joints(run, end);
         if (code)
             return code;
         for (; done < end; done++)
@@ -279,7 +310,7 @@ static int find_texts(csv_run *run)
 static void free_pieces(sv_csv_file *file)
 {
     for (size_t p = 0; p < file->n_pieces; p++)
-        sv_csv_piece_free(&file->pieces[p], file->plan.n_fields);
+        sv_csv_piece_free(&file->pieces[p]);
     sv_free(file->pieces);
     file->pieces = NULL;
     file->n_pieces = 0;
@@ -295,8 +326,13 @@ static int scan_all(csv_run *run)
                 return code;
         }
         again = find_texts(run);
-        for (sv_csv_file *file = run->files; again && file < run->files + run->n_files; file++)
+        for (sv_csv_file *file = run->files; again && file < run->files + run->n_files; file++) {
             free_pieces(file);
+            sv_free(run->kept[file - run->files]);
+            run->kept[file - run->files] = NULL;
+        }
+        for (size_t i = 0; again && i < run->n_workers; i++)
+            sv_csv_shelf_free(&run->workers[i].shelf);
     }
     return 0;
 }
@@ -331,7 +367,8 @@ static int report_bad_rows(csv_run *run, sv_csv_info *info)
                 if (run->options->on_bad_row == SV_BAD_ROW_FAIL) {
                     sv_error_set(run->error, SV_E_INPUT, "%s: row %zu (line %zu): %s", file->plan.source->name, row + piece->bad[b].row + 1,
                                  run->options->lines_before + count_lines(file->plan.source, piece->bad[b].offset), piece->bad[b].text);
-                    sv_error_hint(run->error, "data.on_bad_row: skip leaves such rows out; columns: declares types; data.missing: names cells that stand for nothing");
+                    if (run->options->bad_row_hint)
+                        sv_error_hint(run->error, "%s", run->options->bad_row_hint);
                     return SV_E_INPUT;
                 }
             }
@@ -366,8 +403,12 @@ int sv_csv_read(sv_table *out, sv_csv_info *info, const sv_source *sources, size
     info = info ? info : &own;
     *info = (sv_csv_info){0};
     run.files = run.file = sv_calloc(n_sources + 1, sizeof *run.files);
-    if (!run.files)
+    run.kept = sv_calloc(n_sources + 1, sizeof *run.kept);
+    if (!run.files || !run.kept) {
+        sv_free(run.files);
+        sv_free(run.kept);
         return sv_error_set(error, SV_E_MEMORY, "out of memory");
+    }
     for (size_t i = 0; i < n_sources && !code; i++) {
         code = plan_file(&run, &run.files[i], &sources[i]);
         if (!code && i)
@@ -385,16 +426,19 @@ int sv_csv_read(sv_table *out, sv_csv_info *info, const sv_source *sources, size
         code = report_bad_rows(&run, info);
     if (!code) {
         digest_headers(&run, info);
+        info->bytes_parsed = run.bytes_parsed;
         info->delimiter = run.files->plan.delimiter;
         code = sv_csv_assemble(out, run.files, n_sources, team, error);
     }
     free_workers(&run);
     for (size_t i = 0; i < n_sources; i++) {
         free_pieces(&run.files[i]);
+        sv_free(run.kept[i]);
         sv_free(run.files[i].plan.fields);
         sv_free(run.files[i].names);
     }
     sv_free(run.files);
+    sv_free(run.kept);
     return code;
 }
 

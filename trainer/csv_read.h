@@ -27,15 +27,17 @@ typedef struct sv_csv_options {
     sv_bad_row on_bad_row;
     int64_t max_rows;         /* 0: all */
     size_t piece_bytes;       /* 0: 256 KiB; tests make it small */
+    const char *bad_row_hint; /* what a person can do about one; NULL: nothing */
     size_t rows_before, lines_before; /* when the bytes go on where others ended: for errors */
     int by_libcsv;            /* 1: every row by the slow path */
+    int by_ranks;             /* 1: every rank of an mpirun calls this, and parses its share */
 } sv_csv_options;
 
 #define SV_CSV_OPTIONS_INIT {.quote = '"', .header = 1, .trim = 1, .date_format = "%Y-%m-%d"}
 
 typedef struct sv_csv_info {
     uint64_t digest;          /* of all bytes */
-    uint64_t bytes;
+    uint64_t bytes, bytes_parsed; /* by all; by this process */
     size_t n_bad;             /* rows left out */
     char bad[SV_CSV_BAD_SHOWN][256]; /* the first of them: what was wrong */
     char delimiter;           /* in use */

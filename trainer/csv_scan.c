@@ -52,8 +52,31 @@ static inline int is_blank(const sv_csv_plan *plan, char byte)
     return plan->options->trim && (byte == ' ' || byte == '\t') && byte != plan->delimiter;
 }
 
+/* How many of the eight bytes that a word holds, the first being the lowest, are digits before anything else comes. digits: each byte less '0'. */
+static inline unsigned count_digits(uint64_t digits)
+{
+    uint64_t others = ((digits + UINT64_C(0x7676767676767676)) | digits) & UINT64_C(0x8080808080808080); /* above 9: a carry into the top bit, from below at worst into one behind it */
+    return others ? (unsigned)__builtin_ctzll(others) / 8 : 8;
+}
+
+/* The number that `count` digits, 1 … 7, in the low bytes make. (Lemire 2018: pairs, fours, eights.) */
+static inline uint64_t join_digits(uint64_t digits, unsigned count)
+{
+    digits <<= 64 - 8 * count;
+    digits = digits * 10 + (digits >> 8);
+    return ((digits & UINT64_C(0x000000ff000000ff)) * UINT64_C(0x000f424000000064) + (digits >> 16 & UINT64_C(0x000000ff000000ff)) * UINT64_C(0x0000271000000001)) >> 32;
+}
+
+static inline void put_whole(sv_csv_cells *cells, size_t row, int64_t whole)
+{
+    if (!cells->is_real)
+        cells->at.whole[row] = whole;
+    else
+        cells->real[row] = (double)whole;
+}
+
 /* An unquoted number of at most 18 digits that ends where the cell ends: its end, or NULL to go the general way. Exact: see number.c's fast path. */
-static inline const char *scan_number(sv_csv_cells *cells, size_t row, const char *p, const sv_csv_plan *plan, int whole_only)
+static const char *scan_long_number(sv_csv_cells *cells, size_t row, const char *p, const sv_csv_plan *plan, int whole_only)
 {
     static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18};
     int negative = *p == '-';
@@ -66,11 +89,7 @@ static inline const char *scan_number(sv_csv_cells *cells, size_t row, const cha
     }
     size_t length = (size_t)(p - first);
     if (plan->ends[(unsigned char)*p] && length - 1 < 18) {
-        int64_t whole = negative ? -(int64_t)value : (int64_t)value;
-        if (!cells->is_real)
-            cells->at.whole[row] = whole;
-        else
-            cells->at.real[row] = (double)whole;
+        put_whole(cells, row, negative ? -(int64_t)value : (int64_t)value);
         return p;
     }
     if (*p != '.' || whole_only)
@@ -88,8 +107,21 @@ static inline const char *scan_number(sv_csv_cells *cells, size_t row, const cha
     sv_csv_mark(&cells->fraction_row, row);
     if (!cells->is_real)
         sv_csv_make_real(cells, row);
-    cells->at.real[row] = negative ? -real : real;
+    cells->real[row] = negative ? -real : real;
     return p;
+}
+
+/* The same; up to seven digits without a branch on how many there are. */
+static inline const char *scan_number(sv_csv_cells *cells, size_t row, const char *p, const sv_csv_plan *plan, int whole_only)
+{
+    int64_t negative = *p == '-';
+    const char *first = p + negative;
+    uint64_t digits = sv_csv_word(first) ^ UINT64_C(0x3030303030303030);
+    unsigned count = count_digits(digits);
+    if (count - 1 >= 7 || !plan->ends[(unsigned char)first[count]])
+        return scan_long_number(cells, row, p, plan, whole_only);
+    put_whole(cells, row, ((int64_t)join_digits(digits, count) ^ -negative) + negative);
+    return first + count;
 }
 
 /* Any other cell of the common shape: its end, or NULL. */
@@ -112,7 +144,8 @@ static const char *scan_cell(sv_csv_worker *w, size_t field, const char *p, cons
         return p;
     size_t length = (size_t)(stop - text);
     if (plan->fields[field].kind == SV_CSV_TEXT) {
-        int32_t code = sv_csv_dictionary_find(&w->cells[field].dictionary, text, length);
+        const sv_csv_dictionary *d = &w->cells[field].dictionary;
+        int32_t code = length <= SV_CSV_SHORT ? sv_csv_dictionary_find_short(d, text, length) : sv_csv_dictionary_find(d, text, length);
         if (code >= 0) {
             w->cells[field].at.code[w->n_rows] = code;
             return p;
@@ -250,7 +283,7 @@ int sv_csv_scan_piece(sv_csv_worker *w, sv_csv_piece *piece, size_t i, uint64_t 
     uint64_t from = !guess ? start : i ? base - 1 : base;
     size_t size, at = 0;
     begin_piece(w, piece);
-    sv_csv_piece_free(piece, plan->n_fields);
+    sv_csv_piece_free(piece);
     piece->digest = kept;
     if (!guess && start >= limit) {
         piece->start = piece->end = start;

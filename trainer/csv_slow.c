@@ -41,7 +41,6 @@ static void take_row(int terminator, void *context)
 static void note_bad_row(sv_csv_worker *w, uint64_t offset)
 {
     sv_csv_piece *piece = w->piece;
-    sv_csv_forget_row(w);
     if (piece->n_bad < SV_CSV_BAD_SHOWN) {
         sv_csv_bad *bad = &piece->bad[piece->n_bad];
         bad->row = w->n_seen;
@@ -96,15 +95,18 @@ int sv_csv_slow_row(sv_csv_worker *w, const char *text, size_t length, int at_en
     w->field = 0;
     w->row_done = 0;
     w->why[0] = '\0';
+    sv_csv_forget_row(w); /* the scanner's half of it */
     int code = prepare(w);
     if (!code)
         code = feed(w, text, length, at_end, used);
     if (code || w->error.code)
         return w->error.code;
+    if (w->row_done && w->field != n_fields)
+        snprintf(w->why, sizeof w->why, "expected %zu cells, got %zu", n_fields, w->field);
+    if (!w->row_done || w->why[0])
+        sv_csv_forget_row(w);
     if (!w->row_done) /* only blanks until the end, or more bytes are wanted */
         return 0;
-    if (w->field != n_fields)
-        snprintf(w->why, sizeof w->why, "expected %zu cells, got %zu", n_fields, w->field);
     if (w->why[0])
         note_bad_row(w, offset);
     else

@@ -3,6 +3,7 @@
 #include "generate.h"
 #include "mlflow_client.h"
 #include "number.h"
+#include "secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -192,8 +193,8 @@ static int is_remote(const char *uri)
 int sv_source_open(sv_source *source, const char *uri, sv_error *error)
 {
     *source = (sv_source)SV_SOURCE_INIT;
-    if (!(source->name = sv_strdup(uri)))
-        return out_of_memory(uri, error);
+    if (!(source->name = sv_secret_hidden(uri)))
+        return out_of_memory("data", error);
     int code, descriptor;
     if (!strncmp(uri, "generate:", 9)) {
         code = open_generated(source, uri + 9, error);
@@ -205,7 +206,7 @@ int sv_source_open(sv_source *source, const char *uri, sv_error *error)
         const char *path = !strncmp(uri, "file://", 7) ? uri + 7 : uri;
         descriptor = open(path, O_RDONLY | O_CLOEXEC);
         if (descriptor < 0)
-            code = sv_error_set(error, SV_E_IO, "%s: cannot be read: %s", uri, strerror(errno));
+            code = sv_error_set(error, SV_E_IO, "%s: cannot be read: %s", source->name, strerror(errno));
         else
             code = open_descriptor(source, descriptor, error);
     }

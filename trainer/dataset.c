@@ -6,7 +6,9 @@
 #include "data_source.h"
 #include "log.h"
 #include "number.h"
+#include "ranks.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +24,9 @@ static void fill_options(sv_csv_options *options, const sv_config *config)
     options->missing = &config->data.missing;
     options->columns = &config->columns;
     options->on_bad_row = config->data.on_bad_row;
+    options->bad_row_hint = "data.on_bad_row: skip leaves such rows out; columns: declares types; data.missing: names cells that stand for nothing";
     options->max_rows = config->data.max_rows;
+    options->by_ranks = sv_ranks_count() > 1;
 }
 
 static int is_declared(const sv_config *config, const char *name)
@@ -69,6 +73,8 @@ static int read_sources(sv_dataset *out, const sv_config *config, sv_team *team,
         setenv("GOOGLE_APPLICATION_CREDENTIALS", config->data.credentials, 1);
     for (size_t i = 0; i < n && !code; i++)
         code = sv_source_open(&sources[i], config->data.source.items[i].value, error);
+    if (code == SV_E_IO)
+        sv_error_hint(error, "`data.source` names it, seen from the folder that the command runs in; scripts/get-data fetches what the examples use");
     fill_options(&options, config);
     if (!code)
         code = sv_csv_read(&out->table, &info, sources, n, &options, team, error);
@@ -76,6 +82,7 @@ static int read_sources(sv_dataset *out, const sv_config *config, sv_team *team,
         warn_of_slips(&out->table, config);
         out->digest = info.digest;
         out->bytes_read = info.bytes;
+        out->bytes_parsed = info.bytes_parsed;
         out->bad_rows = info.n_bad;
         for (size_t i = 0; i < info.n_bad && i < SV_CSV_BAD_SHOWN; i++)
             snprintf(out->bad[i], sizeof out->bad[i], "%s", info.bad[i]);
@@ -91,6 +98,8 @@ static int read_sources(sv_dataset *out, const sv_config *config, sv_team *team,
 int sv_dataset_read_table(sv_dataset *out, const sv_config *config, sv_team *team, sv_error *error)
 {
     *out = (sv_dataset){0};
+    if (config->train.cache && sv_alloc_spill(config->train.cache))
+        return sv_config_fail(error, config, "train.cache", "expected a folder for files, got %s: %s", config->train.cache, strerror(errno));
     int code = read_sources(out, config, team, error);
     if (!code && config->panel.entity)
         code = sv_panel_build(&out->table, config, team, error);

@@ -17,6 +17,7 @@ typedef struct sv_dataset {
     size_t counts[SV_PARTS];  /* rows of each part */
     uint64_t digest;          /* of the bytes that were read: the dataset's identity in the run */
     size_t bytes_read, bad_rows;
+    uint64_t bytes_parsed;    /* by this process: its share of an mpirun's */
     char bad[10][256];        /* the first of them: what was wrong */
 } sv_dataset;
 

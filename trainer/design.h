@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "table.h"
+#include "team.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -27,16 +28,14 @@ typedef struct sv_design_factor {
     const int32_t *slots; /* (n_codes): 0 … n_slots-1 or -1; owned by the design */
     size_t n_slots;
     size_t first;         /* position of slot 0 in the weight vector */
+    size_t n_used;        /* one more than the largest code met; set by sv_design_finish */
     int owned;
 } sv_design_factor;
 
-/* Several factors read as one code, so that a row is a few look-ups: code = sum of code_f * stride_f. */
+/* Several factors read as one code, so that a row is a few look-ups: code = sum of code_f * stride_f. Nothing is stored: a block adds its codes up. */
 typedef struct sv_design_join {
-    void *codes;    /* (n_rows) of CODE8 or CODE16; borrowed when the join has one factor */
-    sv_store store;
     size_t n_codes;
     size_t n_factors, factors[8], strides[8];
-    int owned;
 } sv_design_join;
 
 typedef struct sv_design {
@@ -54,7 +53,6 @@ typedef struct sv_design {
     const double *weights;     /* (n_rows) or NULL: all 1; borrowed */
     const double *class_weights; /* (n_classes) or NULL: all 1; borrowed */
     const double *offsets;     /* (n_rows) or NULL: 0; added to the score; borrowed */
-    void *memory[4];           /* what a sampled design owns beside its columns */
 } sv_design;
 
 /* An empty design with room for so many columns; fill the rows in, then finish. */
@@ -64,15 +62,14 @@ void sv_design_free(sv_design *design); /* accepts NULL */
 /* Gives factor f its slots: n_codes entries of 0 … n_slots-1 or -1, copied. */
 int sv_design_set_slots(sv_design *design, size_t f, const int32_t *slots, size_t n_codes, size_t n_slots, sv_error *error);
 
-/* Numbers the weights and joins the factors. Every code of every row must be below its n_codes: checked, SV_E_INPUT. */
-int sv_design_finish(sv_design *design, sv_error *error);
+/* Numbers the weights and joins the factors. Every code of every row must be below its n_codes: checked, SV_E_INPUT. team: NULL for the calling thread alone. */
+int sv_design_finish(sv_design *design, sv_team *team, sv_error *error);
 
-/* A design of its own memory with one row of every `stride`, of those that count, finished. Its weights are as the rows', not scaled up. */
-int sv_design_sample(sv_design **out, const sv_design *design, size_t stride, sv_error *error);
+/* Puts the factors into as few joins of at most `most` codes as it finds; a factor with more has a join of its own. joins: room for n_factors. Returns how many. */
+size_t sv_design_join_factors(sv_design_join *joins, const sv_design *design, size_t most);
 
 /* Sum of the weights of the rows that count, and how many have a weight above 0. */
 double sv_design_total_weight(const sv_design *design, size_t *n_counted);
-
 
 /* Widens n rows from `first` into out as doubles. Any store. */
 void sv_design_widen(double *out, const void *data, sv_store store, size_t first, size_t n);

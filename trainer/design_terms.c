@@ -201,7 +201,7 @@ int sv_design_terms_new(sv_design_terms *out, sv_pipeline *pipeline, const sv_va
     if (!rc) rc = lay_out(out, pipeline, values, &e, parts, part, error);
     for (size_t j = 0; !rc && j < n_numbers; j++)
         if (out->design->numbers[j].may_be_nan) out->design->numbers[j].may_be_nan = has_gap(&out->design->numbers[j], values->n_rows);
-    if (!rc) rc = sv_design_finish(out->design, error);
+    if (!rc) rc = sv_design_finish(out->design, team, error);
     for (size_t t = 0; !rc && t < n_terms; t++) {
         term_shape shape = shape_of(pipeline, t);
         if (shape == SHAPE_CODE || shape == SHAPE_ENCODED_CODE) out->first[t] = out->design->factors[out->first[t]].first;

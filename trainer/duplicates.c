@@ -4,20 +4,34 @@
 
 #include <string.h>
 
-static uint64_t cell_bits(const sv_column *column, size_t row)
-{
-    uint64_t bits = 0;
-    size_t size = sv_store_size(column->store);
-    memcpy(&bits, (const char *)column->data + row * size, size); /* codes and narrow numbers: equal bytes are equal values */
-    return bits;
-}
-
 static int is_read(const sv_features *features, const char *const *used, size_t n_used, int column)
 {
     for (size_t i = 0; i < n_used; i++)
         if (sv_features_depends(features, sv_features_find(features, used[i], strlen(used[i])), column))
             return 1;
     return 0;
+}
+
+#define MIX(type)                                                                                                                                          \
+    for (size_t row = 0; row < n_rows; row++)                                                                                                              \
+    hashes[row] = (hashes[row] ^ (uint64_t)((const type *)column->data)[row]) * UINT64_C(0x9e3779b97f4a7c15) + (hashes[row] >> 32)
+
+/* Codes and narrow numbers: equal bytes are equal values. */
+static void mix_column(uint64_t *hashes, const sv_column *column, size_t n_rows)
+{
+    switch (sv_store_size(column->store)) {
+    case 1:
+        MIX(uint8_t);
+        break;
+    case 2:
+        MIX(uint16_t);
+        break;
+    case 4:
+        MIX(uint32_t);
+        break;
+    default:
+        MIX(uint64_t);
+    }
 }
 
 /* One hash a row, column by column. */
@@ -27,13 +41,13 @@ static uint64_t *hash_rows(const sv_dataset *d, const sv_features *features, con
     for (size_t c = 0; hashes && c < d->table.n_columns; c++) {
         const sv_column *column = &d->table.columns[c];
         int id = sv_features_find(features, column->name, strlen(column->name));
-        if (id < 0 || !is_read(features, used, n_used, id))
-            continue;
-        for (size_t row = 0; row < d->table.n_rows; row++)
-            hashes[row] = (hashes[row] ^ cell_bits(column, row)) * UINT64_C(0x9e3779b97f4a7c15) + (hashes[row] >> 32);
+        if (id >= 0 && is_read(features, used, n_used, id))
+            mix_column(hashes, column, d->table.n_rows);
     }
+    if (hashes)
+        mix_column(hashes, &d->target, d->table.n_rows);
     for (size_t row = 0; hashes && row < d->table.n_rows; row++)
-        hashes[row] = sv_mix64(hashes[row] ^ cell_bits(&d->target, row)) | 1; /* 0 is a free place */
+        hashes[row] = sv_mix64(hashes[row]) | 1; /* 0 is a free place */
     return hashes;
 }
 

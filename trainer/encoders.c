@@ -62,7 +62,58 @@ static int measure_order(sv_number_statistics *s, double *values, size_t n)
     return 0;
 }
 
-enum { COUNTS_MAX = 1 << 18 }; /* different whole numbers that are counted and not sorted: 1 MB */
+/* ---- columns of whole numbers: how often each occurs says everything ---- */
+
+enum { COUNTS_MAX = 1 << 18, COPIES_MAX = 1 << 12 }; /* different numbers that are counted: 1 MB; up to 4096 of them in four tables, whose increments do not wait for each other */
+
+#define RANGE_OF(type)                                                                                                                       \
+    {                                                                                                                                        \
+        const type *restrict v = data;                                                                                                       \
+        type low = v[0], high = v[0];                                                                                                        \
+        for (size_t i = 1; i < n; i++) {                                                                                                     \
+            low = v[i] < low ? v[i] : low;                                                                                                   \
+            high = v[i] > high ? v[i] : high;                                                                                                \
+        }                                                                                                                                    \
+        range[0] = low;                                                                                                                      \
+        range[1] = high;                                                                                                                     \
+        return;                                                                                                                              \
+    }
+
+/* Least and greatest number of n > 0 rows. */
+static void find_range(int64_t range[2], const void *data, sv_store store, size_t n)
+{
+    if (store == SV_STORE_I8) RANGE_OF(int8_t)
+    if (store == SV_STORE_I16) RANGE_OF(int16_t)
+    RANGE_OF(int32_t)
+}
+
+/* Without a branch on the part, which nobody can predict. */
+#define COUNT(type)                                                                                                                          \
+    for (size_t i = 0; i < n; i++)                                                                                                           \
+        tables[(i & spread) * size + (size_t)(((const type *)data)[i] - least)] += !parts || parts[i] == part
+
+/* How often each number of [least, least + size) occurs in the part; all rows' numbers lie there. The caller's, sv_free; NULL: out of memory. */
+static uint32_t *count_numbers(const void *data, sv_store store, int64_t least, size_t size, const uint8_t *parts, uint8_t part, size_t n)
+{
+    size_t spread = size <= COPIES_MAX ? 3 : 0;
+    uint32_t *tables = sv_calloc((spread + 1) * size, sizeof *tables);
+    if (!tables) return NULL;
+    switch (store) {
+    case SV_STORE_I8: COUNT(int8_t); break;
+    case SV_STORE_I16: COUNT(int16_t); break;
+    case SV_STORE_CODE8: COUNT(uint8_t); break;
+    case SV_STORE_CODE16: COUNT(uint16_t); break;
+    case SV_STORE_CODE32: /* a derived text that the levels do not hold is -1 */
+        for (size_t i = 0; i < n; i++)
+            if ((!parts || parts[i] == part) && ((const uint32_t *)data)[i] < size) tables[((const uint32_t *)data)[i]]++;
+        break;
+    default: COUNT(int32_t); break;
+    }
+    for (size_t t = 1; t <= spread; t++)
+        for (size_t i = 0; i < size; i++)
+            tables[i] += tables[t * size + i];
+    return tables;
+}
 
 static double value_at(const uint32_t *counts, double least, size_t rank)
 {
@@ -80,20 +131,35 @@ static double counted_quantile(const uint32_t *counts, double least, size_t n, d
     return low + 1 < n ? left + (at - (double)low) * (value_at(counts, least, low + 1) - left) : left;
 }
 
-/* The same figures as measure_order from how often each whole number of [min, max] occurs: one pass, no copy of the column. */
-static int measure_counts(sv_number_statistics *s, cursor c)
+/* Sums of whole numbers below 2^53 are exact in whatever order. */
+static int measure_counts(sv_number_statistics *s, const void *data, sv_store store, const int64_t range[2], const uint8_t *parts, uint8_t part, size_t n)
 {
-    size_t range = (size_t)(s->max - s->min) + 1, best = 0;
-    uint32_t *counts = sv_calloc(range, sizeof *counts);
+    size_t size = (size_t)(range[1] - range[0]) + 1, best = 0, first = size, last = 0;
+    uint32_t *counts = count_numbers(data, store, range[0], size, parts, part, n);
+    double squares = 0;
+    int64_t sum = 0;
     if (!counts) return SV_E_MEMORY;
-    for (double value; next_value(&c, &value);)
-        counts[(size_t)(value - s->min)]++;
-    s->median = counted_quantile(counts, s->min, s->n_present, 0.5);
-    s->quartile_low = counted_quantile(counts, s->min, s->n_present, 0.25);
-    s->quartile_high = counted_quantile(counts, s->min, s->n_present, 0.75);
-    for (size_t i = 1; i < range; i++)
+    for (size_t i = 0; i < size; i++) {
+        if (!counts[i]) continue;
+        first = first == size ? i : first;
+        last = i;
+        s->n_present += counts[i];
+        sum += (int64_t)counts[i] * (range[0] + (int64_t)i);
         if (counts[i] > counts[best]) best = i;
-    s->most_frequent = s->min + (double)best;
+    }
+    if (s->n_present) {
+        double least = (double)range[0];
+        s->min = least + (double)first;
+        s->max = least + (double)last;
+        s->mean = (double)sum / (double)s->n_present;
+        for (size_t i = first; i <= last; i++)
+            squares += counts[i] * ((least + (double)i - s->mean) * (least + (double)i - s->mean));
+        s->deviation = sqrt(squares / (double)s->n_present);
+        s->median = counted_quantile(counts, least, s->n_present, 0.5);
+        s->quartile_low = counted_quantile(counts, least, s->n_present, 0.25);
+        s->quartile_high = counted_quantile(counts, least, s->n_present, 0.75);
+        s->most_frequent = least + (double)best;
+    }
     sv_free(counts);
     return 0;
 }
@@ -115,7 +181,12 @@ int sv_number_statistics_measure(sv_number_statistics *out, const void *data, sv
 {
     cursor c = {.data = data, .store = store, .parts = parts, .part = part, .n_rows = n_rows};
     double value, sum = 0, squares = 0, correction = 0;
+    int64_t range[2];
     *out = (sv_number_statistics){.min = INFINITY, .max = -INFINITY, .median = NAN, .quartile_low = NAN, .quartile_high = NAN, .most_frequent = NAN};
+    if (store <= SV_STORE_I32 && n_rows && n_rows <= UINT32_MAX) {
+        find_range(range, data, store, n_rows);
+        if (range[1] - range[0] < COUNTS_MAX) return measure_counts(out, data, store, range, parts, part, n_rows) ? sv_error_set(error, SV_E_MEMORY, "encode: out of memory") : 0;
+    }
     while (next_value(&c, &value)) {
         if (isnan(value)) {
             out->n_missing++;
@@ -135,10 +206,6 @@ int sv_number_statistics_measure(sv_number_statistics *out, const void *data, sv
         if (!isnan(value)) squares += (value - out->mean) * (value - out->mean);
     out->deviation = sqrt(squares / (double)out->n_present);
     if (!sorted) return 0;
-    if (store <= SV_STORE_I32 && out->max - out->min < COUNTS_MAX && n_rows <= UINT32_MAX)
-        return measure_counts(out, (cursor){.data = data, .store = store, .parts = parts, .part = part, .n_rows = n_rows})
-                   ? sv_error_set(error, SV_E_MEMORY, "encode: out of memory")
-                   : 0;
     double *values;
     size_t n;
     int rc = collect(&values, &n, data, store, n_rows, parts, part, error);
@@ -187,12 +254,11 @@ static int read_treatment(treatment *t, const sv_config *config, const sv_entry 
         unsigned long count = strtoul(rest + 1, &end, 10);
         if (end == rest + 1 || strcmp(end, ")") != 0) continue;
         if (count < ways[i].least || count > ways[i].most)
-            return sv_error_set(error, SV_E_CONFIG, "%s:%d:%d: in 'encode.columns.%s': expected %s(%zu … %zu), got %s", config->path ? config->path : "config", entry->line,
-                                entry->column, entry->key, ways[i].name, ways[i].least, ways[i].most, entry->value);
+            return sv_config_fail_at(error, config, "encode.columns", entry, "expected %s(%zu … %zu), got %s", ways[i].name, ways[i].least, ways[i].most, entry->value);
         t->count = count;
         return 0;
     }
-    sv_error_set(error, SV_E_CONFIG, "%s:%d:%d: in 'encode.columns.%s': no such encoder: %s", config->path ? config->path : "config", entry->line, entry->column, entry->key, entry->value);
+    sv_config_fail_at(error, config, "encode.columns", entry, "no such encoder: %s", entry->value);
     sv_error_hint(error, "standardize, min_max, robust, none, one_hot, ordinal, hash(n), bins(n) or spline(n)");
     return SV_E_CONFIG;
 }
@@ -211,8 +277,7 @@ static int treatment_of(treatment *t, const sv_config *config, const char *name,
         int rc = read_treatment(t, config, entry, error);
         int text = t->way == WAY_ONE_HOT || t->way == WAY_ORDINAL || t->way == WAY_HASH;
         if (!rc && text != (kind == SV_KIND_TEXT))
-            rc = sv_error_set(error, SV_E_CONFIG, "%s:%d:%d: in 'encode.columns.%s': %s is for %s", config->path ? config->path : "config", entry->line, entry->column, name,
-                              entry->value, text ? "text" : "numbers");
+            rc = sv_config_fail_at(error, config, "encode.columns", entry, "%s is for %s", entry->value, text ? "text" : "numbers");
         return rc;
     }
     return 0;
@@ -262,6 +327,7 @@ typedef struct job {
     const sv_dataset *dataset;
     treatment *treatments;              /* (values->n) */
     sv_number_statistics *statistics;   /* (values->n) */
+    uint32_t **counts;                  /* (values->n) of text: training rows of each code */
     sv_error *errors;                   /* (values->n) */
 } job;
 
@@ -277,7 +343,11 @@ static void measure_task(void *context, size_t k, size_t worker)
     const job *j = context;
     const sv_value_column *column = &j->values->columns[k];
     (void)worker;
-    if (column->kind == SV_KIND_TEXT) return;
+    if (column->kind == SV_KIND_TEXT) {
+        const sv_levels *levels = sv_features_levels(j->values->features, column->id);
+        j->counts[k] = count_numbers(column->data, column->store, 0, levels ? sv_levels_count(levels) + 1 : 1, j->dataset->parts, SV_PART_TRAIN, j->values->n_rows);
+        return;
+    }
     sv_number_statistics_measure(&j->statistics[k], column->data, column->store, j->values->n_rows, j->dataset->parts, SV_PART_TRAIN, needs_order(j, k), &j->errors[k]);
 }
 
@@ -353,14 +423,12 @@ static int count_levels(level **out, size_t *n, const job *j, size_t k, sv_error
     const sv_levels *levels = sv_features_levels(j->values->features, column->id);
     size_t n_levels = levels ? sv_levels_count(levels) : 0;
     level *all = *out = sv_calloc(n_levels, sizeof *all);
-    cursor c = {.data = column->data, .store = column->store, .parts = j->dataset->parts, .part = SV_PART_TRAIN, .n_rows = j->values->n_rows};
-    double code;
     *n = 0;
-    if (!all) return sv_error_set(error, SV_E_MEMORY, "encode: out of memory for %zu levels", n_levels);
-    for (size_t i = 0; i < n_levels; i++)
+    if (!all || !j->counts[k]) return sv_error_set(error, SV_E_MEMORY, "encode: out of memory for %zu levels", n_levels);
+    for (size_t i = 0; i < n_levels; i++) {
         all[i].text = sv_levels_text(levels, i, &all[i].length);
-    while (next_value(&c, &code))
-        if (code < (double)n_levels) all[(size_t)code].count++;
+        all[i].count = j->counts[k][i];
+    }
     for (size_t i = 0; i < n_levels; i++)
         if (all[i].count) all[(*n)++] = all[i];
     qsort(all, *n, sizeof *all, by_text);
@@ -423,9 +491,7 @@ static int add_interaction(const job *j, const sv_entry *entry, sv_error *error)
             if (sv_pipeline_term_const(j->pipeline, t)->value == id) sides[side] = (int)t;
     }
     if (sides[0] < 0 || sides[1] < 0) {
-        sv_error_set(error, SV_E_CONFIG, "%s:%d:%d: in 'encode.interactions': expected two used features with * between them, got %s", j->config->path ? j->config->path : "config",
-                     entry->line, entry->column, entry->value);
-        return SV_E_CONFIG;
+        return sv_config_fail_at(error, j->config, "encode.interactions", entry, "expected two used features with * between them, got %s", entry->value);
     }
     int rc = sv_pipeline_add_pair(j->pipeline, sides[0], sides[1], error);
     return rc < 0 ? rc : 0;
@@ -434,8 +500,8 @@ static int add_interaction(const job *j, const sv_entry *entry, sv_error *error)
 int sv_encoders_fit(sv_pipeline *pipeline, const sv_values *values, const sv_config *config, const sv_dataset *dataset, sv_team *team, sv_error *error)
 {
     size_t n = values->n;
-    job j = {pipeline, values, config, dataset, sv_calloc(n, sizeof(treatment)), sv_calloc(n, sizeof(sv_number_statistics)), sv_calloc(n, sizeof(sv_error))};
-    int rc = j.treatments && j.statistics && j.errors ? 0 : sv_error_set(error, SV_E_MEMORY, "encode: out of memory");
+    job j = {pipeline, values, config, dataset, sv_calloc(n, sizeof(treatment)), sv_calloc(n, sizeof(sv_number_statistics)), sv_calloc(n, sizeof(uint32_t *)), sv_calloc(n, sizeof(sv_error))};
+    int rc = j.treatments && j.statistics && j.counts && j.errors ? 0 : sv_error_set(error, SV_E_MEMORY, "encode: out of memory");
     for (size_t k = 0; !rc && k < n; k++)
         rc = treatment_of(&j.treatments[k], config, sv_features_name(values->features, values->columns[k].id), values->columns[k].kind, error);
     if (!rc) sv_team_run(team, n, measure_task, &j);
@@ -447,6 +513,9 @@ int sv_encoders_fit(sv_pipeline *pipeline, const sv_values *values, const sv_con
         rc = add_interaction(&j, &config->encode.interactions.items[i], error);
     sv_free(j.treatments);
     sv_free(j.statistics);
+    for (size_t k = 0; j.counts && k < n; k++)
+        sv_free(j.counts[k]);
+    sv_free(j.counts);
     sv_free(j.errors);
     return rc;
 }

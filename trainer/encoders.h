@@ -16,7 +16,7 @@ typedef struct sv_number_statistics {
     double most_frequent;   /* the smallest of equals */
 } sv_number_statistics;
 
-/* sorted: also what needs the values in order (median, quartiles, most frequent); otherwise NaN. parts NULL: all rows. */
+/* sorted: also what needs the values in order (median, quartiles, most frequent); otherwise these may be NaN. parts NULL: all rows. */
 int sv_number_statistics_measure(sv_number_statistics *out, const void *data, sv_store store, size_t n_rows, const uint8_t *parts, uint8_t part, int sorted, sv_error *error);
 
 /* Adds the pipeline's terms for values->columns in order, then interactions, as config.encode says, and sets their constants. Weights stay 0.

@@ -10,28 +10,66 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BOOTSTRAP_CELLS = 128, GROUPS = 1024 };
+enum { CELLS = 256, GROUPS = 1024, GATHER_ROWS = 1 << 16, DRAWN_CELLS = 64, SEGMENT_STREAM = 1000 };
 
-int sv_gather_part(double **p, uint8_t **y, size_t *n, const sv_judging *judging, sv_part part, sv_error *error)
+static int out_of_memory(sv_error *error)
 {
-    size_t n_rows = judging->dataset->table.n_rows, kept = 0;
-    *p = sv_array(n_rows ? n_rows : 1, sizeof **p);
-    *y = sv_array(n_rows ? n_rows : 1, sizeof **y);
-    *n = 0;
-    if (!*p || !*y) {
-        sv_free(*p);
-        sv_free(*y);
-        *p = NULL;
-        *y = NULL;
-        return sv_error_set(error, SV_E_MEMORY, "evaluate: out of memory for %zu rows", n_rows);
+    return sv_error_set(error, SV_E_MEMORY, "evaluate: out of memory");
+}
+
+/* ---- rows of each part with a prediction, as keys ---- */
+
+typedef struct gathering {
+    const sv_judging *judging;
+    uint64_t *keys;
+    size_t (*places)[SV_PARTS]; /* (n_tasks) counts, then where the task's next key goes */
+} gathering;
+
+static size_t gather_end(const gathering *g, size_t task)
+{
+    size_t n_rows = g->judging->dataset->table.n_rows;
+    return (task + 1) * GATHER_ROWS < n_rows ? (task + 1) * GATHER_ROWS : n_rows;
+}
+
+static void count_task(void *context, size_t task, size_t worker)
+{
+    const gathering *g = context;
+    (void)worker;
+    for (size_t i = task * GATHER_ROWS; i < gather_end(g, task); i++)
+        g->places[task][g->judging->dataset->parts[i]] += !isnan(g->judging->predictions[i]);
+}
+
+static void gather_task(void *context, size_t task, size_t worker)
+{
+    const gathering *g = context;
+    (void)worker;
+    for (size_t i = task * GATHER_ROWS; i < gather_end(g, task); i++) {
+        size_t part = g->judging->dataset->parts[i];
+        double p = g->judging->predictions[i];
+        if (part < SV_PART_NONE && !isnan(p)) g->keys[g->places[task][part]++] = sv_ranking_key(p, sv_judging_target(g->judging, i) != 0);
     }
-    for (size_t i = 0; i < n_rows; i++) {
-        if (judging->dataset->parts[i] != part || isnan(judging->predictions[i])) continue;
-        (*p)[kept] = judging->predictions[i];
-        (*y)[kept++] = judging->targets[i] != 0;
+}
+
+int sv_gather_keys(sv_keys *out, const sv_judging *judging, sv_error *error)
+{
+    size_t n_tasks = (judging->dataset->table.n_rows + GATHER_ROWS - 1) / GATHER_ROWS, sum = 0;
+    gathering g = {judging, NULL, sv_calloc(n_tasks + 1, sizeof *g.places)};
+    *out = (sv_keys){0};
+    if (!g.places) return out_of_memory(error);
+    sv_team_run(judging->team, n_tasks, count_task, &g);
+    for (size_t part = 0; part < SV_PART_NONE; part++) {
+        out->begins[part] = sum;
+        for (size_t t = 0; t < n_tasks; t++) {
+            size_t here = g.places[t][part];
+            g.places[t][part] = sum;
+            sum += here;
+        }
+        out->counts[part] = sum - out->begins[part];
     }
-    *n = kept;
-    return 0;
+    g.keys = out->keys = sv_array(sum + 1, sizeof *g.keys);
+    if (g.keys) sv_team_run(judging->team, n_tasks, gather_task, &g);
+    sv_free(g.places);
+    return g.keys ? 0 : out_of_memory(error);
 }
 
 static void add_metric(sv_part_evaluation *out, const char *name, double value, double low, double high)
@@ -45,66 +83,83 @@ static void add_metric(sv_part_evaluation *out, const char *name, double value, 
 
 typedef struct replicates {
     const sv_cells *cells;
+    sv_chance (*chances)[2]; /* (cells->n) */
     sv_cells *copies;  /* (team size) */
     uint64_t seed;
     size_t n;
+    double confidence;
     double *figures;   // (SV_FIGURES, n)
+    double shifts[SV_FIGURES]; /* of the exact figures against those of the cells */
+    double *low, *high; /* (SV_FIGURES) */
 } replicates;
 
 static void replicate_task(void *context, size_t task, size_t worker)
 {
     const replicates *r = context;
     double figures[SV_FIGURES];
-    sv_cells_resample(&r->copies[worker], r->cells, r->seed, task);
+    sv_cells_resample(&r->copies[worker], r->cells, (const sv_chance(*)[2])r->chances, r->seed, task);
     sv_cells_figures(figures, &r->copies[worker]);
     for (int f = 0; f < SV_FIGURES; f++)
         r->figures[(size_t)f * r->n + task] = figures[f];
 }
 
-static int binary_intervals(double low[SV_FIGURES], double high[SV_FIGURES], const sv_judging *judging, const double *p, const uint8_t *y, size_t n, sv_part part, sv_error *error)
+static void interval_task(void *context, size_t f, size_t worker)
+{
+    const replicates *r = context;
+    (void)worker;
+    sv_interval(r->figures + f * r->n, r->n, r->confidence, &r->low[f], &r->high[f]);
+    r->low[f] += r->shifts[f];
+    r->high[f] += r->shifts[f];
+}
+
+int sv_judge_intervals(double low[SV_FIGURES], double high[SV_FIGURES], const sv_judging *judging, const sv_ranked *ranked, uint64_t stream)
 {
     size_t n_workers = sv_team_size(judging->team);
     sv_cells cells = {0};
-    replicates r = {.cells = &cells, .copies = sv_calloc(n_workers, sizeof(sv_cells)), .seed = (uint64_t)judging->config->evaluate.seed + (uint64_t)part, .n = (size_t)judging->config->evaluate.bootstrap};
+    replicates r = {.cells = &cells, .seed = (uint64_t)judging->config->evaluate.seed + stream, .n = (size_t)judging->config->evaluate.bootstrap,
+                    .confidence = judging->config->evaluate.confidence, .low = low, .high = high};
+    for (int f = 0; f < SV_FIGURES; f++)
+        low[f] = high[f] = NAN;
+    if (!r.n) return 0;
+    r.copies = sv_calloc(n_workers, sizeof(sv_cells));
     r.figures = sv_array(SV_FIGURES * r.n, sizeof(double));
-    int rc = r.copies && r.figures ? sv_cells_new(&cells, p, y, n, sv_pipeline_threshold(judging->pipeline), BOOTSTRAP_CELLS) : SV_E_MEMORY;
+    int rc = r.copies && r.figures ? sv_cells_merge(&cells, &ranked->cells, (ranked->cells.n + DRAWN_CELLS - 1) / DRAWN_CELLS) : SV_E_MEMORY;
+    if (!rc) rc = sv_chances_new(&r.chances, &cells);
     for (size_t w = 0; !rc && w < n_workers; w++)
         rc = sv_cells_copy(&r.copies[w], &cells);
-    if (!rc) sv_team_run(judging->team, r.n, replicate_task, &r);
-    for (int f = 0; !rc && f < SV_FIGURES; f++)
-        sv_interval(r.figures + (size_t)f * r.n, r.n, judging->config->evaluate.confidence, &low[f], &high[f]);
+    if (!rc) {
+        sv_cells_figures(r.shifts, &cells);
+        for (int f = 0; f < SV_FIGURES; f++)
+            r.shifts[f] = ranked->figures[f] - r.shifts[f];
+        sv_team_run(judging->team, r.n, replicate_task, &r);
+        sv_team_run(judging->team, SV_FIGURES, interval_task, &r);
+    }
     for (size_t w = 0; r.copies && w < n_workers; w++)
         sv_cells_free(&r.copies[w]);
     sv_free(r.copies);
+    sv_free(r.chances);
     sv_free(r.figures);
     sv_cells_free(&cells);
-    return rc ? sv_error_set(error, rc, "evaluate: out of memory") : 0;
+    return rc;
 }
 
-static int judge_binary(sv_part_evaluation *out, const sv_judging *judging, sv_error *error)
+static int judge_binary(sv_part_evaluation *out, const sv_judging *judging, const sv_keys *keys, sv_error *error)
 {
-    double *p, figures[SV_FIGURES], low[SV_FIGURES], high[SV_FIGURES];
-    uint8_t *y;
-    size_t n;
-    sv_cells cells = {0};
-    int rc = sv_gather_part(&p, &y, &n, judging, out->part, error);
+    double low[SV_FIGURES], high[SV_FIGURES];
+    size_t n = keys->counts[out->part];
+    uint64_t *own = keys->keys + keys->begins[out->part];
+    if (n == 0) return 0;
+    int rc = sv_ranking_sort(own, n, judging->team);
+    if (!rc) rc = sv_ranking_judge(&out->ranked, own, n, sv_pipeline_threshold(judging->pipeline), CELLS, judging->team);
+    if (!rc) rc = sv_judge_intervals(low, high, judging, &out->ranked, (uint64_t)out->part);
+    if (rc) return out_of_memory(error);
+    out->n_rows = n;
+    out->n_positive = (size_t)out->ranked.cells.positives;
+    memcpy(out->confusion, out->ranked.confusion, sizeof out->confusion);
+    add_metric(out, "rows", (double)n, NAN, NAN);
     for (int f = 0; f < SV_FIGURES; f++)
-        low[f] = high[f] = NAN;
-    if (!rc && sv_cells_new(&cells, p, y, n, sv_pipeline_threshold(judging->pipeline), 0)) rc = sv_error_set(error, SV_E_MEMORY, "evaluate: out of memory");
-    if (!rc && n > 0 && judging->config->evaluate.bootstrap > 0) rc = binary_intervals(low, high, judging, p, y, n, out->part, error);
-    if (!rc && n > 0) {
-        sv_cells_figures(figures, &cells);
-        sv_cells_confusion(out->confusion, &cells);
-        out->n_rows = n;
-        out->n_positive = (size_t)cells.positives;
-        add_metric(out, "rows", (double)n, NAN, NAN);
-        for (int f = 0; f < SV_FIGURES; f++)
-            add_metric(out, sv_figure_names[f], figures[f], low[f], high[f]);
-    }
-    sv_cells_free(&cells);
-    sv_free(p);
-    sv_free(y);
-    return rc;
+        add_metric(out, sv_figure_names[f], out->ranked.figures[f], low[f], high[f]);
+    return 0;
 }
 
 /* ---- other tasks: figures are ratios of sums; groups of rows are what is drawn anew ---- */
@@ -114,7 +169,7 @@ enum { SUM_ROWS, SUM_Y, SUM_Y2, SUM_ERROR2, SUM_ABSOLUTE, SUM_LOSS, SUM_HITS, SU
 static void row_sums(double s[SUMS], const sv_judging *judging, size_t i)
 {
     size_t n_rows = judging->dataset->table.n_rows, n_classes = sv_pipeline_n_scores(judging->pipeline);
-    double y = judging->targets[i], p = judging->predictions[i];
+    double y = sv_judging_target(judging, i), p = judging->predictions[i];
     s[SUM_ROWS] = 1;
     if (sv_pipeline_task(judging->pipeline) == SV_TASK_MULTINOMIAL) {
         size_t best = 0;
@@ -152,13 +207,13 @@ static const sum_ratio *ratios_of(sv_task task)
 }
 
 /* Draws as many groups as there are, with replacement: a bootstrap of rows for ratios whose rows were dealt out to the groups in turn. */
-static int ratio_interval(double *low, double *high, const sum_ratio *ratio, const sv_judging *judging, const double (*groups)[SUMS], size_t n_groups, sv_part part)
+static int ratio_interval(double *low, double *high, const sum_ratio *ratio, const sv_judging *judging, const double (*groups)[SUMS], size_t n_groups, uint64_t stream)
 {
     size_t n = (size_t)judging->config->evaluate.bootstrap;
     double *values = sv_array(n ? n : 1, sizeof *values);
     sv_prng prng;
     if (!values) return SV_E_MEMORY;
-    sv_prng_seed(&prng, sv_mix64((uint64_t)judging->config->evaluate.seed) ^ (uint64_t)part);
+    sv_prng_seed(&prng, sv_mix64((uint64_t)judging->config->evaluate.seed) ^ stream);
     for (size_t r = 0; r < n; r++) {
         double total[SUMS] = {0};
         for (size_t g = 0; g < n_groups; g++) {
@@ -183,8 +238,8 @@ static double balanced_accuracy(const sv_judging *judging, sv_part part)
         double s[SUMS] = {0};
         if (judging->dataset->parts[i] != part || isnan(judging->predictions[i])) continue;
         row_sums(s, judging, i);
-        counts[(size_t)judging->targets[i]][0]++;
-        counts[(size_t)judging->targets[i]][1] += s[SUM_HITS];
+        counts[(size_t)sv_judging_target(judging, i)][0]++;
+        counts[(size_t)sv_judging_target(judging, i)][1] += s[SUM_HITS];
     }
     for (size_t k = 0; k < n_classes; k++)
         if (counts[k][0] > 0) {
@@ -215,7 +270,7 @@ static int judge_ratios(sv_part_evaluation *out, const sv_judging *judging, sv_e
     if (!rc && out->n_rows) add_metric(out, "rows", (double)out->n_rows, NAN, NAN);
     for (const sum_ratio *ratio = ratios_of(task); !rc && out->n_rows && ratio->name; ratio++) {
         double low = NAN, high = NAN;
-        if (judging->config->evaluate.bootstrap > 0) rc = ratio_interval(&low, &high, ratio, judging, (const double(*)[SUMS])groups, n_groups, out->part);
+        if (judging->config->evaluate.bootstrap > 0) rc = ratio_interval(&low, &high, ratio, judging, (const double(*)[SUMS])groups, n_groups, (uint64_t)out->part);
         add_metric(out, ratio->name, ratio->of(total), low, high);
     }
     if (!rc && out->n_rows && task == SV_TASK_MULTINOMIAL) add_metric(out, "balanced_accuracy", balanced_accuracy(judging, out->part), NAN, NAN);
@@ -223,31 +278,83 @@ static int judge_ratios(sv_part_evaluation *out, const sv_judging *judging, sv_e
     return rc ? sv_error_set(error, rc, "evaluate: out of memory") : 0;
 }
 
+/* ---- some rows ---- */
+
+static int judge_binary_rows(double *value, double *low, double *high, const sv_judging *judging, const uint32_t *rows, size_t n, uint64_t stream)
+{
+    double lows[SV_FIGURES], highs[SV_FIGURES];
+    uint64_t *keys = sv_array(n + 1, sizeof *keys);
+    sv_ranked ranked = {0};
+    int rc = keys ? 0 : SV_E_MEMORY;
+    for (size_t i = 0; !rc && i < n; i++)
+        keys[i] = sv_ranking_key(judging->predictions[rows[i]], sv_judging_target(judging, rows[i]) != 0);
+    if (!rc) rc = sv_ranking_sort(keys, n, judging->team);
+    if (!rc) rc = sv_ranking_judge(&ranked, keys, n, sv_pipeline_threshold(judging->pipeline), DRAWN_CELLS, judging->team);
+    if (!rc) rc = sv_judge_intervals(lows, highs, judging, &ranked, stream);
+    if (!rc) {
+        *low = lows[SV_FIGURE_ROC_AUC];
+        *high = highs[SV_FIGURE_ROC_AUC];
+    }
+    *value = ranked.figures[SV_FIGURE_ROC_AUC];
+    sv_ranked_free(&ranked);
+    sv_free(keys);
+    return rc;
+}
+
+int sv_judge_rows(double *value, double *low, double *high, const sv_judging *judging, const uint32_t *rows, size_t n, uint64_t stream)
+{
+    sv_task task = sv_pipeline_task(judging->pipeline);
+    double total[SUMS] = {0};
+    size_t n_groups = n < DRAWN_CELLS ? n : DRAWN_CELLS;
+    *low = *high = NAN;
+    stream += SEGMENT_STREAM;
+    if (task == SV_TASK_BINARY) return judge_binary_rows(value, low, high, judging, rows, n, stream);
+    double(*groups)[SUMS] = sv_calloc(DRAWN_CELLS, sizeof *groups);
+    if (!groups) return SV_E_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        double s[SUMS] = {0};
+        row_sums(s, judging, rows[i]);
+        for (int k = 0; k < SUMS; k++) {
+            groups[i % DRAWN_CELLS][k] += s[k];
+            total[k] += s[k];
+        }
+    }
+    const sum_ratio *ratio = ratios_of(task); /* the first: accuracy, rmse */
+    int rc = judging->config->evaluate.bootstrap > 0 ? ratio_interval(low, high, ratio, judging, (const double(*)[SUMS])groups, n_groups, stream) : 0;
+    *value = ratio->of(total);
+    sv_free(groups);
+    return rc;
+}
+
 /* ---- all ---- */
 
-int sv_evaluate(sv_evaluation *out, const sv_pipeline *pipeline, const sv_dataset *dataset, const sv_config *config, sv_team *team, sv_error *error)
+static int judge_parts(sv_evaluation *out, const sv_judging *judging, sv_error *error)
 {
-    sv_judging judging = {pipeline, dataset, config, team, NULL, NULL};
-    size_t n_rows = dataset->table.n_rows;
-    int binary = sv_pipeline_task(pipeline) == SV_TASK_BINARY;
-    *out = (sv_evaluation){.threshold = sv_pipeline_threshold(pipeline), .n_rows = n_rows, .n_outputs = sv_pipeline_task(pipeline) == SV_TASK_MULTINOMIAL ? sv_pipeline_n_scores(pipeline) : 1};
-    double *targets = sv_array(n_rows ? n_rows : 1, sizeof *targets);
-    int rc = targets ? 0 : sv_error_set(error, SV_E_MEMORY, "evaluate: out of memory for %zu rows", n_rows);
-    if (!rc) sv_design_widen(targets, dataset->target.data, dataset->target.store, 0, n_rows);
-    if (!rc) rc = sv_predict_table(&out->predictions, pipeline, &dataset->table, team, error);
-    judging.predictions = out->predictions;
-    judging.targets = targets;
+    int binary = sv_pipeline_task(judging->pipeline) == SV_TASK_BINARY;
+    sv_keys keys = {0};
+    int rc = binary ? sv_gather_keys(&keys, judging, error) : 0;
     for (sv_part part = SV_PART_TRAIN; !rc && part <= SV_PART_TEST; part++) {
         sv_part_evaluation *here = &out->parts[out->n_parts];
         *here = (sv_part_evaluation){.part = part};
-        rc = binary ? judge_binary(here, &judging, error) : judge_ratios(here, &judging, error);
+        rc = binary ? judge_binary(here, judging, &keys, error) : judge_ratios(here, judging, error);
         out->n_parts += here->n_rows > 0;
     }
+    if (!rc && binary) rc = sv_judge_costs(out, judging, &keys, error);
+    sv_free(keys.keys);
+    return rc;
+}
+
+int sv_evaluate(sv_evaluation *out, const sv_pipeline *pipeline, const sv_dataset *dataset, const sv_config *config, sv_team *team, sv_error *error)
+{
+    sv_judging judging = {.pipeline = pipeline, .dataset = dataset, .config = config, .team = team};
+    *out = (sv_evaluation){.threshold = sv_pipeline_threshold(pipeline), .n_rows = dataset->table.n_rows,
+                           .n_outputs = sv_pipeline_task(pipeline) == SV_TASK_MULTINOMIAL ? sv_pipeline_n_scores(pipeline) : 1};
+    int rc = sv_predict_table(&out->predictions, pipeline, &dataset->table, team, error);
+    judging.predictions = out->predictions;
+    if (!rc) rc = judge_parts(out, &judging, error);
     if (!rc) rc = sv_judge_segments(out, &judging, error);
     if (!rc) rc = sv_judge_baselines(out, &judging, error);
     if (!rc) rc = sv_judge_shifts(out, &judging, error);
-    if (!rc && binary) rc = sv_judge_costs(out, &judging, error);
-    sv_free(targets);
     if (rc) {
         sv_evaluation_free(out);
         *out = (sv_evaluation){0};
@@ -258,6 +365,8 @@ int sv_evaluate(sv_evaluation *out, const sv_pipeline *pipeline, const sv_datase
 void sv_evaluation_free(sv_evaluation *evaluation)
 {
     if (!evaluation) return;
+    for (size_t p = 0; p < evaluation->n_parts; p++)
+        sv_ranked_free(&evaluation->parts[p].ranked);
     sv_free(evaluation->segments);
     sv_free(evaluation->baselines);
     sv_free(evaluation->shifts);

@@ -6,6 +6,7 @@
 #include "config.h"
 #include "dataset.h"
 #include "pipeline.h"
+#include "ranking.h"
 #include "team.h"
 
 typedef struct sv_metric {
@@ -21,6 +22,7 @@ typedef struct sv_part_evaluation {
     size_t n_metrics;
     sv_metric metrics[24];
     uint64_t confusion[2][2];  /* binary: [actual][predicted] */
+    sv_ranked ranked;          /* binary: cells for curves, bars by probability */
 } sv_part_evaluation;
 
 /* A group of test rows that share a value of a segment column. */
@@ -68,6 +70,9 @@ int sv_predict_table(double **out, const sv_pipeline *pipeline, const sv_table *
 /* Fits what config.evaluate asks on the validation rows (training rows where there are none): Platt's or isotonic calibration, then the threshold of least
    expected cost. Changes pipeline and finishes it again. Nothing to do for tasks other than binary. */
 int sv_calibrate(sv_pipeline *pipeline, const sv_dataset *dataset, const sv_config *config, sv_team *team, sv_error *error);
+
+/* Are the columns there that config.evaluate names? SV_E_CONFIG, before anything is fitted. */
+int sv_evaluate_check(const sv_config *config, const sv_table *table, sv_error *error);
 
 int sv_evaluate(sv_evaluation *out, const sv_pipeline *pipeline, const sv_dataset *dataset, const sv_config *config, sv_team *team, sv_error *error);
 void sv_evaluation_free(sv_evaluation *evaluation); /* the contents; accepts NULL */

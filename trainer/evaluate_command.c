@@ -1,6 +1,9 @@
-/* evaluate_command.c: `solvent evaluate`: any model on the configured rows. */
+/* evaluate_command.c: `solvent evaluate`: any model on the configured rows, and whether these still look like those that it was made from. */
+#include "alloc.h"
 #include "commands.h"
+#include "drift.h"
 #include "model_source.h"
+#include "secret.h"
 #include "training.h"
 
 #include <math.h>
@@ -26,12 +29,62 @@ static int check_task(const sv_pipeline *pipeline, const sv_config *config, cons
     static const sv_task tasks[] = {[SV_MODEL_LOGISTIC] = SV_TASK_BINARY, [SV_MODEL_MULTINOMIAL] = SV_TASK_MULTINOMIAL, [SV_MODEL_LINEAR] = SV_TASK_LINEAR,
                                     [SV_MODEL_POISSON] = SV_TASK_POISSON};
     sv_task wanted = tasks[config->train.model], got = sv_pipeline_task(pipeline);
-    return wanted == got ? 0 : sv_error_set(error, SV_E_INPUT, "%s: expected a %s model as train.model says, got %s", uri, sv_task_name(wanted), sv_task_name(got));
+    if (wanted == got)
+        return 0;
+    char *shown = sv_secret_hidden(uri);
+    sv_error_set(error, SV_E_INPUT, "%s: expected a %s model as train.model says, got %s", shown ? shown : "***", sv_task_name(wanted), sv_task_name(got));
+    sv_free(shown);
+    return SV_E_INPUT;
+}
+
+enum { DRIFTS_SHOWN = 10 };
+static const double DRIFT_PSI = 0.1; /* below: stable (Siddiqi 2006); above 0.25: moved */
+
+static json_t *drift_object(const sv_drift *d)
+{
+    json_t *values = json_array(), *figures = json_array();
+    for (size_t i = 0; i < d->n_values; i++)
+        json_array_append_new(values, json_pack("{s:s,s:o,s:o}", "name", d->values[i].name, "psi", isnan(d->values[i].psi) ? json_null() : json_real(d->values[i].psi), "ks",
+                                                isnan(d->values[i].ks) ? json_null() : json_real(d->values[i].ks)));
+    for (size_t i = 0; i < d->n_figures; i++)
+        json_array_append_new(figures, json_pack("{s:s,s:f,s:f}", "name", d->figures[i].name, "then", d->figures[i].then, "now", d->figures[i].now));
+    return json_pack("{s:s,s:o,s:o}", "event", "drift", "values", values, "figures", figures);
+}
+
+static int is_calibration(const char *figure)
+{
+    const char *dot = strchr(figure, '.');
+    return !dot || !strcmp(dot, ".ece") || !strcmp(dot, ".log_loss") || !strcmp(dot, ".roc_auc") || !strcmp(dot, ".rmse");
+}
+
+/* These rows against those that the model was made from. */
+static int tell_drift(sv_training *t, const sv_package *package, sv_error *error)
+{
+    sv_drift drift;
+    size_t moved = 0;
+    if (!package->profile) {
+        sv_progress_line(t->progress, "drift", "the package has no profile.json to compare with");
+        return 0;
+    }
+    int code = sv_drift_measure(&drift, package->profile, package->pipeline, &t->dataset, &t->evaluation, t->team, error);
+    if (code)
+        return code;
+    for (size_t i = 0; i < drift.n_values; i++)
+        if ((drift.values[i].psi >= DRIFT_PSI || i + 1 == drift.n_values) && moved++ < DRIFTS_SHOWN)
+            sv_progress_line(t->progress, moved == 1 ? "drift" : "", "%-24s PSI %.3f, KS %.3f against the model's training rows", drift.values[i].name, drift.values[i].psi,
+                             drift.values[i].ks);
+    for (size_t i = 0; i < drift.n_figures; i++)
+        if (is_calibration(drift.figures[i].name))
+            sv_progress_line(t->progress, "", "%-24s %.4f, was %.4f", drift.figures[i].name, drift.figures[i].now, drift.figures[i].then);
+    sv_progress_event(t->progress, drift_object(&drift));
+    sv_drift_free(&drift);
+    return 0;
 }
 
 static int evaluate(sv_training *t, const sv_arguments *arguments, sv_package *package, sv_error *error)
 {
     int code = sv_model_load(package, arguments->model, NULL, error);
+    sv_interrupt_watch();
     if (!code)
         code = check_task(package->pipeline, t->config, arguments->model, error);
     if (!code)
@@ -40,6 +93,8 @@ static int evaluate(sv_training *t, const sv_arguments *arguments, sv_package *p
         return code;
     t->pipeline = package->pipeline;
     code = sv_training_evaluate(t, error);
+    if (!code)
+        code = tell_drift(t, package, error);
     t->pipeline = NULL; /* the package's */
     if (!code)
         sv_progress_event(t->progress, json_pack("{s:s,s:s,s:f,s:o}", "event", "done", "model", arguments->model, "seconds", t->read_seconds + t->evaluate_seconds, "metrics",
@@ -60,7 +115,6 @@ int sv_run_evaluate(const sv_arguments *arguments, sv_error *error)
     if (arguments->threads > 0)
         config->train.threads = arguments->threads;
     sv_progress_begin(&progress, arguments->json ? SV_VOICE_JSON : arguments->quiet ? SV_VOICE_QUIET : SV_VOICE_LINES);
-    sv_interrupt_watch();
     code = sv_training_begin(&training, config, NULL, &progress, NULL, error);
     if (!code)
         code = evaluate(&training, arguments, &package, error);

@@ -201,6 +201,14 @@ static int explain_rows(const sv_pipeline *p, const char *input, int as_json, sv
     options.n_wanted = n;
     if (!code)
         code = sv_csv_read(&table, NULL, &source, 1, &options, NULL, error);
+    const char **header = code ? NULL : sv_calloc(table.n_columns + 1, sizeof *header);
+    if (!code && !header)
+        code = sv_error_set(error, SV_E_MEMORY, "explain: out of memory");
+    for (size_t c = 0; c < table.n_columns && !code; c++)
+        header[c] = table.columns[c].name;
+    if (!code)
+        code = sv_model_check_columns(p, header, table.n_columns, input, error);
+    sv_free(header);
     if (!code)
         code = explain_table(p, &table, as_json, error);
     sv_table_free(&table);
@@ -213,8 +221,8 @@ static int explain_rows(const sv_pipeline *p, const char *input, int as_json, sv
 int sv_run_explain(const sv_arguments *arguments, sv_error *error)
 {
     sv_package package = {0};
-    sv_interrupt_watch();
     int code = sv_model_load(&package, arguments->model, NULL, error);
+    sv_interrupt_watch();
     if (code)
         return code;
     if (arguments->input)

@@ -137,73 +137,6 @@ double sv_roc_auc(const double *score, const uint8_t *y, size_t n)
 
 /* ---- cells ---- */
 
-static double loss_of(double p)
-{
-    return -log(p < 2.220446049250313e-16 ? 2.220446049250313e-16 : p); /* clipped as scikit-learn does */
-}
-
-static void add_row(sv_cell *cell, double p, int positive)
-{
-    cell->p += p;
-    cell->loss_positive += loss_of(p);
-    cell->loss_negative += loss_of(1 - p);
-    cell->square_positive += (1 - p) * (1 - p);
-    cell->square_negative += p * p;
-    cell->positives += positive;
-    cell->negatives += !positive;
-}
-
-static void close_cell(sv_cell *cell)
-{
-    double n = cell->positives + cell->negatives;
-    cell->p /= n;
-    cell->loss_positive /= n;
-    cell->loss_negative /= n;
-    cell->square_positive /= n;
-    cell->square_negative /= n;
-}
-
-/* Begins a cell at row i: with `most`, when the last one is full; always at another p and at the threshold. */
-static int begins(const double *p, const uint32_t *order, size_t i, size_t in_cell, size_t per_cell, double threshold)
-{
-    double now = p[order[i]], before = i ? p[order[i - 1]] : 0;
-    if (i == 0 || (before < threshold && now >= threshold)) return 1;
-    return now != before && in_cell >= per_cell;
-}
-
-int sv_cells_new(sv_cells *out, const double *p, const uint8_t *y, size_t n, double threshold, size_t most)
-{
-    uint32_t *order = sv_array(n ? n : 1, sizeof *order);
-    size_t per_cell = most ? (n + most - 1) / most : 1, in_cell = 0;
-    *out = (sv_cells){0};
-    if (!order || sv_rank(order, p, n)) goto failed;
-    size_t capacity = 0;
-    for (size_t i = 0; i < n; i++) {
-        int first = begins(p, order, i, in_cell, per_cell, threshold);
-        capacity += (size_t)first;
-        in_cell = first ? 1 : in_cell + 1;
-    }
-    out->cells = sv_calloc(capacity, sizeof *out->cells);
-    if (!out->cells) goto failed;
-    in_cell = 0;
-    for (size_t i = 0; i < n; i++) {
-        int first = begins(p, order, i, in_cell, per_cell, threshold);
-        in_cell = first ? 1 : in_cell + 1;
-        if (first && p[order[i]] < threshold) out->first_predicted = out->n + 1;
-        out->n += (size_t)first;
-        add_row(&out->cells[out->n - 1], p[order[i]], y[order[i]]);
-        out->positives += y[order[i]];
-        out->negatives += !y[order[i]];
-    }
-    for (size_t k = 0; k < out->n; k++)
-        close_cell(&out->cells[k]);
-    sv_free(order);
-    return 0;
-failed:
-    sv_free(order);
-    return SV_E_MEMORY;
-}
-
 void sv_cells_free(sv_cells *cells)
 {
     if (cells) sv_free(cells->cells);
@@ -215,6 +148,31 @@ int sv_cells_copy(sv_cells *out, const sv_cells *cells)
     out->cells = sv_array(cells->n ? cells->n : 1, sizeof *out->cells);
     if (!out->cells) return SV_E_MEMORY;
     if (cells->n) memcpy(out->cells, cells->cells, cells->n * sizeof *out->cells);
+    return 0;
+}
+
+static void add_cell(sv_cell *to, const sv_cell *from)
+{
+    double n = from->positives + from->negatives, all = to->positives + to->negatives + n, share = all > 0 ? n / all : 0;
+    to->p += share * (from->p - to->p);
+    to->loss_positive += share * (from->loss_positive - to->loss_positive);
+    to->loss_negative += share * (from->loss_negative - to->loss_negative);
+    to->square_positive += share * (from->square_positive - to->square_positive);
+    to->square_negative += share * (from->square_negative - to->square_negative);
+    to->positives += from->positives;
+    to->negatives += from->negatives;
+}
+
+int sv_cells_merge(sv_cells *out, const sv_cells *cells, size_t by)
+{
+    *out = (sv_cells){.positives = cells->positives, .negatives = cells->negatives, .cells = sv_calloc(cells->n + 1, sizeof *out->cells)};
+    if (!out->cells) return SV_E_MEMORY;
+    for (size_t k = 0, within = 0; k < cells->n; k++) {
+        within = within == by || k == cells->first_predicted ? 0 : within;
+        out->n += within++ == 0;
+        add_cell(&out->cells[out->n - 1], &cells->cells[k]);
+        if (k + 1 == cells->first_predicted) out->first_predicted = out->n;
+    }
     return 0;
 }
 
@@ -289,48 +247,76 @@ void sv_cells_confusion(uint64_t confusion[2][2], const sv_cells *cells)
 
 /* ---- the bootstrap ---- */
 
-/* One binomial draw. Small means are counted out; large ones, where the normal curve is as good, are drawn from it. */
-static double binomial(sv_prng *prng, double n, double p)
+/* A draw of mean 0 and deviation 1, nearly normal: eight random bytes added up. What the figures add up over many cells is normal to the last digit that counts. */
+static inline double normal(sv_prng *prng)
 {
-    if (n <= 0 || p <= 0) return 0;
-    if (p >= 1) return n;
-    if (p > 0.5) return n - binomial(prng, n, 1 - p);
-    double mean = n * p;
+    uint64_t bytes = sv_prng_next(prng), pairs = (bytes & UINT64_C(0x00ff00ff00ff00ff)) + (bytes >> 8 & UINT64_C(0x00ff00ff00ff00ff));
+    double sum = (double)(int64_t)(pairs * UINT64_C(0x0001000100010001) >> 48);
+    return (sum - 1020) * 0.0047841745446450; /* 1 / sqrt(8 (2^16 - 1) / 12) */
+}
+
+/* One binomial draw of n rows. Small means are counted out; large ones, where the normal curve is as good, are drawn from it. */
+static inline double binomial(sv_prng *prng, double n, const sv_chance *chance)
+{
+    double mean = n * chance->p;
     if (mean > 20) {
-        double draw = floor(mean + sqrt(mean * (1 - p)) * sv_prng_normal(prng) + 0.5);
+        double draw = floor(mean + sqrt(mean * chance->q) * normal(prng) + 0.5);
         return draw < 0 ? 0 : draw > n ? n : draw;
     }
-    double u = sv_prng_uniform(prng), odds = p / (1 - p), term = exp(n * log1p(-p)), count = 0; /* inversion */
+    if (!(mean > 0)) return 0;
+    double u = sv_prng_uniform(prng), term = exp(n * chance->log_q), count = 0; /* inversion */
     while (u > term && count < n) {
         u -= term;
         count++;
-        term *= odds * (n - count + 1) / count;
+        term *= chance->odds * (n - count + 1) / count;
         if (term < 1e-300) break;
     }
     return count;
 }
 
-/* Rows of a class fall into cells multinomially: one conditional binomial after the other. */
-void sv_cells_resample(sv_cells *out, const sv_cells *cells, uint64_t seed, uint64_t replicate)
+/* Of `left` rows those that fall into the cell. */
+static inline double draw_share(sv_prng *prng, double left, const sv_chance *chance)
 {
-    sv_prng prng;
-    double up = cells->positives, down = cells->negatives, up_mass = up, down_mass = down;
-    sv_prng_seed(&prng, sv_mix64(seed) ^ sv_mix64(replicate + 1));
-    for (size_t k = 0; k < cells->n; k++) {
-        const sv_cell *cell = &cells->cells[k];
-        out->cells[k].positives = binomial(&prng, up, up_mass > 0 ? cell->positives / up_mass : 0);
-        out->cells[k].negatives = binomial(&prng, down, down_mass > 0 ? cell->negatives / down_mass : 0);
-        up -= out->cells[k].positives;
-        down -= out->cells[k].negatives;
-        up_mass -= cell->positives;
-        down_mass -= cell->negatives;
-    }
+    if (left <= 0) return 0;
+    return chance->turned ? left - binomial(prng, left, chance) : binomial(prng, left, chance);
 }
 
-static int ascending(const void *a, const void *b)
+/* The chance that a row which fell into no cell before falls into one with `mine` of the `mass` that is left. */
+static sv_chance chance_of(double mine, double mass)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    double p = mass <= 0 ? 0 : mine >= mass ? 1 : mine / mass;
+    int turned = p > 0.5;
+    p = turned ? 1 - p : p;
+    return (sv_chance){.p = p, .q = 1 - p, .log_q = log1p(-p), .odds = p / (1 - p), .turned = turned};
+}
+
+int sv_chances_new(sv_chance (**out)[2], const sv_cells *cells)
+{
+    double mass[2] = {cells->positives, cells->negatives};
+    *out = sv_array(cells->n + 1, sizeof **out);
+    if (!*out) return SV_E_MEMORY;
+    for (size_t k = 0; k < cells->n; k++) {
+        (*out)[k][0] = chance_of(cells->cells[k].positives, mass[0]);
+        (*out)[k][1] = chance_of(cells->cells[k].negatives, mass[1]);
+        mass[0] -= cells->cells[k].positives;
+        mass[1] -= cells->cells[k].negatives;
+    }
+    return 0;
+}
+
+/* Rows of a class fall into cells multinomially: one conditional binomial after the other. */
+void sv_cells_resample(sv_cells *out, const sv_cells *cells, const sv_chance (*chances)[2], uint64_t seed, uint64_t replicate)
+{
+    sv_prng prng;
+    double up = cells->positives, down = cells->negatives;
+    sv_prng_seed(&prng, sv_mix64(seed) ^ sv_mix64(replicate + 1));
+    for (size_t k = 0; k < cells->n; k++) {
+        double positives = draw_share(&prng, up, &chances[k][0]), negatives = draw_share(&prng, down, &chances[k][1]);
+        out->cells[k].positives = positives;
+        out->cells[k].negatives = negatives;
+        up -= positives;
+        down -= negatives;
+    }
 }
 
 void sv_interval(double *values, size_t n, double confidence, double *low, double *high)
@@ -339,7 +325,7 @@ void sv_interval(double *values, size_t n, double confidence, double *low, doubl
     for (size_t i = 0; i < n; i++)
         if (isnan(values[i])) return;
     if (!n) return;
-    qsort(values, n, sizeof *values, ascending);
+    if (sv_sort(values, n)) return;
     double tail = (1 - confidence) / 2, at = tail * (double)(n - 1);
     size_t i = (size_t)at, j = n - 1 - i;
     double part = at - (double)i;

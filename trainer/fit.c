@@ -7,6 +7,7 @@
 #include "encoders.h"
 #include "file.h"
 #include "inference.h"
+#include "schema.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -32,7 +33,7 @@ typedef struct fitting {
     sv_values values;
     sv_design_terms terms;
     size_t n_scores, n_classes;
-    double *weights, *class_weights;
+    double *weights, *class_weights, *offsets;
 } fitting;
 
 /* ---- the target ---- */
@@ -121,8 +122,7 @@ static int weigh_classes(fitting *f, sv_error *error)
         double weight = strtod(entry->value, &end);
         int c = class_named(f, entry->key);
         if (c < 0 || (size_t)c >= f->n_classes || *end || !(weight >= 0) || !isfinite(weight))
-            return sv_error_set(error, SV_E_CONFIG, "%s:%d:%d: in 'train.class_weights': expected a class and a weight, got %s: %s", f->config->path ? f->config->path : "config", entry->line,
-                                entry->column, entry->key, entry->value);
+            return sv_config_fail_at(error, f->config, "train.class_weights", entry, "expected a class and a weight, got %s: %s", entry->key, entry->value);
         f->class_weights[c] = weight;
     }
     return 0;
@@ -142,6 +142,27 @@ static int attach(fitting *f, sv_error *error)
     design->weights = f->weights;
     design->class_weights = f->class_weights;
     return rc;
+}
+
+/* ---- the offset ---- */
+
+/* Every row's offset, for the design; and in the pipeline, behind all terms that are learnt, a number whose weight is 1: so every form of the package adds it. */
+static int add_offset(fitting *f, sv_error *error)
+{
+    const char *name = f->config->train.offset;
+    const sv_features *features = sv_pipeline_features(f->pipeline);
+    if (!name) return 0;
+    int rc = sv_schema_compute(&f->offsets, features, name, &f->dataset->table, f->team, error);
+    for (size_t i = 0; !rc && i < f->dataset->table.n_rows; i++)
+        if (f->dataset->parts[i] != SV_PART_NONE && !isfinite(f->offsets[i])) {
+            rc = sv_error_set(error, SV_E_INPUT, "train.offset: %s, row %zu: expected a finite number, got %g", name, i + 1, f->offsets[i]);
+            sv_error_hint(error, "a log is finite where its number is above 0; coalesce(x, 0) answers for a missing one");
+        }
+    int term = rc ? -1 : sv_pipeline_add_number(f->pipeline, sv_features_find(features, name, strlen(name)), error);
+    if (term < 0) return rc ? rc : term;
+    sv_pipeline_term(f->pipeline, (size_t)term)->weights[0] = 1;
+    f->terms.design->offsets = f->offsets;
+    return 0;
 }
 
 /* ---- the fit ---- */
@@ -234,7 +255,13 @@ static int find_ids(int **ids, const sv_features *features, const char *const *u
 static int open_pipeline(fitting *f, const sv_features *all, const char *const *used, size_t n_used, sv_error *error)
 {
     sv_features *features = NULL;
-    int rc = sv_features_select(&features, all, used, n_used, error);
+    const char *offset = f->config->train.offset, **names = sv_array(n_used + 1, sizeof *names);
+    if (!names) return sv_error_set(error, SV_E_MEMORY, "training: out of memory");
+    memcpy(names, used, n_used * sizeof *names);
+    if (offset) names[n_used] = offset;
+    int rc = offset && sv_features_find(all, offset, strlen(offset)) < 0 ? sv_error_set(error, SV_E_CONFIG, "train.offset: no such column or feature: %s", offset)
+                                                                          : sv_features_select(&features, all, names, n_used + (offset != NULL), error);
+    sv_free(names);
     if (rc) return rc;
     rc = sv_pipeline_new(&f->pipeline, features, kinds[f->config->train.model].task, f->n_scores, error); /* takes features */
     if (!rc) rc = sv_pipeline_set_target(f->pipeline, f->config->target.name, error);
@@ -253,6 +280,7 @@ static int prepare(fitting *f, const sv_features *all, const char *const *used, 
     if (!rc) rc = sv_encoders_fit(f->pipeline, &f->values, f->config, f->dataset, f->team, error);
     if (!rc) rc = sv_design_terms_new(&f->terms, f->pipeline, &f->values, f->dataset->parts, SV_PART_TRAIN, f->team, error);
     if (!rc) rc = attach(f, error);
+    if (!rc) rc = add_offset(f, error);
     sv_free(ids);
     return rc;
 }
@@ -278,6 +306,7 @@ static void close_fitting(fitting *f)
     sv_values_free(&f->values);
     sv_free(f->weights);
     sv_free(f->class_weights);
+    sv_free(f->offsets);
     sv_team_free(f->own_team);
 }
 

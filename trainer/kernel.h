@@ -18,14 +18,32 @@ static inline size_t sv_pad(size_t n)
 /* n values from `first` as doubles. Any store. */
 void sv_kernel_widen(double *out, const void *data, sv_store store, size_t first, size_t n);
 
+/* The largest of n bytes (0 without any), and how many equal value. */
+int sv_kernel_largest_byte(const uint8_t *bytes, size_t n);
+size_t sv_kernel_count_byte(const uint8_t *bytes, uint8_t value, size_t n);
+
+/* Runs of SV_LANES neighbours put one behind the other: runs[r] is the row where each begins. size: bytes of a value, 1, 2, 4 or 8. */
+void sv_kernel_gather(void *out, const void *data, size_t size, const size_t *runs, size_t n_runs);
+
+/* out[i] += codes[i] * stride, for codes of any store but F64 whose sum stays below 2^16. */
+void sv_kernel_add_codes(uint16_t *out, const void *codes, sv_store store, uint16_t stride, size_t n);
+
 /* sums[codes[i]] += rows[i], whole rows of `width` doubles, a multiple of SV_LANES. */
-void sv_kernel_add_rows(double *sums, const double *rows, const uint32_t *codes, size_t width, size_t n);
+void sv_kernel_add_rows(double *sums, const double *rows, const uint16_t *codes, size_t width, size_t n);
 
-/* z[i] += sum over j of u[j] * (x[j][i] - centre[j]). */
-void sv_kernel_margin(double *z, const double *const *x, const double *centre, const double *u, size_t n_columns, size_t n);
+/* out[i] = (x[i] - centre) / scale; a[i] * b[i]; the square root. out may be any of what is read. */
+void sv_kernel_standardise(double *out, const double *x, double centre, double scale, size_t n);
+void sv_kernel_multiply(double *out, const double *a, const double *b, size_t n);
+void sv_kernel_root(double *out, const double *x, size_t n);
 
-/* g[j] += sum over i of r[i] * (x[j][i] - centre[j]). */
-void sv_kernel_gradient(double *g, const double *const *x, const double *centre, const double *r, size_t n_columns, size_t n);
+/* rows (n, width): h[i] times (x[0][i], … x[n_columns-1][i], 1), then zeros. width: a multiple of SV_LANES above n_columns. */
+void sv_kernel_rows(double *rows, size_t width, const double *const *x, const double *h, size_t n_columns, size_t n);
+
+/* z[i] += sum over j of u[j] * x[j][i]. */
+void sv_kernel_margin(double *z, const double *const *x, const double *u, size_t n_columns, size_t n);
+
+/* g[j] += sum over i of r[i] * x[j][i]. */
+void sv_kernel_gradient(double *g, const double *const *x, const double *r, size_t n_columns, size_t n);
 
 /* g[j] += sum over i of h[i] * (x[j][i] - centre[j])^2. */
 void sv_kernel_squares(double *g, const double *const *x, const double *centre, const double *h, size_t n_columns, size_t n);

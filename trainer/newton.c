@@ -50,21 +50,14 @@ int sv_newton(sv_search *search, sv_error *error)
 enum { SAMPLE_ROWS = 2048, SAMPLE_GROWTH = 8, SAMPLE_LEAST = 24, SAMPLE_SHARE = 2, MAX_SAMPLE_ROWS = 1 << 17, MAX_FACTORED = 2048 };
 
 /* Newton on a sample, from search->w; a few iterations, only as near as the sample's own error is worth. */
-static int sample_round(sv_search *search, const sv_design *design, sv_loss loss, size_t stride, int64_t rounds, double tolerance, sv_error *error)
+static int sample_round(sv_search *search, size_t stride, int64_t rounds, double tolerance, sv_error *error)
 {
-    const sv_solver_options *given = search->options;
-    sv_solver_options options = {.c = given->c, .l2 = given->l2, .tolerance = tolerance, .max_iter = rounds};
-    sv_design *sample = NULL;
-    sv_objective *objective = NULL;
-    int rc = sv_design_sample(&sample, design, stride, error);
-    if (!rc) {
-        double weight = sv_design_total_weight(sample, NULL);
-        options.c = weight > 0 ? search->total / weight : 0;
-    }
-    if (!rc && options.c > 0) rc = sv_objective_new(&objective, sample, loss, options.c, given->l2, search->team, NULL, error);
-    if (!rc && objective) {
+    sv_solver_options options = {.l2 = search->options->l2, .tolerance = tolerance, .max_iter = rounds};
+    sv_objective *sample = NULL;
+    int rc = sv_objective_sample(&sample, search->objective, stride, error);
+    if (!rc && sv_objective_total(sample) > 0) {
         sv_search inner = *search;
-        inner.objective = objective;
+        inner.objective = sample;
         inner.options = &options;
         inner.validation = NULL;
         inner.iteration = 0;
@@ -72,8 +65,7 @@ static int sample_round(sv_search *search, const sv_design *design, sv_loss loss
         rc = sv_newton(&inner, error);
         search->factor = inner.factor;
     }
-    sv_objective_free(objective);
-    sv_design_free(sample);
+    sv_objective_free(sample);
     return rc;
 }
 
@@ -109,13 +101,13 @@ static int mend_diagonal(sv_search *search, sv_error *error)
     return rc;
 }
 
-int sv_sample_start(sv_search *search, const sv_design *design, sv_loss loss, sv_error *error)
+int sv_sample_start(sv_search *search, sv_error *error)
 {
-    size_t least = SAMPLE_LEAST * search->n_weights * search->n_scores;
+    size_t n_rows = sv_objective_design(search->objective)->n_rows, least = SAMPLE_LEAST * search->n_weights * search->n_scores;
     size_t rows = SAMPLE_ROWS > least ? SAMPLE_ROWS : least;
-    if (search->n_weights > MAX_FACTORED || design->n_rows < SAMPLE_SHARE * rows) return 0;
+    if (search->n_weights > MAX_FACTORED || n_rows < SAMPLE_SHARE * rows) return 0;
     int rc = 0;
-    for (int round = 0; !rc && design->n_rows >= SAMPLE_SHARE * rows && (round == 0 || rows <= MAX_SAMPLE_ROWS); round++, rows *= SAMPLE_GROWTH)
-        rc = sample_round(search, design, loss, design->n_rows / rows, round ? 2 : 6, 0.1 / sqrt((double)rows), error);
+    for (int round = 0; !rc && n_rows >= SAMPLE_SHARE * rows && (round == 0 || rows <= MAX_SAMPLE_ROWS); round++, rows *= SAMPLE_GROWTH)
+        rc = sample_round(search, n_rows / rows, round ? 2 : 6, 0.1 / sqrt((double)rows), error);
     return !rc && search->factor && is_thin(search, rows / SAMPLE_GROWTH) ? mend_diagonal(search, error) : rc;
 }

@@ -30,6 +30,8 @@ typedef struct sv_objective sv_objective;
 
 /* design and team are borrowed. share: NULL for one process. */
 int sv_objective_new(sv_objective **out, const sv_design *design, sv_loss loss, double c, double l2, sv_team *team, const sv_share *share, sv_error *error);
+/* The same over a sample of the rows (design_block.h's runs), c raised so that the total is the whole's; for this process alone. Total 0: no row has a weight. */
+int sv_objective_sample(sv_objective **out, const sv_objective *whole, size_t stride, sv_error *error);
 void sv_objective_free(sv_objective *objective); /* accepts NULL */
 
 size_t sv_objective_scores(const sv_objective *objective);  /* scores a row: the classes for softmax, else 1 */

@@ -91,3 +91,24 @@ void sv_output_discard(sv_output *output)
     sv_free(output->temporary);
     *output = (sv_output)SV_OUTPUT_INIT;
 }
+
+int sv_output_folder_check(const char *path, sv_error *error)
+{
+    struct stat about;
+    char *place = sv_strdup(*path ? path : ".");
+    if (!place)
+        return sv_error_set(error, SV_E_MEMORY, "%s: out of memory", path);
+    int missing;
+    while ((missing = stat(place, &about)) && errno == ENOENT) { /* up to the folder in which the first missing one would be made */
+        char *slash = strrchr(place, '/');
+        if (!slash || slash == place)
+            strcpy(place, slash ? "/" : ".");
+        else
+            *slash = '\0';
+    }
+    int why = missing ? errno : !S_ISDIR(about.st_mode) ? ENOTDIR : access(place, W_OK | X_OK) ? errno : 0;
+    if (why)
+        sv_error_set(error, SV_E_CONFIG, "%s: cannot be written: %s: %s", path, place, strerror(why));
+    sv_free(place);
+    return why ? SV_E_CONFIG : 0;
+}

@@ -16,6 +16,8 @@ typedef struct sv_output {
 int sv_output_open(sv_output *output, const char *path, sv_error *error); /* beside path, under a temporary name; a pipe or a device is written to directly */
 int sv_output_write(sv_output *output, const void *bytes, size_t length, sv_error *error);
 int sv_output_commit(sv_output *output, sv_error *error); /* fsync, rename, close; on failure nothing is left behind */
+/* SV_E_CONFIG when no folder can stand at path: a file in the way, or no right to write. Makes nothing. */
+int sv_output_folder_check(const char *path, sv_error *error);
 void sv_output_discard(sv_output *output); /* removes what was written; nothing after a commit */
 
 #endif

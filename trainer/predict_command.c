@@ -3,10 +3,12 @@
 #include "commands.h"
 #include "csv_read.h"
 #include "evaluate.h"
+#include "log.h"
 #include "model_source.h"
 #include "number.h"
 #include "output.h"
 #include "row_cutter.h"
+#include "values.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,12 +30,19 @@ typedef struct prediction_job {
     sv_source source;   /* the input, when it is no pipe */
     uint64_t offset;
     int is_pipe, at_end;
+    int *derived;       /* (n_derived) the features that the model reads and an expression makes */
+    size_t n_derived;   /* 0 also once a row of them was warned of */
     sv_buffer bytes;    /* what was read and not yet written on */
     sv_buffer header;   /* the header line and its line end */
     sv_buffer lines;    /* what is to be written */
     size_t n_rows, n_lines;
     sv_error *error;
 } prediction_job;
+
+static const char *input_name(const prediction_job *j)
+{
+    return j->source.name ? j->source.name : "standard input";
+}
 
 /* ---- input ---- */
 
@@ -94,7 +103,7 @@ static int take_header(prediction_job *j)
         }
     } while (!code && !used && !j->at_end && j->bytes.size < ROW_MAX);
     if (!code)
-        code = sv_source_from_memory(&first, j->source.name ? j->source.name : "standard input", j->bytes.data ? j->bytes.data : "", used ? used : j->bytes.size, j->error);
+        code = sv_source_from_memory(&first, input_name(j), j->bytes.data ? j->bytes.data : "", used ? used : j->bytes.size, j->error);
     if (code)
         return code;
     code = sv_csv_names(&names, &n_names, &delimiter, &first, &j->options, j->error);
@@ -106,7 +115,9 @@ static int take_header(prediction_job *j)
     for (size_t o = 0; o < sv_pipeline_n_outputs(j->pipeline) && !code; o++)
         for (size_t i = 0; i < n_names && !code; i++)
             if (!strcmp(names[i], sv_pipeline_output_name(j->pipeline, o)))
-                code = sv_error_set(j->error, SV_E_INPUT, "%s: has a column '%s' already: it is what the model answers", j->source.name ? j->source.name : "standard input", names[i]);
+                code = sv_error_set(j->error, SV_E_INPUT, "%s: has a column '%s' already: it is what the model answers", input_name(j), names[i]);
+    if (!code)
+        code = sv_model_check_columns(j->pipeline, (const char *const *)names, n_names, input_name(j), j->error);
     sv_free(names);
     if (!code && (sv_buffer_append(&j->header, j->bytes.data + start, end - start) || sv_buffer_byte(&j->header, '\n') ||
                   sv_buffer_append(&j->lines, j->bytes.data + start, end - start)))
@@ -153,7 +164,7 @@ static int read_batch(prediction_job *j, sv_table *table, const char *text, size
     sv_source source;
     int code = sv_buffer_append(&whole, j->header.data, j->header.size) || sv_buffer_append(&whole, text, length) ? SV_E_MEMORY : 0;
     if (!code)
-        code = sv_source_from_memory(&source, j->source.name ? j->source.name : "standard input", whole.data, whole.size, j->error);
+        code = sv_source_from_memory(&source, input_name(j), whole.data, whole.size, j->error);
     if (!code) {
         j->options.rows_before = j->n_rows;
         j->options.lines_before = j->n_lines;
@@ -164,12 +175,58 @@ static int read_batch(prediction_job *j, sv_table *table, const char *text, size
     return code;
 }
 
+/* Training refuses an expression that makes no number of present ones, log(-1) or 1/0. Here such a row is scored as MLflow's python_function and onnx flavors
+   of the same model score it, missing or infinite, but not silently. */
+static int warn_of_strange_rows(prediction_job *j, const sv_table *table)
+{
+    sv_values values;
+    sv_error strange = SV_ERROR_INIT;
+    if (!j->n_derived)
+        return 0;
+    int code = sv_values_new(&values, sv_pipeline_features(j->pipeline), table, j->derived, j->n_derived, j->team, j->error);
+    if (code)
+        return code;
+    values.rows_before = j->n_rows;
+    code = sv_values_check(&values, NULL, 0, j->team, &strange);
+    sv_values_free(&values);
+    if (code == SV_E_MEMORY)
+        return sv_error_set(j->error, code, "%s", strange.message);
+    if (code) {
+        sv_log(SV_LOG_WARN, "%s: %s; training refuses such a row, here it is answered as MLflow answers it, and so are any further ones", input_name(j), strange.message);
+        j->n_derived = 0;
+    }
+    return 0;
+}
+
 static size_t count_lines(const char *text, size_t length)
 {
     size_t n = 0;
     for (const char *at = text; (at = memchr(at, '\n', length - (size_t)(at - text))); at++)
         n++;
     return n;
+}
+
+/* Which column of the row, and what it holds: the scorer says it of a block of one. */
+static int no_answer(prediction_job *j, const sv_table *table, size_t row)
+{
+    sv_error why = SV_ERROR_INIT;
+    sv_binding *binding = NULL;
+    sv_scorer *scorer = NULL;
+    char *scratch = NULL;
+    sv_block block;
+    int code = sv_binding_new(&binding, sv_pipeline_features(j->pipeline), table, j->error);
+    if (!code && (!(scratch = sv_aligned(64, sv_binding_scratch_size(binding))) || sv_scorer_new(&scorer, j->pipeline)))
+        code = SV_E_MEMORY;
+    if (!code) {
+        sv_binding_block(binding, row, 1, scratch, &block);
+        sv_scorer_run(scorer, &block, &why);
+        const char *what = strncmp(why.message, "row 0: ", 7) ? why.message : why.message + 7;
+        code = sv_error_set(j->error, SV_E_INPUT, "%s: row %zu: the model has no answer: %s", input_name(j), j->n_rows + row + 1, what);
+    }
+    sv_scorer_free(scorer);
+    sv_binding_free(binding);
+    sv_free(scratch);
+    return code;
 }
 
 static int predict_batch(prediction_job *j, size_t length)
@@ -179,14 +236,14 @@ static int predict_batch(prediction_job *j, size_t length)
     int code = read_batch(j, &table, j->bytes.data, length);
     if (code)
         return code;
-    if (table.n_rows)
+    code = warn_of_strange_rows(j, &table);
+    if (table.n_rows && !code)
         code = sv_predict_table(&values, j->pipeline, &table, j->team, j->error);
     size_t at = 0;
     for (size_t row = 0; row < table.n_rows && !code; row++) {
         size_t start, end, used = sv_row_cut(&j->cutter, j->bytes.data + at, length - at, 1, &start, &end);
         if (isnan(values[row])) {
-            code = sv_error_set(j->error, SV_E_INPUT, "%s: row %zu: the model has no answer: a missing value that it does not fill in, or a text that it does not know",
-                                j->source.name ? j->source.name : "standard input", j->n_rows + row + 1);
+            code = no_answer(j, &table, row);
             break;
         }
         code = sv_buffer_append(&j->lines, j->bytes.data + at + start, end - start);
@@ -198,6 +255,10 @@ static int predict_batch(prediction_job *j, size_t length)
     }
     j->n_rows += table.n_rows;
     j->n_lines += count_lines(j->bytes.data, length);
+    if (code == SV_E_INPUT && table.n_rows && !values) { /* the table as a whole does not fit the model */
+        sv_error_prefix(j->error, "%s: ", input_name(j));
+        sv_error_hint(j->error, "an empty cell among whole numbers makes them double; the model's training rows had none");
+    }
     sv_free(values);
     sv_table_free(&table);
     if (!code)
@@ -236,6 +297,21 @@ static int predict_all(prediction_job *j)
     return code == SV_E_MEMORY ? sv_error_set(j->error, code, "predict: out of memory") : code;
 }
 
+static int find_derived(prediction_job *j)
+{
+    const sv_features *features = sv_pipeline_features(j->pipeline);
+    size_t n_terms = sv_pipeline_n_terms(j->pipeline), n_columns = sv_features_n_columns(features);
+    j->derived = sv_calloc(n_terms + 1, sizeof *j->derived);
+    if (!j->derived)
+        return sv_error_set(j->error, SV_E_MEMORY, "predict: out of memory");
+    for (size_t t = 0; t < n_terms; t++) {
+        int value = sv_pipeline_term_const(j->pipeline, t)->value;
+        if (value >= 0 && (size_t)value >= n_columns && sv_features_kind(features, value) == SV_KIND_NUMBER)
+            j->derived[j->n_derived++] = value;
+    }
+    return 0;
+}
+
 /* The model's columns as the reader's declarations. */
 static int declare_columns(prediction_job *j)
 {
@@ -262,13 +338,15 @@ int sv_run_predict(const sv_arguments *arguments, sv_error *error)
 {
     prediction_job j = {.error = error, .is_pipe = !strcmp(arguments->input, "-"), .source = SV_SOURCE_INIT, .bytes.max = ROW_MAX + 2 * BATCH_BYTES, .output = SV_OUTPUT_INIT};
     sv_package package = {0};
-    sv_interrupt_watch();
     int code = sv_model_load(&package, arguments->model, NULL, error);
+    sv_interrupt_watch();
     j.pipeline = package.pipeline;
     if (!code)
         code = sv_team_new(&j.team, arguments->threads > 0 ? (size_t)arguments->threads : 0, error);
     if (!code)
         code = declare_columns(&j);
+    if (!code)
+        code = find_derived(&j);
     if (!code && !j.is_pipe)
         code = sv_source_open(&j.source, arguments->input, error);
     if (!code)
@@ -285,6 +363,7 @@ int sv_run_predict(const sv_arguments *arguments, sv_error *error)
     sv_buffer_free(&j.lines);
     sv_free(j.columns.items);
     sv_free(j.wanted);
+    sv_free(j.derived);
     sv_team_free(j.team);
     sv_package_free(&package);
     return code;

@@ -6,6 +6,7 @@
 #include "mlflow_client.h"
 #include "number.h"
 #include "output.h"
+#include "secret.h"
 #include "training.h"
 
 #include <math.h>
@@ -19,18 +20,18 @@ typedef struct destination {
     sv_output output;
     mlf_client *client;
     mlf_sink *sink;
-    const char *uri;
+    const char *shown; /* its URI without login and query */
 } destination;
 
 static int refused(const destination *d, const mlf_error *inner, sv_error *error)
 {
-    return sv_error_set(error, SV_E_NETWORK, "%s: %s", d->uri, inner->message[0] ? inner->message : mlf_code_name(inner->code));
+    return sv_error_set(error, SV_E_NETWORK, "%s: %s", d->shown, inner->message[0] ? inner->message : mlf_code_name(inner->code));
 }
 
-static int open_destination(destination *d, const char *uri, sv_error *error)
+static int open_destination(destination *d, const char *uri, const char *shown, sv_error *error)
 {
     mlf_error inner = MLF_ERROR_INIT;
-    *d = (destination){.output = SV_OUTPUT_INIT, .uri = uri};
+    *d = (destination){.output = SV_OUTPUT_INIT, .shown = shown};
     if (!strstr(uri, ":/"))
         return sv_output_open(&d->output, uri, error);
     if (!strncmp(uri, "file://", 7))
@@ -191,14 +192,18 @@ int sv_run_prepare(const sv_arguments *arguments, sv_error *error)
     code = sv_training_begin(&training, config, NULL, &progress, NULL, error);
     if (!code)
         code = sv_training_read(&training, error);
+    char *shown = sv_secret_hidden(uri);
+    if (!code && !shown)
+        code = sv_error_set(error, SV_E_MEMORY, "output: out of memory");
     if (!code) {
-        code = open_destination(&target, uri, error);
+        code = open_destination(&target, uri, shown, error);
         if (!code)
             code = write_table(&target, &training, error);
         code = close_destination(&target, code, error);
     }
     if (!code)
-        sv_progress_line(&progress, "wrote", "%s rows to %s", sv_grouped(training.dataset.table.n_rows), uri);
+        sv_progress_line(&progress, "wrote", "%s rows to %s", sv_grouped(training.dataset.table.n_rows), shown);
+    sv_free(shown);
     sv_training_free(&training);
     sv_config_free(config);
     return code;

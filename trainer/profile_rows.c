@@ -156,7 +156,7 @@ static int profile_value(sv_profile_value *out, const sv_training *t, const sv_f
     if (column >= 0 && (values = sv_array(table->n_rows + SV_BLOCK_ROWS, sizeof *values)))
         for (size_t row = 0; row < table->n_rows; row += SV_BLOCK_ROWS)
             sv_column_widen(&table->columns[column], row, table->n_rows - row < SV_BLOCK_ROWS ? table->n_rows - row : SV_BLOCK_ROWS, values + row);
-    else if (column < 0 && (code = sv_schema_compute(&values, features, name, table, t->team, error)))
+    else if (column < 0 && (code = sv_schema_compute(&values, features, name, table, NULL, error)))
         return code;
     code = values ? profile_number(out, values, t->dataset.parts, table->n_rows) : SV_E_MEMORY;
     sv_free(values);
@@ -203,15 +203,39 @@ static double label_rate(const sv_dataset *d)
     return sum / (double)d->counts[SV_PART_TRAIN];
 }
 
+typedef struct profiling {
+    sv_profile *profile;
+    const sv_training *training;
+    sv_error *errors; /* (n_values + 1) */
+} profiling;
+
+/* One value; behind the last of them the score. */
+static void profile_one(void *context, size_t i, size_t worker)
+{
+    profiling *p = context;
+    const sv_features *features = sv_pipeline_features(p->training->pipeline);
+    (void)worker;
+    if (i < p->profile->n_values)
+        profile_value(&p->profile->values[i], p->training, features, (int)i, &p->errors[i]);
+    else if (profile_score(p->profile, p->training))
+        out_of_memory(&p->errors[i]);
+}
+
 int sv_profile_rows(sv_profile *out, const sv_training *t, sv_error *error)
 {
-    const sv_features *features = sv_pipeline_features(t->pipeline);
-    size_t n = sv_features_n_values(features);
+    size_t n = sv_features_n_values(sv_pipeline_features(t->pipeline));
     *out = (sv_profile){.n_rows = t->dataset.counts[SV_PART_TRAIN], .label_rate = label_rate(&t->dataset)};
-    int code = (out->values = sv_calloc(n + 1, sizeof *out->values)) ? 0 : out_of_memory(error);
-    for (size_t i = 0; i < n && !code; i++)
-        code = profile_value(&out->values[out->n_values++], t, features, (int)i, error);
-    if (!code && (profile_score(out, t) || profile_metrics(out, &t->evaluation)))
+    profiling p = {.profile = out, .training = t, .errors = sv_calloc(n + 1, sizeof *p.errors)};
+    int code = p.errors && (out->values = sv_calloc(n + 1, sizeof *out->values)) ? 0 : out_of_memory(error);
+    if (!code) {
+        out->n_values = n;
+        sv_team_run(t->team, n + 1, profile_one, &p);
+    }
+    for (size_t i = 0; i <= n && !code; i++)
+        if ((code = p.errors[i].code))
+            *error = p.errors[i];
+    if (!code && profile_metrics(out, &t->evaluation))
         code = out_of_memory(error);
+    sv_free(p.errors);
     return code;
 }

@@ -1,4 +1,4 @@
-/* ranks_mpi.c: the module: MPI's four calls that a training needs. */
+/* ranks_mpi.c: the module: MPI's few calls that a training needs. */
 #include "ranks.h"
 
 #include <mpi.h>
@@ -17,6 +17,28 @@ static int begin(size_t *rank, size_t *ranks)
     return 0;
 }
 
+static int lost(const char *what, sv_error *error)
+{
+    sv_error_set(error, SV_E_NETWORK, "rank %d of %d: expected the others' %s, got an MPI error: a rank was lost", own_rank, n_ranks, what);
+    sv_error_hint(error, "go on from the last checkpoint with --resume (train.checkpoint_every)");
+    return SV_E_NETWORK;
+}
+
+static int gather(char *all, const int *n_blocks, const void *own, sv_error *error)
+{
+    int *places = calloc((size_t)n_ranks, sizeof *places), rc = MPI_ERR_NO_MEM;
+    MPI_Datatype block;
+    for (int q = 1; places && q < n_ranks; q++)
+        places[q] = places[q - 1] + n_blocks[q - 1];
+    if (places && (rc = MPI_Type_contiguous(SV_RANKS_BLOCK, MPI_BYTE, &block)) == MPI_SUCCESS) {
+        MPI_Type_commit(&block);
+        rc = MPI_Allgatherv(own, n_blocks[own_rank], block, all, n_blocks, places, block, MPI_COMM_WORLD);
+        MPI_Type_free(&block);
+    }
+    free(places);
+    return rc == MPI_SUCCESS ? 0 : lost("rows", error);
+}
+
 /* Each chunk's sums go from the rank that computed them to all; nothing is added up here, so the tree of additions stays the one of a single process. */
 static int exchange(void *context, double *partials, size_t n_chunks, size_t stride, sv_error *error)
 {
@@ -33,10 +55,7 @@ static int exchange(void *context, double *partials, size_t n_chunks, size_t str
         MPI_Type_free(&sums);
     }
     free(counts);
-    if (rc == MPI_SUCCESS) return 0;
-    sv_error_set(error, SV_E_NETWORK, "rank %d of %d: expected the others' sums, got an MPI error: a rank was lost", own_rank, n_ranks);
-    sv_error_hint(error, "go on from the last checkpoint with --resume (train.checkpoint_every)");
-    return SV_E_NETWORK;
+    return rc == MPI_SUCCESS ? 0 : lost("sums", error);
 }
 
 static void end(int failed)
@@ -46,4 +65,4 @@ static void end(int failed)
 }
 
 extern const sv_ranks_module sv_ranks_module_mpi;
-const sv_ranks_module sv_ranks_module_mpi = {begin, exchange, end};
+const sv_ranks_module sv_ranks_module_mpi = {begin, gather, exchange, end};

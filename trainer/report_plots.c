@@ -1,4 +1,4 @@
-/* report_plots.c: curves come from cells of equal probability (figures.h), at most two hundred a part. */
+/* report_plots.c: curves come from cells of equal probability and bars by probability that the evaluation left (ranking.h). */
 #include "report_plots.h"
 
 #include "alloc.h"
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CURVE_CELLS = 200, BARS = 40, COEFFICIENTS = 24 };
+enum { CURVE_POINTS = 512, BARS = SV_RANKING_BARS, COEFFICIENTS = 24 };
 
 static const char *const part_keys[] = {"train", "validation", "test"};
 
@@ -23,31 +23,18 @@ static sv_part judging_part(const sv_report *report)
 
 static int is_binary(const sv_report *report)
 {
-    return report->evaluation && report->dataset && report->evaluation->predictions && sv_pipeline_task(report->pipeline) == SV_TASK_BINARY;
+    return report->evaluation && report->evaluation->n_parts && sv_pipeline_task(report->pipeline) == SV_TASK_BINARY;
 }
 
-static int cells_of(sv_cells *cells, const sv_report *report, sv_part part, size_t most)
+static const sv_ranked *judging_rows(const sv_report *report)
 {
-    size_t n_rows = report->dataset->table.n_rows, n = 0;
-    double *p = sv_array(n_rows + 1, sizeof *p), y;
-    uint8_t *positive = sv_array(n_rows + 1, sizeof *positive);
-    int rc = p && positive ? 0 : SV_E_MEMORY;
-    for (size_t i = 0; !rc && i < n_rows; i++) {
-        if (report->dataset->parts[i] != part || isnan(report->evaluation->predictions[i])) continue;
-        sv_design_widen(&y, report->dataset->target.data, report->dataset->target.store, i, 1);
-        p[n] = report->evaluation->predictions[i];
-        positive[n++] = y != 0;
-    }
-    if (!rc) rc = sv_cells_new(cells, p, positive, n, report->evaluation->threshold, most);
-    sv_free(p);
-    sv_free(positive);
-    return rc;
+    return &report->evaluation->parts[report->evaluation->n_parts - 1].ranked;
 }
 
 /* ---- curves by falling probability ---- */
 
 typedef struct curve {
-    double x[CURVE_CELLS * 2 + 8], y[CURVE_CELLS * 2 + 8];
+    double x[CURVE_POINTS], y[CURVE_POINTS];
     size_t n;
 } curve;
 
@@ -80,12 +67,9 @@ static int draw_curves(sv_buffer *svg, const sv_report *report, curve_kind kind)
     if (kind != CURVE_PR) sv_plot_line(&plot, diagonal, diagonal, 2, SV_SERIES_QUIET);
     for (size_t k = 0; k < report->evaluation->n_parts; k++) {
         sv_part part = report->evaluation->parts[k].part;
-        sv_cells cells;
         char key[64];
-        if (cells_of(&cells, report, part, CURVE_CELLS)) plot.failed = 1;
-        else trace(c, &cells, kind);
-        if (!plot.failed) sv_plot_line(&plot, c->x, c->y, c->n, (sv_series)part);
-        if (!plot.failed) sv_cells_free(&cells);
+        trace(c, &report->evaluation->parts[k].ranked.cells, kind);
+        sv_plot_line(&plot, c->x, c->y, c->n, (sv_series)part);
         if (kind == CURVE_GAIN) snprintf(key, sizeof key, "%s", part_keys[part]);
         else snprintf(key, sizeof key, "%s %.4f", part_keys[part], sv_evaluation_metric(report->evaluation, part, figures[kind]));
         sv_plot_key(&plot, key, (sv_series)part);
@@ -111,18 +95,14 @@ static void wilson(double hits, double n, double *low, double *high)
 static int draw_reliability(sv_buffer *svg, const sv_report *report)
 {
     sv_plot plot = SV_PLOT(svg, 0, 1, 0, 1);
-    sv_cells cells;
     double bins[10][3] = {{0}}, diagonal[] = {0, 1}, low, high;
     if (!is_binary(report)) return 1;
-    if (cells_of(&cells, report, judging_part(report), 0)) return SV_E_MEMORY;
-    for (size_t k = 0; k < cells.n; k++) {
-        const sv_cell *cell = &cells.cells[k];
-        int bin = cell->p >= 1 ? 9 : (int)(10 * cell->p);
-        bins[bin][0] += cell->p * (cell->positives + cell->negatives);
-        bins[bin][1] += cell->positives;
-        bins[bin][2] += cell->positives + cell->negatives;
+    for (size_t b = 0; b < BARS; b++) {
+        const sv_bar *bar = &judging_rows(report)->bars[b];
+        bins[b / 4][0] += bar->p;
+        bins[b / 4][1] += bar->positives;
+        bins[b / 4][2] += bar->positives + bar->negatives;
     }
-    sv_cells_free(&cells);
     sv_plot_begin(&plot, "Reliability", "predicted probability", "observed rate", 1);
     sv_plot_line(&plot, diagonal, diagonal, 2, SV_SERIES_QUIET);
     for (int b = 0; b < 10; b++) {
@@ -137,16 +117,13 @@ static int draw_reliability(sv_buffer *svg, const sv_report *report)
 
 static int draw_scores(sv_buffer *svg, const sv_report *report)
 {
-    double bars[BARS][2] = {{0}}, top = 0;
-    sv_cells cells;
+    double bars[BARS][2], top = 0;
     if (!is_binary(report)) return 1;
-    if (cells_of(&cells, report, judging_part(report), 0)) return SV_E_MEMORY;
-    for (size_t k = 0; k < cells.n; k++) {
-        int bar = cells.cells[k].p >= 1 ? BARS - 1 : (int)(BARS * cells.cells[k].p);
-        bars[bar][0] += cells.cells[k].negatives / fmax(cells.negatives, 1);
-        bars[bar][1] += cells.cells[k].positives / fmax(cells.positives, 1);
+    const sv_ranked *rows = judging_rows(report);
+    for (int b = 0; b < BARS; b++) {
+        bars[b][0] = rows->bars[b].negatives / fmax(rows->cells.negatives, 1);
+        bars[b][1] = rows->bars[b].positives / fmax(rows->cells.positives, 1);
     }
-    sv_cells_free(&cells);
     for (int b = 0; b < BARS; b++)
         top = fmax(top, fmax(bars[b][0], bars[b][1]));
     sv_plot plot = SV_PLOT(svg, 0, 1, 0, top);

@@ -46,14 +46,6 @@ static const char **sort_levels(const sv_levels *levels)
     return texts;
 }
 
-double sv_row_rank_of(const sv_column *column, const char *text)
-{
-    size_t n = sv_levels_count(column->levels), rank = 0, length;
-    for (size_t i = 0; i < n; i++)
-        rank += strcmp(sv_levels_text(column->levels, i, &length), text) < 0;
-    return (double)rank;
-}
-
 int sv_row_moments(double **out, const sv_column *column, size_t n_rows)
 {
     *out = sv_array(n_rows + 1, sizeof **out);

@@ -9,7 +9,4 @@ uint64_t sv_row_key(const sv_column *column, size_t row, uint64_t seed);
 /* Every cell as a number that orders them: numbers and dates as they are, texts by the rank of their bytes ("" is NaN). *out: (n_rows), sv_free(). SV_E_MEMORY. */
 int sv_row_moments(double **out, const sv_column *column, size_t n_rows);
 
-/* The rank that text has, or would have between two others, in sv_row_moments's count. */
-double sv_row_rank_of(const sv_column *column, const char *text);
-
 #endif

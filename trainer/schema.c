@@ -186,6 +186,11 @@ static int check_name(const sv_config *config, const char *key, const sv_entry *
     const char *near = names ? sv_nearest_name(entry->value, names, n) : NULL;
     int code = near ? sv_config_fail_at(error, config, key, entry, "no column or feature '%.100s': did you mean '%s'?", entry->value, near)
                     : sv_config_fail_at(error, config, key, entry, "no column or feature '%.100s'", entry->value);
+    char there[300] = "";
+    size_t i = 0;
+    for (; names && i < n && strlen(there) < sizeof there - 80; i++)
+        snprintf(there + strlen(there), sizeof there - strlen(there), "%s%.60s", i ? ", " : "", names[i]);
+    sv_error_hint(error, "there are: %s%s", there, i < n ? ", …" : "");
     sv_free(names);
     return code;
 }
@@ -193,7 +198,7 @@ static int check_name(const sv_config *config, const char *key, const sv_entry *
 /* Columns that have another task than to predict. */
 static int is_busy(const sv_config *config, const char *name)
 {
-    const char *const busy[] = {config->train.weight, config->split.time, config->split.group, config->split.key,
+    const char *const busy[] = {config->train.weight, config->train.offset, config->split.time, config->split.group, config->split.key,
                                 config->panel.entity, config->panel.time,   config->target.column};
     for (size_t i = 0; i < sizeof busy / sizeof *busy; i++)
         if (busy[i] && !strcmp(busy[i], name))

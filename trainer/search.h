@@ -52,7 +52,7 @@ int sv_stochastic(sv_search *search, sv_error *error);
 int sv_coordinate_descent(sv_search *search, sv_error *error);
 
 /* Newton on a sample of the rows, growing: leaves w near the optimum and factor a Hessian's. Does nothing for small data. */
-int sv_sample_start(sv_search *search, const sv_design *design, sv_loss loss, sv_error *error);
+int sv_sample_start(sv_search *search, sv_error *error);
 
 /* A step along direction from search->w that lowers f enough: w, value and gradient are moved. *step: the length tried first, then the one taken; 0 where none
    was found (f cannot be lowered any more in this arithmetic). */

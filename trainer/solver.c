@@ -38,8 +38,9 @@ static const solver_method *find(sv_solver solver)
 /* By shape: l1 needs coordinate descent; a Hessian that fits makes Newton best for few rows, L-BFGS preconditioned by a sample's Hessian for many. */
 static const solver_method *choose(sv_search *search, const sv_design *design, sv_loss loss, int *sample, char *why, size_t size)
 {
-    size_t p = search->n_weights;
+    size_t p = search->n_weights, n_train;
     *sample = 0;
+    sv_design_total_weight(design, &n_train);
     if (search->options->l1 > 0) {
         snprintf(why, size, "an l1 penalty: coordinate descent on the Newton model");
         return find(SV_SOLVER_CD);
@@ -49,11 +50,11 @@ static const solver_method *choose(sv_search *search, const sv_design *design, s
         return find(SV_SOLVER_LBFGS);
     }
     if (loss != SV_LOSS_SOFTMAX && design->n_rows < 16384 + 48 * p) {
-        snprintf(why, size, "%zu weights and only %zu rows: newton", p, design->n_rows);
+        snprintf(why, size, "%zu weights and only %zu training rows: newton", p, n_train);
         return find(SV_SOLVER_NEWTON);
     }
     *sample = 1;
-    snprintf(why, size, "%zu weights, %zu rows: l-bfgs preconditioned by the Hessian of a sample", p, design->n_rows);
+    snprintf(why, size, "%zu weights, %zu training rows: l-bfgs preconditioned by the Hessian of a sample", p, n_train);
     return find(SV_SOLVER_LBFGS);
 }
 
@@ -139,7 +140,7 @@ int sv_solve(sv_solution *out, const sv_design *design, sv_loss loss, const sv_s
         method = options->solver == SV_SOLVER_AUTO ? choose(&search, design, loss, &sample, out->why, sizeof out->why) : find(options->solver);
         rc = check(method, options, loss, error);
     }
-    if (!rc && sample) rc = sv_sample_start(&search, design, loss, error);
+    if (!rc && sample) rc = sv_sample_start(&search, error);
     if (!rc) rc = method->run(&search, error);
     if (!rc) rc = finish(out, &search, method, error);
     close_search(&search);

@@ -36,6 +36,14 @@ static size_t class_of(const sv_column *target, size_t row)
     }
 }
 
+/* Above every class. */
+static size_t count_of_classes(const sv_column *target)
+{
+    if (!target)
+        return 1;
+    return target->store == SV_STORE_I8 ? 2 : target->store == SV_STORE_CODE8 ? 256 : target->store == SV_STORE_CODE16 ? CLASSES_MAX : 1;
+}
+
 /* Takes one from the bins by chance, each in proportion to what it still wants. */
 static size_t draw(sv_prng *prng, uint64_t *wanted, size_t n_bins)
 {
@@ -62,10 +70,10 @@ static void share_out(uint64_t wanted[3], uint64_t n, const sv_config *config)
     wanted[0] = n - wanted[1] - wanted[2];
 }
 
-/* Rows of each class that take part (parts[row] < limit), into counts (CLASSES_MAX). */
+/* Rows of each class that take part (parts[row] < limit), into counts (count_of_classes). */
 static void count_classes(uint64_t *counts, const uint8_t *parts, int limit, const sv_table *table, const sv_column *target)
 {
-    memset(counts, 0, CLASSES_MAX * sizeof *counts);
+    memset(counts, 0, count_of_classes(target) * sizeof *counts);
     for (size_t row = 0; row < table->n_rows; row++)
         counts[class_of(target, row)] += parts[row] < limit;
 }
@@ -82,11 +90,12 @@ static void draw_rows(uint8_t *out, uint64_t *wanted, size_t n_bins, const uint8
 
 static int split_random(uint8_t *parts, const sv_config *config, const sv_table *table, const sv_column *target, sv_error *error)
 {
-    uint64_t *counts = sv_array(CLASSES_MAX, sizeof *counts), (*wanted)[3] = sv_array(CLASSES_MAX, sizeof *wanted);
+    size_t n_classes = count_of_classes(target);
+    uint64_t *counts = sv_array(n_classes, sizeof *counts), (*wanted)[3] = sv_array(n_classes, sizeof *wanted);
     int code = counts && wanted ? 0 : sv_error_set(error, SV_E_MEMORY, "split: out of memory");
     if (!code) {
         count_classes(counts, parts, SV_PART_NONE, table, target);
-        for (size_t k = 0; k < CLASSES_MAX; k++)
+        for (size_t k = 0; k < n_classes; k++)
             share_out(wanted[k], counts[k], config);
         draw_rows(parts, &wanted[0][0], 3, parts, SV_PART_NONE, (uint64_t)config->split.seed, table, target);
     }
@@ -187,9 +196,7 @@ static int ascending(const void *a, const void *b)
 /* The moment that a text in the configuration names, as the column counts. */
 static int parse_moment(double *moment, const sv_config *config, const char *key, const char *text, const sv_column *column, sv_error *error)
 {
-    if (column->type == SV_STRING)
-        *moment = sv_row_rank_of(column, text);
-    else if (column->type == SV_DATE ? sv_date_parse(text, strlen(text), moment) : sv_parse_double(text, strlen(text), moment))
+    if (column->type == SV_DATE ? sv_date_parse(text, strlen(text), moment) : sv_parse_double(text, strlen(text), moment))
         return sv_config_fail(error, config, key, "expected %s, got '%.60s'", column->type == SV_DATE ? "a date (YYYY-MM-DD)" : "a number", text);
     return 0;
 }
@@ -215,13 +222,18 @@ static int find_cuts(double cuts[2], const sv_config *config, const sv_column *c
     return cuts[0] > cuts[1] ? sv_config_fail(error, config, keys[1], "must not be before split.validation_from") : 0;
 }
 
-/* Every row's moment, (n_rows): numbers and dates as they are, texts by the rank of their bytes. */
+/* Every row's moment, (n_rows): a number or a date. The order of a text's bytes is no order in time. */
 static int moments(double **out, const sv_config *config, const sv_column **column, const uint8_t *parts, const sv_table *table, sv_error *error)
 {
     int code = find_column(column, config, "split.time", config->split.time, table, error);
     *out = NULL;
     if (code)
         return code;
+    if ((*column)->type == SV_STRING) {
+        sv_config_fail(error, config, "split.time", "expected a column of dates or numbers, '%s' holds text", (*column)->name);
+        sv_error_hint(error, "`columns: {%s: date}` reads it as a date, in data.date_format", (*column)->name);
+        return SV_E_CONFIG;
+    }
     if ((code = sv_row_moments(out, *column, table->n_rows)))
         return sv_error_set(error, code, "split: out of memory");
     for (size_t row = 0; row < table->n_rows; row++)
@@ -311,11 +323,12 @@ int sv_split(uint8_t *parts, size_t counts[SV_PARTS], const sv_config *config, c
 
 static int folds_random(uint8_t *folds, size_t n_folds, const uint8_t *parts, const sv_config *config, const sv_table *table, const sv_column *target, sv_error *error)
 {
-    uint64_t *counts = sv_array(CLASSES_MAX, sizeof *counts), *wanted = sv_array(CLASSES_MAX * n_folds, sizeof *wanted);
+    size_t n_classes = count_of_classes(target);
+    uint64_t *counts = sv_array(n_classes, sizeof *counts), *wanted = sv_array(n_classes * n_folds, sizeof *wanted);
     int code = counts && wanted ? 0 : sv_error_set(error, SV_E_MEMORY, "folds: out of memory");
     if (!code) {
         count_classes(counts, parts, SV_PART_TEST, table, target);
-        for (size_t k = 0; k < CLASSES_MAX; k++)
+        for (size_t k = 0; k < n_classes; k++)
             for (size_t f = 0; f < n_folds; f++)
                 wanted[k * n_folds + f] = counts[k] / n_folds + ((f + k) % n_folds < counts[k] % n_folds);
         draw_rows(folds, wanted, n_folds, parts, SV_PART_TEST, (uint64_t)config->split.seed, table, target);

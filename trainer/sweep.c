@@ -109,6 +109,32 @@ int sv_trials_make(sv_trials *out, const sv_config *config, sv_error *error)
     return code;
 }
 
+int sv_trials_check(const sv_trials *trials, const sv_config *config, const char *path, const sv_config_options *options, sv_error *error)
+{
+    sv_config_options whole = {NULL, options->n_set + trials->n_keys};
+    const char **sets = sv_calloc(whole.n_set + 1, sizeof *sets);
+    int code = sets ? 0 : sv_error_set(error, SV_E_MEMORY, "sweep: out of memory");
+    for (size_t i = 0; i < options->n_set && !code; i++)
+        sets[i] = options->set[i];
+    whole.set = sets;
+    for (size_t t = 0; t < trials->n_trials && !code; t++) {
+        sv_config *one = NULL;
+        sv_error inner = SV_ERROR_INIT;
+        for (size_t k = 0; k < trials->n_keys; k++)
+            sets[options->n_set + k] = trials->trials[t].sets[k];
+        code = sv_config_read(&one, path, &whole, &inner);
+        sv_config_free(one);
+        if (code == SV_E_CONFIG) {
+            sv_config_fail(error, config, "sweep.keys", "%s", inner.message + (strncmp(inner.message, "--set ", 6) ? 0 : 6));
+            if (inner.hint[0])
+                sv_error_hint(error, "%s", inner.hint);
+        } else if (code)
+            sv_error_set(error, code, "%s", inner.message);
+    }
+    sv_free(sets);
+    return code;
+}
+
 void sv_trials_free(sv_trials *trials)
 {
     if (!trials)

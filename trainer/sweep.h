@@ -20,6 +20,9 @@ typedef struct sv_trials {
 
 /* SV_E_CONFIG names the key at fault. *out: sv_trials_free(). */
 int sv_trials_make(sv_trials *out, const sv_config *config, sv_error *error);
+
+/* Reads each trial's configuration from the file `path`, with options and its own settings: a wrong value is told before anything is fitted. SV_E_CONFIG. */
+int sv_trials_check(const sv_trials *trials, const sv_config *config, const char *path, const sv_config_options *options, sv_error *error);
 void sv_trials_free(sv_trials *trials); /* the contents; accepts NULL */
 
 /* The better of two scores comes first; NaN last. */

@@ -230,11 +230,14 @@ static const sv_trial *best_trial(const sweep_job *job)
 static int prepare(sweep_job *job, sv_error *error)
 {
     sv_tracker_options options = {.offline = job->arguments->offline, .run_name = "sweep"};
+    const sv_config_options given = {job->arguments->sets, job->arguments->n_sets};
     int code = sv_trials_make(&job->trials, job->config, error);
     if (!code && strncmp(job->config->sweep.metric, "validation.", 11) != 0)
         code = sv_config_fail(error, job->config, "sweep.metric", "expected validation. and a figure, got '%.60s'", job->config->sweep.metric);
     if (!code && job->arguments->n_sets + job->trials.n_keys > SV_MAX_SETS)
         code = sv_error_set(error, SV_E_CONFIG, "sweep: too many --set");
+    if (!code)
+        code = sv_trials_check(&job->trials, job->config, job->arguments->config, &given, error);
     if (!code)
         code = sv_tracker_begin(&job->tracker, job->config, &options, error);
     if (!code)
@@ -274,7 +277,7 @@ static int keep_best(sweep_job *job, sv_error *error)
     int code = sv_tracker_tag(job->tracker, "solvent.best", text, error);
     if (!code)
         sv_tracker_metric(job->tracker, job->config->sweep.metric, best->score, 0);
-    return code ? code : sv_train(&arguments, sv_tracker_run_id(job->tracker), error);
+    return code ? code : sv_train(&arguments, sv_tracker_run_id(job->tracker), &job->training, error);
 }
 
 int sv_run_sweep(const sv_arguments *arguments, sv_error *error)

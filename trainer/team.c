@@ -145,7 +145,7 @@ size_t sv_team_size(const sv_team *team)
 void sv_team_run(sv_team *team, size_t n_tasks, sv_team_task task, void *context)
 {
     assert(n_tasks < UINT32_MAX);
-    if (team->n_threads == 1 || n_tasks <= 1) {
+    if (!team || team->n_threads == 1 || n_tasks <= 1) {
         for (size_t i = 0; i < n_tasks; i++)
             task(context, i, 0);
         return;

@@ -18,7 +18,7 @@ size_t sv_team_size(const sv_team *team);
 /* worker: 0 … size-1, for scratch memory; the same worker never runs two tasks at once. */
 typedef void (*sv_team_task)(void *context, size_t task, size_t worker);
 
-/* Runs task(context, 0 … n_tasks-1) and returns when all are done. One caller at a time. n_tasks < 2^32. */
+/* Runs task(context, 0 … n_tasks-1) and returns when all are done. One caller at a time; team NULL: the caller alone. n_tasks < 2^32. */
 void sv_team_run(sv_team *team, size_t n_tasks, sv_team_task task, void *context);
 
 #endif

@@ -2,6 +2,7 @@
 #include "alloc.h"
 #include "buffer.h"
 #include "clock.h"
+#include "log.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -12,23 +13,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { PARAM_MAX = 5000, KEY_MAX = 250 };
+enum { PARAM_MAX = 5000, KEY_MAX = 250, CHECK_SECONDS = 1 };
+
+/* How far the making of the run has come. */
+enum { RUN_BEGINS, RUN_READY, RUN_REFUSED };
 
 struct sv_tracker {
     pthread_t thread;
     int has_thread;
-    atomic_int is_ready; /* the run is there */
+    atomic_int state; /* RUN_… */
     mlf_client *client;
     int owns_client;
     mlf_run *run;
     mlf_error failure; /* of the thread */
-    char *experiment, *name, *parent, *description, *uri;
+    char *experiment, *name, *parent, *description;
     mlf_pair *tags; /* (n_tags) with their texts in pool */
     size_t n_tags;
     int offline;
     sv_fit_step *steps; /* (n_steps), of which n_sent are logged */
     size_t n_steps, n_sent, capacity;
+    int version_waits; /* 1: asked for, but only the journal has it */
     char *model_uri, *version, *model_id, *address;
 };
 
@@ -43,17 +49,29 @@ static int from_mlflow(sv_error *error, const char *what, const mlf_error *inner
 
 /* ---- beginning ---- */
 
+/* Asks nobody yet: what the settings say is wrong, or not, at once. */
+static int make_client(sv_tracker *t, const sv_config *config, sv_error *error)
+{
+    mlf_client_options options = MLF_CLIENT_OPTIONS_INIT;
+    mlf_error inner = MLF_ERROR_INIT;
+    options.tracking_uri = config->tracking.uri;
+    options.offline = t->offline ? 1 : -1;
+    if (t->client)
+        return 0;
+    t->owns_client = !mlf_client_new(&t->client, &options, &inner);
+    if (t->owns_client)
+        return 0;
+    if (inner.code == MLF_E_ARGUMENT && config->tracking.uri)
+        return sv_config_fail(error, config, "tracking.uri", "%s", inner.message);
+    int code = from_mlflow(error, "tracking", &inner);
+    if (inner.code == MLF_E_ARGUMENT)
+        sv_error_hint(error, "MLFLOW_TRACKING_URI names the server; --no-tracking trains without one");
+    return code;
+}
+
 static int make_run(sv_tracker *t)
 {
-    mlf_client_options client_options = MLF_CLIENT_OPTIONS_INIT;
     mlf_run_options options = MLF_RUN_OPTIONS_INIT;
-    client_options.tracking_uri = t->uri;
-    client_options.offline = t->offline ? 1 : -1;
-    if (!t->client) {
-        if (mlf_client_new(&t->client, &client_options, &t->failure))
-            return t->failure.code;
-        t->owns_client = 1;
-    }
     options.experiment = t->experiment;
     options.name = t->name;
     options.parent_run_id = t->parent;
@@ -67,8 +85,7 @@ static int make_run(sv_tracker *t)
 static void *begin_run(void *context)
 {
     sv_tracker *t = context;
-    if (!make_run(t))
-        atomic_store(&t->is_ready, 1);
+    atomic_store(&t->state, make_run(t) ? RUN_REFUSED : RUN_READY);
     return NULL;
 }
 
@@ -107,7 +124,6 @@ static void free_tracker(sv_tracker *t)
     sv_free(t->name);
     sv_free(t->parent);
     sv_free(t->description);
-    sv_free(t->uri);
     sv_free(t->tags);
     sv_free(t->steps);
     mlf_free(t->model_uri);
@@ -128,15 +144,25 @@ int sv_tracker_begin(sv_tracker **out, const sv_config *config, const sv_tracker
     t->offline = options->offline;
     t->client = options->client;
     if (copy_text(&t->experiment, config->experiment) || copy_text(&t->name, options->run_name ? options->run_name : config->run_name) ||
-        copy_text(&t->parent, options->parent_run_id) || copy_text(&t->description, config->description) || copy_text(&t->uri, config->tracking.uri) || copy_tags(t, config)) {
+        copy_text(&t->parent, options->parent_run_id) || copy_text(&t->description, config->description) || copy_tags(t, config)) {
         free_tracker(t);
         return sv_error_set(error, SV_E_MEMORY, "tracking: out of memory");
+    }
+    int code = make_client(t, config, error);
+    if (code) {
+        free_tracker(t);
+        return code;
     }
     t->has_thread = !pthread_create(&t->thread, NULL, begin_run, t);
     if (!t->has_thread)
         begin_run(t);
     *out = t;
     return 0;
+}
+
+static int refusal(const sv_tracker *t, sv_error *error)
+{
+    return atomic_load(&t->state) == RUN_REFUSED ? from_mlflow(error, "tracking", &t->failure) : 0;
 }
 
 int sv_tracker_join(sv_tracker *t, sv_error *error)
@@ -146,9 +172,19 @@ int sv_tracker_join(sv_tracker *t, sv_error *error)
     if (t->has_thread)
         pthread_join(t->thread, NULL);
     t->has_thread = 0;
-    if (atomic_load(&t->is_ready))
+    return refusal(t, error);
+}
+
+int sv_tracker_check(sv_tracker *t, sv_error *error)
+{
+    struct timespec until;
+    if (!t)
         return 0;
-    return from_mlflow(error, "tracking", &t->failure);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += CHECK_SECONDS;
+    if (t->has_thread && !pthread_timedjoin_np(t->thread, NULL, &until))
+        t->has_thread = 0;
+    return refusal(t, error);
 }
 
 /* ---- steps ---- */
@@ -177,7 +213,7 @@ void sv_tracker_step(sv_tracker *t, const sv_fit_step *step)
         t->capacity = capacity;
     }
     t->steps[t->n_steps++] = *step;
-    if (atomic_load(&t->is_ready))
+    if (atomic_load(&t->state) == RUN_READY)
         send_steps(t);
 }
 
@@ -372,23 +408,40 @@ int sv_tracker_model(sv_tracker *t, const char *folder, const sv_config *config,
     return 0;
 }
 
-int sv_tracker_register(sv_tracker *t, const sv_config *config, const char *description, const char *alias, sv_error *error)
+/* Of the registered model as a whole, when it is made. */
+static int describe_model(sv_buffer *text, const sv_config *config)
 {
+    if (config->description)
+        return sv_buffer_text(text, config->description);
+    return sv_buffer_format(text, "A %s model of `%s`, trained by Solvent in the experiment %s. Each version's description is its card.",
+                            sv_config_word("train.model", (int)config->train.model), config->target.name, config->experiment ? config->experiment : "of the environment");
+}
+
+int sv_tracker_register(sv_tracker *t, const sv_config *config, const sv_tracker_release *release, sv_error *error)
+{
+    sv_buffer about = SV_BUFFER_INIT(0);
     mlf_register_options options = MLF_REGISTER_OPTIONS_INIT;
     mlf_error inner = MLF_ERROR_INIT;
     if (!t || !t->model_uri)
         return 0;
     mlf_pair *tags = sv_array(config->registry.tags.count + 1, sizeof *tags);
-    if (!tags)
+    if (!tags || describe_model(&about, config)) {
+        sv_free(tags);
+        sv_buffer_free(&about);
         return sv_error_set(error, SV_E_MEMORY, "register: out of memory");
+    }
+    if (release->audit)
+        tags[options.n_tags++] = (mlf_pair){"solvent.audit", release->audit};
     for (size_t i = 0; i < config->registry.tags.count; i++)
-        tags[i] = (mlf_pair){config->registry.tags.items[i].key, config->registry.tags.items[i].value};
+        tags[options.n_tags++] = (mlf_pair){config->registry.tags.items[i].key, config->registry.tags.items[i].value};
     options.tags = tags;
-    options.n_tags = config->registry.tags.count;
-    options.description = config->registry.description ? config->registry.description : description;
-    options.alias = alias;
+    options.description = config->registry.description ? config->registry.description : release->card;
+    options.model_description = about.data;
+    options.alias = release->alias;
     int code = mlf_model_register(&t->version, t->run, t->model_uri, config->name, &options, &inner) ? from_mlflow(error, "register", &inner) : 0;
+    t->version_waits = !code && !t->version;
     sv_free(tags);
+    sv_buffer_free(&about);
     return code;
 }
 
@@ -405,6 +458,11 @@ const char *sv_tracker_model_id(const sv_tracker *t)
 const char *sv_tracker_version(const sv_tracker *t)
 {
     return t ? t->version : NULL;
+}
+
+int sv_tracker_is_waiting(const sv_tracker *t)
+{
+    return t && t->model_uri && !strncmp(t->model_uri, "journal:", 8);
 }
 
 mlf_client *sv_tracker_client(sv_tracker *t)
@@ -429,6 +487,12 @@ const char *sv_tracker_address(sv_tracker *t)
     return t->address;
 }
 
+/* The server was away: nothing is lost, so nothing has failed. */
+static int is_weather(const mlf_error *inner)
+{
+    return inner->code == MLF_E_CONNECT || inner->code == MLF_E_TIMEOUT || mlf_error_is_retriable(inner);
+}
+
 int sv_tracker_end(sv_tracker *t, const sv_error *failure, sv_error *error)
 {
     mlf_error inner = MLF_ERROR_INIT;
@@ -440,7 +504,10 @@ int sv_tracker_end(sv_tracker *t, const sv_error *failure, sv_error *error)
         if (failure)
             mlf_run_set_tag(t->run, "solvent.failure", failure->message, NULL);
         mlf_status status = !failure ? MLF_FINISHED : failure->code == SV_E_INTERRUPTED ? MLF_KILLED : MLF_FAILED;
-        if (mlf_run_end(t->run, status, &inner))
+        int ended = mlf_run_end(t->run, status, &inner);
+        if (ended && is_weather(&inner))
+            sv_log(SV_LOG_WARN, "%s%s", inner.message, t->version_waits ? "; the registered version waits with it" : "");
+        else if (ended)
             code = from_mlflow(error, "ending the run", &inner);
     }
     free_tracker(t);

@@ -17,6 +17,7 @@
 typedef struct train_job {
     const sv_arguments *arguments;
     const char *parent_run_id; /* of a sweep; NULL: none */
+    sv_training *read;         /* its rows; NULL: none */
     sv_config *config;
     sv_progress progress;
     sv_tracker *tracker;
@@ -131,6 +132,12 @@ static int log_run(train_job *job, sv_error *error)
     return code ? code : sv_tracker_evaluation(job->tracker, &t->evaluation);
 }
 
+/* NULL: there was none. */
+static const char *audit_word(const train_job *job)
+{
+    return job->config->evaluate.audit == SV_AUDIT_OFF ? NULL : job->training.audit.n_leaks ? "leakage" : "passed";
+}
+
 /* What the audit found, where nobody overlooks it: as tags of the run. */
 static int log_audit(train_job *job, sv_error *error)
 {
@@ -142,8 +149,8 @@ static int log_audit(train_job *job, sv_error *error)
             sv_buffer_format(&text, "%s\n", audit->findings[i].text); /* what goes beyond the limit is left out */
     if (text.size)
         code = sv_tracker_tag(job->tracker, "solvent.leakage", text.data, error);
-    if (!code && job->config->evaluate.audit != SV_AUDIT_OFF)
-        code = sv_tracker_tag(job->tracker, "solvent.audit", audit->n_leaks ? "leakage" : "passed", error);
+    if (!code && audit_word(job))
+        code = sv_tracker_tag(job->tracker, "solvent.audit", audit_word(job), error);
     sv_buffer_free(&text);
     return code;
 }
@@ -155,12 +162,13 @@ static int log_model(train_job *job, sv_error *error)
         code = sv_tracker_model(job->tracker, job->packaging.package, job->config, &job->training.evaluation, error);
     if (code || !job->config->registry.enabled)
         return code;
-    code = sv_promotion_decide(&job->promotion, &job->training, job->arguments->offline ? NULL : sv_tracker_client(job->tracker), error);
+    code = sv_promotion_decide(&job->promotion, &job->training, sv_tracker_is_waiting(job->tracker) ? NULL : sv_tracker_client(job->tracker), error);
     if (!code && job->promotion.reason[0])
         code = sv_tracker_tag(job->tracker, "solvent.promotion", job->promotion.reason, error);
     if (!code && !isnan(job->promotion.share))
         sv_tracker_metric(job->tracker, "promotion.share", job->promotion.share, 0);
-    return code ? code : sv_tracker_register(job->tracker, job->config, job->packaging.card, job->promotion.promote ? job->config->registry.alias : NULL, error);
+    const sv_tracker_release release = {job->packaging.card, audit_word(job), job->promotion.promote ? job->config->registry.alias : NULL};
+    return code ? code : sv_tracker_register(job->tracker, job->config, &release, error);
 }
 
 static int track(train_job *job, sv_error *error)
@@ -210,12 +218,16 @@ static int work(train_job *job, sv_error *error)
     int code = sv_tracker_begin(&job->tracker, job->config, &tracking, error);
     if (!code)
         code = sv_training_begin(&job->training, job->config, NULL, &job->progress, job->tracker, error);
-    if (!code)
+    if (!code && job->read)
+        sv_training_adopt(&job->training, job->read);
+    else if (!code)
         code = sv_training_read(&job->training, error);
     if (!code)
         code = sv_training_audit(&job->training, error);
     if (!code)
         code = place_checkpoint(job, error);
+    if (!code)
+        code = sv_tracker_check(job->tracker, error);
     if (!code)
         code = sv_training_fit(&job->training, job->checkpoint, job->arguments->resume, error);
     if (!code)
@@ -227,12 +239,12 @@ static int work(train_job *job, sv_error *error)
 
 int sv_run_train(const sv_arguments *arguments, sv_error *error)
 {
-    return sv_train(arguments, NULL, error);
+    return sv_train(arguments, NULL, NULL, error);
 }
 
-int sv_train(const sv_arguments *arguments, const char *parent_run_id, sv_error *error)
+int sv_train(const sv_arguments *arguments, const char *parent_run_id, sv_training *read, sv_error *error)
 {
-    train_job job = {.arguments = arguments, .parent_run_id = parent_run_id, .began_ns = sv_monotonic_ns()};
+    train_job job = {.arguments = arguments, .parent_run_id = parent_run_id, .read = read, .began_ns = sv_monotonic_ns()};
     char run_id[128], model_id[128], version[32], address[512];
     sv_error ending = SV_ERROR_INIT;
     sv_progress_begin(&job.progress, arguments->json ? SV_VOICE_JSON : arguments->quiet ? SV_VOICE_QUIET : SV_VOICE_LINES);
@@ -258,9 +270,11 @@ int sv_train(const sv_arguments *arguments, const char *parent_run_id, sv_error 
         code = sv_error_set(error, ending.code, "%s", ending.message);
     job.track_seconds += (double)(sv_monotonic_ns() - began) / 1e9;
     if (!code) {
+        const char *alias = job.promotion.promote ? job.config->registry.alias : "";
         if (kept[2])
-            sv_progress_line(&job.progress, "register", "%s version %s%s%s", job.config->name, version, job.promotion.promote ? " @" : "",
-                             job.promotion.promote ? job.config->registry.alias : "");
+            sv_progress_line(&job.progress, "register", "%s version %s%s%s", job.config->name, version, job.promotion.promote ? " @" : "", alias);
+        else if (kept[0] && job.config->registry.enabled)
+            sv_progress_line(&job.progress, "register", "%s: a version%s%s waits with the run", job.config->name, job.promotion.promote ? " @" : "", alias);
         if (job.promotion.reason[0])
             sv_progress_line(&job.progress, "promote", "%s", job.promotion.reason);
         if (job.config->output)

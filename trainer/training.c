@@ -2,6 +2,7 @@
 #include "alloc.h"
 #include "clock.h"
 #include "interrupt.h"
+#include "output.h"
 #include "panel.h"
 #include "schema.h"
 
@@ -18,7 +19,9 @@ static double seconds_since(int64_t began_ns)
 
 int sv_training_check(const sv_config *config, sv_error *error)
 {
-    if (config->train.checkpoint_every <= 0 || config->output)
+    if (config->output)
+        return sv_output_folder_check(config->output, error);
+    if (config->train.checkpoint_every <= 0)
         return 0;
     sv_config_fail(error, config, "train.checkpoint_every", "the checkpoint is OUTPUT/checkpoint, and there is no output");
     sv_error_hint(error, "give --output PATH, or `output:` in the configuration");
@@ -51,7 +54,8 @@ static void tell_rows(sv_training *t)
         sv_progress_warn(t->progress, "left out: %s rows in all", sv_grouped(d->bad_rows));
     sv_progress_line(t->progress, "split", "train %s, validation %s, test %s%s%s", sv_grouped(d->counts[0]), sv_grouped(d->counts[1]), sv_grouped(d->counts[2]),
                      d->counts[3] ? ", without a target " : "", d->counts[3] ? sv_grouped(d->counts[3]) : "");
-    sv_progress_event(t->progress, json_pack("{s:s,s:I,s:I,s:f,s:I,s:I,s:I}", "event", "read", "rows", (json_int_t)d->table.n_rows, "columns", (json_int_t)d->table.n_columns,
+    sv_progress_event(t->progress, json_pack("{s:s,s:I,s:I,s:I,s:f,s:I,s:I,s:I}", "event", "read", "rows", (json_int_t)d->table.n_rows, "columns",
+                                             (json_int_t)d->table.n_columns, "bytes_parsed", (json_int_t)d->bytes_parsed,
                                              "seconds", t->read_seconds, "train", (json_int_t)d->counts[0], "validation", (json_int_t)d->counts[1], "test",
                                              (json_int_t)d->counts[2]));
 }
@@ -65,6 +69,8 @@ int sv_training_read_rows(sv_training *t, sv_error *error)
     t->read_seconds = seconds_since(began);
     if (!code)
         tell_rows(t);
+    if (!code)
+        code = sv_evaluate_check(t->config, &t->dataset.table, error);
     return code ? code : stop_when_asked(error);
 }
 
@@ -76,6 +82,19 @@ int sv_training_read(sv_training *t, sv_error *error)
     if (!code)
         code = sv_schema_choose(&t->used, &t->n_used, t->config, t->features, &t->dataset.table, error);
     return code;
+}
+
+void sv_training_adopt(sv_training *t, sv_training *other)
+{
+    t->dataset = other->dataset;
+    t->features = other->features;
+    t->used = other->used;
+    t->n_used = other->n_used;
+    t->read_seconds = other->read_seconds;
+    other->dataset = (sv_dataset){0};
+    other->features = NULL;
+    other->used = NULL;
+    other->n_used = 0;
 }
 
 static void tell_audit(sv_training *t)

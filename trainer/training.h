@@ -29,11 +29,14 @@ typedef struct sv_training {
     double read_seconds, audit_seconds, fit_seconds, evaluate_seconds;
 } sv_training;
 
-/* What needs the command line's word beside the configuration's: a checkpoint needs an output folder to stand in. SV_E_CONFIG. */
+/* What needs the command line's word beside the configuration's: the output can be written, and a checkpoint has one to stand in. SV_E_CONFIG. */
 int sv_training_check(const sv_config *config, sv_error *error);
 
 /* team NULL: one of config.train.threads threads, made here. */
 int sv_training_begin(sv_training *training, const sv_config *config, sv_team *team, sv_progress *progress, sv_tracker *tracker, sv_error *error);
+
+/* Instead of reading: takes over what another one of the same data, features and split has read. */
+void sv_training_adopt(sv_training *training, sv_training *other);
 
 /* Rows, target, split alone. */
 int sv_training_read_rows(sv_training *training, sv_error *error);

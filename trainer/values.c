@@ -135,7 +135,8 @@ static int inputs_missing(const sv_values *values, int id, size_t row)
         double value;
         size_t length;
         int at = sv_table_find(values->table, sv_features_name(values->features, (int)c));
-        if (at < 0 || !sv_features_depends(values->features, id, (int)c)) continue;
+        if (!sv_features_depends(values->features, id, (int)c)) continue;
+        if (at < 0) return 1;
         const sv_column *column = &values->table->columns[at];
         sv_design_widen(&value, column->data, column->store, row, 1);
         if (column->levels && (sv_levels_text(column->levels, (size_t)value, &length), length == 0)) return 1;
@@ -176,7 +177,7 @@ int sv_values_check(const sv_values *values, const uint8_t *parts, uint8_t none,
         const sv_value_column *column = &values->columns[k];
         if (in.bad_rows[k] == values->n_rows) continue;
         double value = ((const double *)column->data)[in.bad_rows[k]];
-        rc = sv_error_set(error, SV_E_INPUT, "features.%s: row %zu: expected a finite number, got %s", sv_features_name(values->features, column->id), in.bad_rows[k] + 1,
+        rc = sv_error_set(error, SV_E_INPUT, "features.%s: row %zu: expected a finite number, got %s", sv_features_name(values->features, column->id), values->rows_before + in.bad_rows[k] + 1,
                           isnan(value) ? "NaN" : value > 0 ? "infinity" : "-infinity");
         if (column->derived)
             sv_error_hint(error, "the expression is %s; guard it with max(…), coalesce(…) or if(…)", sv_features_text(values->features, (size_t)column->id - sv_features_n_columns(values->features)));

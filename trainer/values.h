@@ -19,6 +19,7 @@ typedef struct sv_values {
     const sv_features *features;
     const sv_table *table;
     size_t n_rows, n;
+    size_t rows_before; /* of the file, before the table's first: for messages */
     sv_value_column *columns; /* (n) */
 } sv_values;
 

@@ -161,7 +161,7 @@ static int build(sv_design **out, const table *t, const settings *how, sv_team *
         }
     }
     if (!rc) rc = standardise(*out, team, error);
-    return rc ? rc : sv_design_finish(*out, error);
+    return rc ? rc : sv_design_finish(*out, team, error);
 }
 
 typedef struct word {
@@ -243,6 +243,18 @@ static int fit_once(const table *t, settings *how, sv_team *team, double *second
     return rc;
 }
 
+/* This program's largest resident size so far, not its parent's, with which getrusage begins. */
+static double peak_mb(void)
+{
+    char line[256];
+    double kb = 0;
+    FILE *status = fopen("/proc/self/status", "r");
+    while (status && fgets(line, sizeof line, status))
+        if (!strncmp(line, "VmHWM:", 6)) kb = strtod(line + 6, NULL);
+    if (status) fclose(status);
+    return kb / 1024;
+}
+
 int main(int argc, char **argv)
 {
     static table t;
@@ -269,9 +281,9 @@ int main(int argc, char **argv)
         }
         best = seconds < best ? seconds : best;
         if (repeat + 1 == how.repeats && sv_ranks_rank() == 0)
-            printf("{\"seconds\": %.6f, \"objective\": %.17g, \"iterations\": %lld, \"passes\": %zu, \"gradient_norm\": %.3g, \"duality_gap\": %.6g, \"converged\": %d, \"solver\": \"%s\", \"rows\": %zu, \"weights\": %zu}\n",
+            printf("{\"seconds\": %.6f, \"objective\": %.17g, \"iterations\": %lld, \"passes\": %zu, \"gradient_norm\": %.3g, \"duality_gap\": %.6g, \"converged\": %d, \"solver\": \"%s\", \"rows\": %zu, \"weights\": %zu, \"peak_mb\": %.1f}\n",
                    best, solution.objective, (long long)solution.iterations, solution.passes, solution.gradient_norm, isnan(solution.duality_gap) ? -1 : solution.duality_gap,
-                   solution.converged, solution.solver, t.n_rows, n_weights);
+                   solution.converged, solution.solver, t.n_rows, n_weights, peak_mb());
         sv_solution_free(&solution);
     }
     sv_ranks_leave(0);

@@ -116,6 +116,8 @@ Test(csv, options)
     text = "a,b\n1,x\n2\n3,y\n4,z,z\n5,x\n";
     cr_expect_str_eq(read_text(&text, 1, &options, &info), "a:long/i8=1,3,5\nb:string/c8=<x>,<y>,<x> levels x|y\n"); /* z only stood in a bad row */
     cr_expect(info.n_bad == 2 && !strcmp(info.bad[0], "a.csv: row 2 (line 3): expected 2 cells, got 1"), "%zu %s", info.n_bad, info.bad[0]);
+    text = "a,b\n9007199254740994,1\n1.5\n,x,2\n7,1\n"; /* no bad row, whatever it holds, makes a column of whole numbers another */
+    cr_expect_str_eq(read_text(&text, 1, &options, NULL), "a:long/i64=9007199254740994,7\nb:long/i8=1,1\n");
     options = (sv_csv_options)SV_CSV_OPTIONS_INIT;
     options.max_rows = 2;
     options.piece_bytes = 4;

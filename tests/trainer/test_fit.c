@@ -244,6 +244,64 @@ static void refuse(world *w, int code, const char *words)
     drop(w);
 }
 
+/* The package adds the offset by itself: only with it are the answers right on average, and without it the fit is another. */
+Test(fit, an_offset_is_added_when_fitting_and_when_answering)
+{
+    world w;
+    sv_fit_report report;
+    sv_error error = SV_ERROR_INIT;
+    sv_team *team = NULL;
+    double *p = NULL, miss = 0;
+    build(&w, YAML("train: {tolerance: 1e-10, offset: head_start}\n"));
+    define(&w, "head_start", "0.1 * (age - 40)");
+    w.n_used = 2; /* age, balance */
+    sv_pipeline *pipeline = fit(&w, &report, 2);
+    const sv_term *last = sv_pipeline_term_const(pipeline, sv_pipeline_n_terms(pipeline) - 1);
+    cr_assert(report.solution.converged);
+    cr_assert_str_eq(sv_features_name(sv_pipeline_features(pipeline), last->value), "head_start");
+    cr_assert_eq(last->weights[0], 1);
+    cr_assert_eq(report.n_coefficients, 3, "an offset is no coefficient: got %zu", report.n_coefficients);
+    cr_assert_eq(sv_team_new(&team, 2, &error), 0);
+    cr_assert_eq(sv_predict_table(&p, pipeline, &w.dataset.table, team, &error), 0, "%s", error.message);
+    for (size_t i = 0; i < N; i++)
+        if (w.dataset.parts[i] == SV_PART_TRAIN) miss += p[i] - ((int8_t *)w.dataset.target.data)[i];
+    cr_assert(fabs(miss) < 1e-6 * N, "the mean answer is off by %g", miss / N);
+    double age_beside = report.coefficients[0].weight;
+    sv_free(p);
+    sv_team_free(team);
+    sv_pipeline_free(pipeline);
+    sv_fit_report_free(&report);
+    drop(&w);
+
+    build(&w, YAML("train: {tolerance: 1e-10}\n")); /* age learns what the offset said: 0.1 a year */
+    w.n_used = 2;
+    pipeline = fit(&w, &report, 2);
+    const sv_term *age = sv_pipeline_term_const(pipeline, 0);
+    cr_assert(fabs(report.coefficients[0].weight - age_beside - 0.1 * age->scale[0]) < 0.02, "age beside the offset %g, alone %g", age_beside, report.coefficients[0].weight);
+    sv_pipeline_free(pipeline);
+    sv_fit_report_free(&report);
+    drop(&w);
+}
+
+Test(fit, an_offset_that_is_not_there_or_not_finite_is_refused)
+{
+    static const struct { const char *yaml, *expected; } cases[] = {
+        {YAML("train: {offset: exposure}\n"), "train.offset: no such column or feature: exposure"},
+        {YAML("train: {offset: balance}\n"), "train.offset: balance, row"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        world w;
+        sv_fit_report report;
+        sv_pipeline *pipeline = NULL;
+        sv_error error = SV_ERROR_INIT;
+        build(&w, cases[i].yaml);
+        define(&w, "debt", "balance < 0");
+        cr_assert(sv_fit(&pipeline, &report, w.config, w.features, w.used, w.n_used, &w.dataset, NULL, &error) < 0);
+        cr_assert(strstr(error.message, cases[i].expected), "expected %s, got %s", cases[i].expected, error.message);
+        drop(&w);
+    }
+}
+
 Test(fit, a_constant_target_is_refused)
 {
     world w;

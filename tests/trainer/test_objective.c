@@ -1,5 +1,6 @@
 /* The pass over the rows against the naive loop: every loss, narrow and wide columns, factors with dropped levels, masks, weights, offsets. */
 #include "alloc.h"
+#include "design_block.h"
 #include "kernel.h"
 #include "objective.h"
 #include "prng.h"
@@ -45,6 +46,7 @@ static world *build(int n_classes, int weighted)
         d->numbers[j] = (sv_design_number){.data = w->real[j], .store = SV_STORE_F64, .fill = 49, .centre = 50, .scale = 1.5, .may_be_nan = j == 4};
     d->numbers[0] = (sv_design_number){.data = w->tiny, .store = SV_STORE_I8, .centre = 0.5, .scale = 57};
     d->numbers[1] = (sv_design_number){.data = w->wide, .store = SV_STORE_I32, .centre = 45000, .scale = 28000};
+    d->numbers[3].centre = 4; /* so near, for its scale, that it is read in place */
     for (size_t f = 0; f < FACTORS; f++) {
         int32_t slots[40];
         for (size_t c = 0; c < levels[f]; c++)
@@ -65,7 +67,7 @@ static world *build(int n_classes, int weighted)
         d->offsets = w->offsets;
         if (n_classes) d->class_weights = w->class_weights;
     }
-    cr_assert_eq(sv_design_finish(d, &error), 0, "%s", error.message);
+    cr_assert_eq(sv_design_finish(d, NULL, &error), 0, "%s", error.message);
     return w;
 }
 
@@ -191,6 +193,40 @@ Test(objective, softmax) { compare(SV_LOSS_SOFTMAX, 3, 3, 0); }
 Test(objective, softmax_with_weights_and_offsets) { compare(SV_LOSS_SOFTMAX, 3, 3, 1); }
 Test(objective, squared) { compare(SV_LOSS_SQUARED, 1, 0, 1); }
 Test(objective, poisson) { compare(SV_LOSS_POISSON, 1, 0, 1); }
+
+/* The sample is the rows of one run in every three: the naive loop over them alone, weighing as much as all rows do. */
+Test(objective, a_sample_stands_for_all_rows)
+{
+    enum { STRIDE = 3 };
+    world *w = build(2, 1);
+    sv_error error = SV_ERROR_INIT;
+    sv_team *team = NULL;
+    sv_objective *whole = NULL, *sample = NULL;
+    size_t p = w->design->n_weights;
+    double weights[128], g[128], expected_g[128], *H = sv_calloc(2 * p * p, sizeof(double)), value, before = sv_design_total_weight(w->design, NULL);
+    uint8_t chosen[N] = {0};
+    for (size_t i = 0; i < p; i++)
+        weights[i] = 0.1 * sin((double)i);
+    cr_assert_eq(sv_team_new(&team, 2, &error), 0);
+    cr_assert_eq(sv_objective_new(&whole, w->design, SV_LOSS_LOGISTIC, 0.7, 1.3, team, NULL, &error), 0);
+    cr_assert_eq(sv_objective_sample(&sample, whole, STRIDE, &error), 0);
+    cr_assert_eq(sv_objective_value(sample, weights, &value, g, H, &error), 0, "%s", error.message);
+    for (size_t group = 0; group < N / SV_RUN_ROWS / STRIDE; group++)
+        memset(chosen + (group * STRIDE + sv_mix64(group) % STRIDE) * SV_RUN_ROWS, 1, SV_RUN_ROWS);
+    for (size_t i = 0; i < N; i++)
+        w->parts[i] |= !chosen[i];
+    double c = 0.7 * before / sv_design_total_weight(w->design, NULL), expected = naive(w, SV_LOSS_LOGISTIC, 1, c, 1.3, weights, expected_g, H + p * p);
+    cr_assert(fabs(value - expected) <= 1e-12 * fabs(expected), "value: expected %.17g, got %.17g", expected, value);
+    cr_assert_float_eq(sv_objective_total(sample), sv_objective_total(whole), 0);
+    close_enough(g, expected_g, p, "gradient");
+    close_enough(H, H + p * p, p * p, "hessian");
+    sv_objective_free(sample);
+    sv_objective_free(whole);
+    sv_team_free(team);
+    sv_design_free(w->design);
+    sv_free(H);
+    sv_free(w);
+}
 
 Test(objective, any_number_of_threads_gives_the_same_bits)
 {

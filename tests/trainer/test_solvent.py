@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import signal
 import struct
@@ -55,12 +56,12 @@ def test_help_and_version():
     "arguments, message",
     [
         (["trian"], "solvent: unknown command trian\n  hint: did you mean `solvent train`?\n"),
-        (["train"], "solvent: solvent train: expected CONFIG\n  hint: solvent train --help\n"),
-        (["train", "a", "b"], "solvent: solvent train: unexpected argument b\n"),
-        (["train", "a", "--ouput", "x"], "solvent: solvent train: unknown option --ouput\n  hint: did you mean --output? `solvent train --help` lists the options\n"),
+        (["train"], "solvent: train: expected CONFIG\n  hint: solvent train --help\n"),
+        (["train", "a", "b"], "solvent: train: unexpected argument b\n"),
+        (["train", "a", "--ouput", "x"], "solvent: train: unknown option --ouput\n  hint: did you mean --output? `solvent train --help` lists the options\n"),
         (["train", "a", "--threads", "0"], "solvent: --threads: expected a whole number from 1 to 1024, got 0\n"),
         (["train", "a", "--output"], "solvent: --output: expected a value (PATH)\n"),
-        (["generate"], "solvent: solvent generate: expected --output PATH\n"),
+        (["generate"], "solvent: generate: expected --output PATH\n"),
         (["train", "/nowhere.yaml"], "solvent: /nowhere.yaml: "),
     ],
 )
@@ -184,7 +185,8 @@ def test_sweep_trains_the_best(world):
     lines = json_lines(
         solvent("sweep", "small.yaml", "--no-tracking", "--json", "--output", "swept", "--set", "sweep.keys={train.c: [1e-6, 1]}", "--set", "sweep.folds=3", folder=world).stdout
     )
-    trials = [line for line in lines if line["event"] == "trial"]
+    trials, reads = ([line for line in lines if line["event"] == event] for event in ("trial", "read"))
+    assert len(reads) == 1 and lines[-1]["seconds"]["read"] == reads[0]["seconds"] > 0
     assert [trial["settings"] for trial in trials] == [{"train.c": "1e-6"}, {"train.c": "1"}] and trials[1]["score"] < trials[0]["score"]
     assert lines[-1]["event"] == "done" and "c: 1\n" in (world / "swept" / "report" / "config.yaml").read_text()
     done = solvent("sweep", "small.yaml", "--no-tracking", "--set", "sweep.keys={data.trim: [true]}", folder=world, code=2)
@@ -207,6 +209,15 @@ def test_a_leak_is_shouted_and_can_stop(world):
     assert "solvent: leakage: the target" in done.stderr
     assert "LEAKAGE" not in solvent("train", "leak.yaml", "--no-tracking", "--set", "use=[age, rent]", folder=world).stderr
     assert "LEAKAGE" not in solvent("train", "leak.yaml", "--no-tracking", "--set", "evaluate.audit=off", folder=world).stderr
+
+
+def test_the_probability_of_the_target_is_a_leak(world):
+    both = ["--set", "use=[true_probability, loan]"]
+    assert "# LEAKAGE: true_probability is the probability of the target" in solvent("check", "small.yaml", *both, folder=world).stdout
+    assert "LEAKAGE: true_probability" in solvent("train", "small.yaml", "--no-tracking", *both, folder=world).stderr
+    done = solvent("check", "small.yaml", *both, "--set", "evaluate.audit=fail", folder=world, code=1)
+    assert "solvent: leakage: true_probability" in done.stderr
+    assert "LEAKAGE" not in solvent("check", "small.yaml", folder=world).stdout
 
 
 def test_duplicates_across_the_split_are_counted(world):
@@ -274,3 +285,55 @@ def test_output_to_a_pipe_and_through_a_link(tmp_path):
     (tmp_path / "rows.csv").write_text("old")
     solvent("generate", "--rows", 3, "--output", tmp_path / "link")
     assert (tmp_path / "link").is_symlink() and len((tmp_path / "rows.csv").read_text().splitlines()) == 4
+
+
+@pytest.fixture(scope="module")
+def probabilities(tmp_path_factory):
+    """Rows whose target was drawn from a column of probabilities that nobody could know."""
+    folder, random = tmp_path_factory.mktemp("probabilities"), __import__("random").Random(3)
+    with open(folder / "rows.csv", "w") as out:
+        out.write("a,b,truth,noise,size,y\n")
+        for _ in range(6000):
+            a, b = random.gauss(0, 1), random.gauss(0, 1)
+            p = 1 / (1 + math.exp(0.5 * b - a))
+            out.write(f"{a:.4f},{b:.4f},{p:.6f},{random.random():.5f},{'small' if a < 0 else 'large'},{int(random.random() < p)}\n")
+    (folder / "c.yaml").write_text("name: t\ndata: {source: rows.csv}\ntarget: {column: y}\nuse: [a, b, truth, noise, size]\n"
+                                   "evaluate: {bootstrap: 200, segments: [size], baseline: a}\n")
+    return folder
+
+
+def test_a_feature_can_be_the_baseline(probabilities):
+    report = ["--set", "features.turned=0 - a", "--set", "use=[turned, b]", "--output", "turned"]
+    solvent("train", "c.yaml", "--no-tracking", *report, "--set", "evaluate.baseline=turned", folder=probabilities)
+    assert "last value" in (probabilities / "turned/report/report.html").read_text()
+    done = solvent("train", "c.yaml", "--no-tracking", "--set", "evaluate.baseline=size", folder=probabilities, code=2)
+    assert "'evaluate.baseline': expected a column of numbers, 'size' holds text" in done.stderr, done.stderr
+    unused = ["--set", "features.turned=0 - a", "--set", "use=[b]", "--set", "evaluate.baseline=turned"]
+    assert "or a feature that the model uses, got turned" in solvent("train", "c.yaml", "--no-tracking", *unused, folder=probabilities, code=2).stderr
+
+
+def test_evaluate_tells_what_moved_since_the_model_was_made(probabilities):
+    solvent("train", "c.yaml", "--no-tracking", "--output", "old", folder=probabilities)
+    same = next(event for event in json_lines(solvent("evaluate", "c.yaml", "--model", "old/model", "--json", folder=probabilities).stdout) if event["event"] == "drift")
+    assert {value["name"] for value in same["values"]} == {"a", "b", "truth", "noise", "size", "score"}
+    assert all(value["psi"] < 0.02 and value["ks"] < 0.05 for value in same["values"]), same
+    assert all(figure["then"] == figure["now"] for figure in same["figures"] if "." in figure["name"])
+    rows = (probabilities / "rows.csv").read_text().splitlines()
+    cells = [row.split(",") for row in rows[1:]]
+    moved = [",".join([str(float(c[0]) + 1.5), *c[1:4], "huge" if i % 2 else c[4], c[5]]) for i, c in enumerate(cells)]
+    (probabilities / "moved.csv").write_text("\n".join([rows[0], *moved]) + "\n")
+    done = solvent("evaluate", "c.yaml", "--model", "old/model", "--json", "--set", "data.source=moved.csv", folder=probabilities)
+    drift = next(event for event in json_lines(done.stdout) if event["event"] == "drift")
+    psi = {value["name"]: value["psi"] for value in drift["values"]}
+    assert psi["a"] > 0.5 and psi["size"] > 0.5 and psi["score"] > 0.005 and psi["b"] < 0.02 and psi["truth"] < 0.02, psi
+    text = solvent("evaluate", "c.yaml", "--model", "old/model", "--set", "data.source=moved.csv", folder=probabilities).stdout
+    assert "drift     a " in text and "test.ece" in text and "against the model's training rows" in text
+
+
+def test_predict_names_the_column_without_an_answer(probabilities):
+    solvent("train", "c.yaml", "--no-tracking", "--set", "encode={missing: error, unknown: error}", "--output", "strict", folder=probabilities)
+    head = "a,b,truth,noise,size\n1,1,0.5,0.5,small\n"
+    done = solvent("predict", "--model", "strict/model", "--input", "-", folder=probabilities, stdin=head + "1,,0.5,0.5,small\n", code=1)
+    assert "standard input: row 2: the model has no answer: b is missing" in done.stderr, done.stderr
+    done = solvent("predict", "--model", "strict/model", "--input", "-", folder=probabilities, stdin=head + "1,1,0.5,0.5,tiny\n", code=1)
+    assert "row 2: the model has no answer: size: a text that training did not see" in done.stderr, done.stderr

@@ -9,18 +9,18 @@
 
 enum { ROWS = 1000 };
 
-/* a: 0 … 999; g: a / 10; t: a text by time, oldest last; y: 1 in every fifth row. */
+/* a: 0 … 999; g: a / 10; t: a number by time, oldest last; s: the same as text; y: 1 in every fifth row. */
 static sv_table make_table(void)
 {
     static char text[ROWS * 40];
-    size_t at = (size_t)sprintf(text, "a,g,t,y\n");
+    size_t at = (size_t)sprintf(text, "a,g,t,y,s\n");
     for (int i = 0; i < ROWS; i++)
-        at += (size_t)sprintf(text + at, "%d,group%d,%04d,%d\n", i, i / 10, 9999 - i, i % 5 == 0);
+        at += (size_t)sprintf(text + at, "%d,group%d,%04d,%d,%04d\n", i, i / 10, 9999 - i, i % 5 == 0, 9999 - i);
     sv_source source;
     sv_table table;
     sv_csv_options options = SV_CSV_OPTIONS_INIT;
-    sv_entry t = {"t", "string", 0, 0};
-    sv_entries columns = {1, &t};
+    sv_entry s = {"s", "string", 0, 0};
+    sv_entries columns = {1, &s};
     options.columns = &columns;
     sv_source_from_memory(&source, "t.csv", text, at, NULL);
     cr_assert_eq(sv_csv_read(&table, NULL, &source, 1, &options, NULL, NULL), 0);
@@ -86,6 +86,20 @@ Test(split, groups_and_moments_stay_together)
     cr_expect(counts[0] == 900 && counts[1] == 0 && counts[2] == 100);
     split(parts, counts, "time: a, validation_from: 800, test_from: 900", &table);
     cr_expect(counts[0] == 800 && counts[1] == 100 && counts[2] == 100);
+    sv_table_free(&table);
+}
+
+Test(split, texts_have_no_order_in_time)
+{
+    sv_table table = make_table();
+    uint8_t parts[ROWS] = {0};
+    size_t counts[SV_PARTS];
+    sv_error error = SV_ERROR_INIT;
+    sv_config *config = parse("time: s");
+    cr_expect_eq(sv_split(parts, counts, config, &table, &table.columns[3], &error), SV_E_CONFIG);
+    cr_expect_str_eq(error.message, "c.yaml:3:15: in 'split.time': expected a column of dates or numbers, 's' holds text");
+    cr_expect(strstr(error.hint, "columns: {s: date}") != NULL);
+    sv_config_free(config);
     sv_table_free(&table);
 }
 

@@ -2,7 +2,9 @@
 
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -21,6 +23,9 @@ split: {group: customer}
 evaluate: {bootstrap: 50}
 register: {alias: champion, promote_when: "test.roc_auc >= champion.test.roc_auc and test.log_loss <= champion.test.log_loss"}
 """
+
+
+MLFLOWC = Path(os.environ["BUILD_ROOT"]) / "mlflow_client" / "mlflowc"
 
 
 def solvent(env, folder, *arguments):
@@ -57,9 +62,38 @@ def test_every_setting_is_a_param_and_the_audit_a_tag(tracking_env, client, tmp_
     run = client.get_run(solvent(tracking_env, tmp_path, "train", "c.yaml", "--json", "--no-register")[-1]["run_id"])
     assert run.data.params["train.c"] == "1" and run.data.params["features.cushion"] == "log(income / (rent + spending))"
     assert json.loads(run.data.params["use"]) == ["cushion", "late_payments", "loan", "employment"]
+    assert f"only {run.data.params['rows.train']} training rows" in run.data.params["fit.why"]
     assert run.data.tags["solvent.audit"] == "passed" and run.inputs.dataset_inputs[0].dataset.digest
     assert client.get_metric_history(run.info.run_id, "train.loss")[-1].step == run.data.metrics["fit.iterations"]
     assert {"config.yaml", "features.json", "report.html"} <= {item.path for item in client.list_artifacts(run.info.run_id)}
+
+
+@pytest.mark.parametrize("way", [[], ["--offline"]], ids=["online", "synced"])
+def test_each_final_metric_stands_once_on_the_run_and_on_the_model(tracking_env, client, tmp_path, way):
+    name = "once" + "".join(way)
+    env = {**tracking_env, "MLFLOW_JOURNAL_DIR": str(tmp_path / "journal")}
+    write(tmp_path, name)
+    solvent(env, tmp_path, "train", "c.yaml", "--json", *way)
+    if way:
+        subprocess.run([MLFLOWC, "sync"], env=env, check=True, capture_output=True, timeout=120)
+    version = client.get_model_version(name, "1")
+    run, model = client.get_run(version.run_id), client.get_logged_model(version.source.removeprefix("models:/"))
+    on_model = {metric.key: (metric.value, metric.timestamp, metric.step) for metric in model.metrics}
+    assert {"train.accuracy", "validation.log_loss", "test.roc_auc"} <= set(on_model)
+    for key, point in on_model.items():
+        history = client.get_metric_history(run.info.run_id, key)
+        assert [(metric.value, metric.timestamp, metric.step) for metric in history] == [point], key
+
+
+def test_the_registered_model_and_its_version_say_what_they_are(tracking_env, client, tmp_path):
+    write(tmp_path, "described")
+    solvent(tracking_env, tmp_path, "train", "c.yaml", "--json")
+    model, version = client.get_registered_model("described"), client.get_model_version("described", "1")
+    assert "`surplus`" in model.description and "described" in model.description
+    assert "| test |" in version.description and version.tags["solvent.audit"] == "passed"
+    client.update_registered_model("described", "by hand")
+    solvent(tracking_env, tmp_path, "train", "c.yaml", "--json", "--set", "description=of the run")
+    assert client.get_registered_model("described").description == "by hand"
 
 
 def test_interrupted_is_killed(tracking_env, client, tmp_path):
@@ -85,3 +119,45 @@ def test_a_sweep_is_a_run_with_runs_below(tracking_env, client, tmp_path):
     assert len(runs) == 4 and len(parent) == 1 and parent[0].data.tags["solvent.best"] == "train.c=1"
     assert {run.data.tags["mlflow.parentRunId"] for run in runs if run is not parent[0]} == {parent[0].info.run_id}
     assert done["version"] == "1" and all(run.info.status == "FINISHED" for run in runs)
+
+
+def test_training_does_not_wait_for_the_server(tmp_path):
+    """A server that takes connections and never answers: the training reads, audits, fits and judges all the same; only what comes behind its end may wait."""
+    write(tmp_path, "silent")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        env = {**os.environ, "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{silent.getsockname()[1]}", "HOME": str(tmp_path), "MLFLOW_HTTP_REQUEST_TIMEOUT": "600"}
+        process = subprocess.Popen([SOLVENT, "train", "c.yaml"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            asked, _ = silent.accept()  # it does ask
+            lines = []
+            while not any("roc_auc" in line for line in lines):
+                lines.append(process.stdout.readline())
+                assert lines[-1], lines
+            assert asked.recv(4) in (b"GET ", b"POST") and process.poll() is None  # the question is still open
+            asked.close()
+        finally:
+            process.kill()
+            process.wait()
+    assert [line.split()[0] for line in lines if line[0] != " "][:2] == ["read", "split"] and any(line.startswith("fit ") for line in lines)
+
+
+def test_the_validation_loss_stops_the_fit_and_its_best_weights_are_kept(tracking_env, client, tmp_path):
+    """Sixty noisy columns on few rows and hardly a penalty: the longer it learns by heart, the worse on the validation rows."""
+    rng, wide = random.Random(8), 60
+    rows = [",".join([f"x{j}" for j in range(wide)] + ["y"])]
+    for _ in range(300):
+        x = [rng.gauss(0, 1) for _ in range(wide)]
+        rows.append(",".join([f"{value:.6f}" for value in x] + [str(int(x[0] + rng.gauss(0, 2) > 0))]))
+    (tmp_path / "rows.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "c.yaml").write_text("name: early\nexperiment: early\ndata: {source: rows.csv}\ntarget: {column: y, positive: '1'}\ndrop: [y]\nevaluate: {bootstrap: 0}\n"
+                                     "split: {train: 0.4, validation: 0.4, test: 0.2}\n"
+                                     "train: {solver: gd, c: 1000, max_iter: 500, tolerance: 1e-12}\n")
+    patience = 4
+    runs = [client.get_run(solvent(tracking_env, tmp_path, "train", "c.yaml", "--json", "--no-register", *more)[-1]["run_id"]) for more in ([], ["--set", f"train.patience={patience}"])]
+    to_the_end, stopped = (run.data.metrics for run in runs)
+    watched = client.get_metric_history(runs[1].info.run_id, "validation.loss")
+    losses = [metric.value for metric in sorted(watched, key=lambda metric: metric.step)]
+    best = losses.index(min(losses))
+    assert best + 1 + patience == len(losses) == stopped["fit.iterations"] < to_the_end["fit.iterations"]
+    assert stopped["validation.log_loss"] == pytest.approx(losses[best], rel=1e-9)  # the model that is judged, and kept, is the best one
+    assert losses[best] < losses[-1] and stopped["validation.log_loss"] < to_the_end["validation.log_loss"]

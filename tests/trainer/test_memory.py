@@ -1,0 +1,93 @@
+"""`solvent train` where memory is short: refused by the process's limits, or less of it than data."""
+
+import hashlib
+import os
+import re
+import resource
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SOLVENT = Path(os.environ["BUILD_ROOT"]) / "trainer" / "solvent"
+ROOT = Path(os.environ["SOURCE_ROOT"])
+MB = 1 << 20
+
+pytestmark = pytest.mark.skipif(b"__asan_init" in SOLVENT.read_bytes(), reason="a build with sanitizers takes memory of its own")
+
+
+def make_config(folder, rows):
+    subprocess.run([SOLVENT, "generate", "--rows", str(rows), "--output", folder / "rows.csv"], check=True)
+    text = (ROOT / "configs/cashflow.yaml").read_text().replace("generate:rows=50000,seed=42", str(folder / "rows.csv"))
+    (folder / "train.yaml").write_text(text.replace("bootstrap: 1000", "bootstrap: 20"))
+
+
+def train(folder, output, *more, before=None):
+    command = [SOLVENT, "train", "train.yaml", "--no-tracking", "--threads", "2", "--output", output, *more]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, preexec_fn=before)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    make_config(folder, 5000)
+    return folder
+
+
+@pytest.mark.parametrize("limit", [resource.RLIMIT_DATA, resource.RLIMIT_AS], ids=["data", "address-space"])
+@pytest.mark.parametrize("size", [100, 130, 160, 200, 260, 300, 1000])
+def test_memory_refused_is_one_message_and_exit_1(small, limit, size):
+    done = train(small, f"out-{limit}-{size}", before=lambda: resource.setrlimit(limit, (size * MB, size * MB)))
+    if size == 1000:
+        assert done.returncode == 0, done.stderr
+    elif done.returncode:
+        assert done.returncode == 1 and done.stderr.count("solvent: ") == 1 and "out of memory" in done.stderr, (done.returncode, done.stderr)
+    assert size > 200 or done.returncode == 1
+
+
+def digests(package):
+    """Of every file's bytes, but for the line of MLmodel that says when the package was made."""
+    files = {str(file.relative_to(package)): file.read_bytes() for file in package.rglob("*") if file.is_file()}
+    files["MLmodel"], n = re.subn(rb"(?m)^utc_time_created: .*$", b"", files["MLmodel"])
+    assert n == 1
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+
+@pytest.fixture
+def control_group():
+    """A group inside that of this process: its folder and the files that limit its memory."""
+    lines = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
+    if "memory" in lines:
+        parent, limit, swap = Path("/sys/fs/cgroup/memory" + lines["memory"]), "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
+    else:
+        parent, limit, swap = Path("/sys/fs/cgroup" + lines.get("", "/")), "memory.max", "memory.swap.max"
+    group = parent / f"solvent-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    try:
+        if not (group / limit).exists():
+            pytest.skip(f"the control group {parent} hands on no memory limit")
+        yield group, limit, swap
+    finally:
+        group.rmdir()
+
+
+def test_more_data_than_memory_makes_the_same_bytes(control_group, tmp_path):
+    group, limit, swap = control_group
+    make_config(tmp_path, 600000)
+    free = train(tmp_path, "free")
+    assert free.returncode == 0, free.stderr
+    (group / limit).write_text(str(40 * MB))
+    if (group / swap).exists():
+        (group / swap).write_text("0" if swap == "memory.swap.max" else str(40 * MB))
+
+    def enter():
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+
+    killed = train(tmp_path, "killed", before=enter)
+    assert killed.returncode == -9, "the data fit into memory: this test proves nothing"
+    cached = train(tmp_path, "cached", "--set", f"train.cache={tmp_path}", before=enter)
+    assert cached.returncode == 0, cached.stderr
+    assert digests(tmp_path / "cached/model") == digests(tmp_path / "free/model")
