@@ -1,7 +1,7 @@
 /* array_cells.c: see array_cells.h. */
 #include "array_cells.h"
 
-#include "date.h"
+#include "frame_date.h"
 #include "python_number.h"
 
 #include <math.h>
@@ -40,7 +40,7 @@ static int scalar_fits(const sv_json *value, sv_type type)
     if (type == SV_STRING || type == SV_BOOLEAN)
         return 1;
     if (type == SV_DATE)
-        return value->kind == SV_JSON_TEXT ? sv_date_parse(value->text.text, value->text.size, &real) == 0 : value->kind <= SV_JSON_LONG;
+        return sv_frame_array_date(value, &real) == 0;
     switch (value->kind) {
     case SV_JSON_NULL:
         return type == SV_DOUBLE;

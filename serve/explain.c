@@ -78,6 +78,8 @@ void sv_handle_explain(sv_call *call)
     size_t n_rows;
     int is_list;
     sv_error error = SV_ERROR_INIT;
+    if (!sv_call_takes_json(call))
+        return;
     void **columns = sv_arena_alloc(call->arena, (call->served->n_inputs + 1) * sizeof *columns);
     double *parts = sv_arena_alloc(call->arena, (sv_pipeline_n_terms(call->served->pipeline) + 1) * sizeof *parts);
     if (!columns || !parts) {

@@ -27,9 +27,6 @@ int sv_frame_from_records(sv_frame *frame, sv_arena *arena, const sv_json *value
 int sv_frame_from_instances(sv_frame *frame, sv_arena *arena, const sv_json *value, const sv_served *served, const sv_frame_limits *limits, sv_reply *reply);
 int sv_frame_from_inputs(sv_frame *frame, sv_arena *arena, const sv_json *value, const sv_served *served, const sv_frame_limits *limits, sv_reply *reply);
 
-/* A text YYYY-MM-DD as days since 1970: 0, or -1. */
-int sv_frame_date(const sv_json *cell, double *days);
-
 /* Typed columns of all rows, as a scorer wants them: (n_inputs) arrays of n_rows doubles or codes, in arena. -1 with the refusal in reply. */
 int sv_frame_convert(const sv_frame *frame, sv_arena *arena, const sv_served *served, void **columns, sv_reply *reply);
 

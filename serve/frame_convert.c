@@ -1,7 +1,7 @@
 /* frame_convert.c: cells of a frame -> typed columns, with the coercions of pandas and numpy that MLflow's clients see, except where those would
    give a wrong number without a word (a fraction or a too large number in a long column): those are refused. */
-#include "date.h"
 #include "frame.h"
+#include "frame_date.h"
 #include "json_out.h"
 #include "mlflow_error.h"
 #include "number.h"
@@ -150,14 +150,6 @@ static int to_boolean(const sv_json *cell, sv_reading reading, double *value)
     }
 }
 
-int sv_frame_date(const sv_json *cell, double *days)
-{
-    *days = NAN;
-    if (!cell || cell->kind == SV_JSON_NULL || (cell->kind == SV_JSON_TEXT && cell->text.size == 0))
-        return 0;
-    return cell->kind == SV_JSON_TEXT ? sv_date_parse(cell->text.text, cell->text.size, days) : -1;
-}
-
 /* numpy's texts of fixed width lose the NULs at their end. */
 static sv_span without_end(sv_span text)
 {
@@ -203,7 +195,7 @@ static int convert_cell(const sv_served *served, size_t input, const sv_json *ce
     case SV_BOOLEAN:
         return to_boolean(cell, reading, number);
     case SV_DATE:
-        return sv_frame_date(cell, number);
+        return reading == SV_READ_CSV ? -1 : sv_frame_array_date(cell, number); /* read_csv knows no dates */
     default: {
         char scratch[SV_NUMBER_SIZE];
         sv_span text = text_of(cell, reading, scratch);
@@ -254,7 +246,7 @@ static int match_columns(const sv_frame *frame, const sv_served *served, long *p
         if (input < 0)
             continue;
         if (positions[input] >= 0) {
-            sv_mlflow_refuse(reply, served->inputs[input].type == SV_STRING ? SV_REFUSE_INPUT : SV_REFUSE_SCHEMA,
+            sv_mlflow_refuse(reply, served->inputs[input].type == SV_STRING || served->inputs[input].type == SV_DATE ? SV_REFUSE_INPUT : SV_REFUSE_SCHEMA,
                              "Data is not compatible with model signature: column %s is there twice.",
                              served->inputs[input].name.text);
             return -1;
@@ -303,6 +295,49 @@ static int check_missing(const sv_served *served, const long *positions, sv_repl
     return -1;
 }
 
+static void fill_missing(const sv_served *served, size_t input, void *column, size_t n_rows)
+{
+    for (size_t row = 0; row < n_rows; row++)
+        if (served->inputs[input].type == SV_STRING)
+            ((int32_t *)column)[row] = sv_features_code(served->features, (int)input, "", 0);
+        else
+            ((double *)column)[row] = NAN;
+}
+
+/* Dates of a split or of records: how they are written is a matter of the whole column. */
+static int convert_dates(const sv_frame *frame, const sv_input *input, const sv_json *const *cells, double *days, sv_reply *reply)
+{
+    size_t bad = 0;
+    switch (sv_frame_dates(cells, frame->n_rows, days, &bad)) {
+    case SV_DATE_FINE:
+        return 0;
+    case SV_DATE_ZONED:
+        sv_mlflow_refuse(reply, SV_REFUSE_SCHEMA,
+                         "Failed to predict data. \nError: Failed to enforce schema of data with the model's schema. Error: Incompatible input types for column %s. "
+                         "Its dates have a time zone.",
+                         input->name.text);
+        return -1;
+    default:
+        return refuse_cell(frame, input, bad, cells[bad], reply);
+    }
+}
+
+static int convert_column(const sv_frame *frame, const sv_served *served, size_t i, const sv_json *const *cells, void *column, sv_reply *reply)
+{
+    const sv_input *input = &served->inputs[i];
+    if (frame->reading == SV_READ_ARRAY && refuse_form(frame, input, cells, reply))
+        return -1;
+    if (frame->reading == SV_READ_ASTYPE && input->type == SV_DATE)
+        return convert_dates(frame, input, cells, column, reply);
+    int is_boolean = input->type != SV_STRING && input->type != SV_DATE && all_boolean(frame, cells);
+    for (size_t row = 0; row < frame->n_rows; row++)
+        if (is_boolean)
+            csv_boolean(cells[row]->text, (double *)column + row);
+        else if (convert_cell(served, i, cells[row], frame->reading, column, row))
+            return refuse_cell(frame, input, row, cells[row], reply);
+    return 0;
+}
+
 int sv_frame_convert(const sv_frame *frame, sv_arena *arena, const sv_served *served, void **columns, sv_reply *reply)
 {
     long *positions = sv_arena_alloc(arena, (served->n_inputs + 1) * sizeof *positions);
@@ -321,24 +356,10 @@ int sv_frame_convert(const sv_frame *frame, sv_arena *arena, const sv_served *se
         if (positions[i] < 0) {
             if (frame->reading == SV_READ_ARRAY && check_missing(served, positions, reply))
                 return -1;
-            for (size_t row = 0; row < frame->n_rows; row++)
-                if (served->inputs[i].type == SV_STRING)
-                    ((int32_t *)columns[i])[row] = sv_features_code(served->features, (int)i, "", 0);
-                else
-                    ((double *)columns[i])[row] = NAN;
-            continue;
-        }
-        const sv_json *const *cells = frame->cells + (size_t)positions[i] * frame->n_rows;
-        if (frame->reading == SV_READ_ARRAY && refuse_form(frame, &served->inputs[i], cells, reply))
+            fill_missing(served, i, columns[i], frame->n_rows);
+        } else if (convert_column(frame, served, i, frame->cells + (size_t)positions[i] * frame->n_rows, columns[i], reply)) {
             return -1;
-        if (served->inputs[i].type != SV_STRING && all_boolean(frame, cells)) {
-            for (size_t row = 0; row < frame->n_rows; row++)
-                csv_boolean(cells[row]->text, (double *)columns[i] + row);
-            continue;
         }
-        for (size_t row = 0; row < frame->n_rows; row++)
-            if (convert_cell(served, i, cells[row], frame->reading, columns[i], row))
-                return refuse_cell(frame, &served->inputs[i], row, cells[row], reply);
     }
     return check_missing(served, positions, reply);
 }

@@ -108,11 +108,12 @@ static int answer_origin(const sv_guard *guard, const sv_http_request *request, 
     if (!origin.text || !origin_is_known(guard, origin))
         return 0;
     sv_reply_field(reply, "Access-Control-Allow-Origin", origin);
+    sv_reply_field(reply, "Access-Control-Expose-Headers", sv_span_of("X-Request-Id, X-Model-Name, X-Model-Version, X-Run-Id, X-Model-Id"));
     sv_reply_field(reply, "Vary", sv_span_of("Origin"));
     if (!sv_span_is(request->method, "OPTIONS") || !sv_http_header_value(request, "access-control-request-method").text)
         return 0;
     sv_reply_field(reply, "Access-Control-Allow-Methods", sv_span_of("GET, POST"));
-    sv_reply_field(reply, "Access-Control-Allow-Headers", sv_span_of("Content-Type, Authorization, X-API-Key, X-Request-Id"));
+    sv_reply_field(reply, "Access-Control-Allow-Headers", sv_span_of("Content-Type, Authorization, X-API-Key, X-Request-Id, X-Split-Key, traceparent"));
     sv_reply_field(reply, "Access-Control-Max-Age", sv_span_of("600"));
     sv_reply_text(reply, 204, NULL, "");
     return 1;
@@ -137,19 +138,20 @@ static void put(sv_buffer *line, const char *name, sv_span value)
     sv_json_write_text(line, value.size > 300 ? (sv_span){value.text, 300} : value);
 }
 
-void sv_guard_log(const sv_guard *guard, const sv_http_request *request, const char *peer, const sv_reply *reply, const char *version, int64_t nanoseconds)
+void sv_guard_log(const sv_guard *guard, const sv_access *access)
 {
+    const sv_http_request *request = access->request;
     if (guard->log_fd < 0)
         return;
     sv_buffer line = SV_BUFFER_INIT(LINE_MAX_BYTES);
-    sv_span id = sv_http_header_value(request, "x-request-id"), trace = sv_http_header_value(request, "traceparent");
-    sv_buffer_format(&line, "{\"time_ms\":%lld,\"status\":%d,\"us\":%.1f,\"in\":%zu,\"out\":%zu", (long long)sv_epoch_ms(), reply->status, (double)nanoseconds / 1000,
-                     request->body.size, reply->body.size);
-    put(&line, "peer", sv_span_of(peer));
+    sv_span id = access->id.text ? access->id : sv_http_header_value(request, "x-request-id"), trace = sv_http_header_value(request, "traceparent");
+    sv_buffer_format(&line, "{\"time_ms\":%lld,\"status\":%d,\"us\":%.1f,\"in\":%zu,\"out\":%zu", (long long)sv_epoch_ms(), access->reply->status,
+                     (double)access->took_ns / 1000, request->body.size, access->reply->body.size);
+    put(&line, "peer", sv_span_of(access->peer));
     put(&line, "method", request->method);
     put(&line, "path", request->path);
-    if (version)
-        put(&line, "version", sv_span_of(version));
+    if (access->version)
+        put(&line, "version", sv_span_of(access->version));
     if (id.text)
         put(&line, "request_id", id);
     if (trace.text)

@@ -15,7 +15,16 @@ void sv_guard_free(sv_guard *guard); /* accepts NULL */
 /* 0 when the request may go on; 1 when the reply is already written (401, or a CORS preflight). Any thread. */
 int sv_guard_check(const sv_guard *guard, const sv_http_request *request, sv_reply *reply);
 
+/* A request that was answered. */
+typedef struct sv_access {
+    const sv_http_request *request;
+    const sv_reply *reply;
+    const char *peer, *version; /* version NULL: no model answered */
+    sv_span id;                 /* text NULL: it has none of ours */
+    int64_t took_ns;
+} sv_access;
+
 /* One JSON line; nothing without an access log. */
-void sv_guard_log(const sv_guard *guard, const sv_http_request *request, const char *peer, const sv_reply *reply, const char *version, int64_t nanoseconds);
+void sv_guard_log(const sv_guard *guard, const sv_access *access);
 
 #endif

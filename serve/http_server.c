@@ -280,7 +280,8 @@ static void admit(sv_http_worker *worker, int fd, const struct sockaddr_storage 
     sv_worker_watch(worker, connection, EPOLLIN);
 }
 
-static void accept_all(sv_http_worker *worker)
+/* Up to a batch of those who wait, so that others are answered in between. 1: more may wait. */
+static int accept_some(sv_http_worker *worker)
 {
     for (int n = 0; n < 256; n++) {
         struct sockaddr_storage address;
@@ -291,14 +292,16 @@ static void accept_all(sv_http_worker *worker)
         } else if (errno != EINTR && errno != ECONNABORTED) {
             if (errno == EMFILE || errno == ENFILE)
                 usleep(1000); /* no descriptor free: let some close instead of spinning */
-            return;
+            return 0;
         }
     }
+    return 1;
 }
 
 static void begin_drain(sv_http_worker *worker)
 {
-    accept_all(worker); /* whoever already waits gets an answer */
+    while (accept_some(worker)) /* whoever already waits gets an answer */
+        ;
     worker->draining = 1;
     close(worker->listen_fd);
     worker->listen_fd = -1;
@@ -315,7 +318,7 @@ static void serve_event(sv_http_worker *worker, const struct epoll_event *event)
 {
     if (event->data.ptr == &worker->listen_fd) {
         if (worker->listen_fd >= 0)
-            accept_all(worker);
+            accept_some(worker);
     } else if (event->data.ptr == &worker->wake_fd) {
         uint64_t count;
         if (read(worker->wake_fd, &count, sizeof count) < 0)

@@ -37,7 +37,7 @@ typedef struct sv_http_options {
 #define SV_HTTP_OPTIONS_INIT                                                                                                                         \
     {                                                                                                                                                \
         .limits = {8192, 16384, 16u << 20}, .max_connections = 4096, .max_buffered_bytes = 256u << 20, .head_timeout_ms = 10000,                     \
-        .request_timeout_ms = 60000, .idle_timeout_ms = 75000, .drain_timeout_ms = 30000                                                             \
+        .request_timeout_ms = 60000, .idle_timeout_ms = 75000, .drain_timeout_ms = 8000                                                              \
     }
 
 /* Binds and listens; connections wait until sv_http_server_run(). SV_E_IO when the address is taken or unknown. */

@@ -246,6 +246,7 @@ static int score(infer *x)
             at[i] = (const char *)x->columns[i] + first * (served->inputs[i].type == SV_STRING ? sizeof(int32_t) : sizeof(double));
         if (sv_scorer_run(call->batch->scorer, &(sv_block){n, at}, &error))
             return bad(x, "%s", error.message);
+        sv_served_watch(served, call->batch, &(sv_block){n, at});
         for (size_t o = 0; o < served->n_outputs; o++)
             memcpy(x->outputs[o] + first, sv_scorer_output(call->batch->scorer, o), n * sizeof(double));
     }

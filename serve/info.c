@@ -1,6 +1,10 @@
 /* info.c: what the service says of itself: GET /, /ping, /health, /version, /metrics. */
 #include "json_out.h"
+#include "prediction_log.h"
+#include "prometheus.h"
 #include "service.h"
+
+#include <math.h>
 
 #define MLFLOW_VERSION "3.17.2" /* of the scoring protocol that we answer */
 
@@ -86,19 +90,16 @@ void sv_handle_root(sv_call *call)
 
 void sv_handle_drift(sv_call *call)
 {
-    sv_monitor_write(call->served->monitor, &call->reply->body);
+    sv_drift_rule rule = sv_service_drift_rule(call->service);
+    sv_monitor_write(call->served->monitor, &rule, &call->reply->body);
 }
 
-/* A label's value: backslash, quote and newline escaped, as the text format asks. */
-static void write_label(sv_buffer *text, const char *name, const char *value)
+void sv_handle_shadow(sv_call *call)
 {
-    sv_buffer_format(text, "%s=\"", name);
-    for (const char *p = value ? value : ""; *p; p++) {
-        if (*p == '\\' || *p == '"' || *p == '\n')
-            sv_buffer_byte(text, '\\');
-        sv_buffer_byte(text, *p == '\n' ? 'n' : *p);
-    }
-    sv_buffer_text(text, "\"");
+    if (call->service->shadow && call->slot == 0)
+        sv_shadow_write(call->service->shadow, sv_background_dropped(call->service->background), &call->reply->body);
+    else
+        sv_reply_detail(call->reply, 404, "this model has no challenger: solvent-serve --shadow URI");
 }
 
 static void write_models(sv_call *call)
@@ -110,31 +111,50 @@ static void write_models(sv_call *call)
         if (!served)
             continue;
         sv_buffer_text(text, "solvent_model_info{");
-        write_label(text, "model", call->service->slots[s].key);
-        write_label(text, ",version", served->identity.version);
-        write_label(text, ",run_id", served->identity.run_id);
-        write_label(text, ",model_id", served->identity.model_id);
+        sv_prometheus_label(text, "model", call->service->slots[s].key);
+        sv_prometheus_label(text, ",version", served->identity.version);
+        sv_prometheus_label(text, ",run_id", served->identity.run_id);
+        sv_prometheus_label(text, ",model_id", served->identity.model_id);
         sv_buffer_text(text, "} 1\n");
     }
 }
 
-static void write_drift(sv_call *call)
+/* One gauge of every model that is watched. what: 0 rows, 1 each PSI, 2 how many are noticed. */
+static void write_drift(sv_call *call, int what)
 {
     sv_buffer *text = &call->reply->body;
-    sv_buffer_text(text, "# HELP solvent_drift_psi Population stability index against training, over the window.\n# TYPE solvent_drift_psi gauge\n");
+    sv_drift_rule rule = sv_service_drift_rule(call->service);
     for (size_t s = 0; s < call->service->n_slots; s++) {
         const sv_served *served = atomic_load(&call->service->slots[s].current);
         size_t n = served ? sv_monitor_size(served->monitor) : 0;
         sv_drift *drifts = n ? sv_arena_alloc(call->arena, n * sizeof *drifts) : NULL;
-        if (!drifts || sv_monitor_read(served->monitor, drifts) == 0)
+        if (!drifts)
             continue;
-        for (size_t i = 0; i < n; i++) {
-            sv_buffer_text(text, "solvent_drift_psi{");
-            write_label(text, "model", call->service->slots[s].key);
-            write_label(text, ",feature", drifts[i].name);
-            sv_buffer_format(text, "} %.6g\n", drifts[i].psi);
+        unsigned long rows = sv_monitor_read(served->monitor, &rule, drifts);
+        for (size_t i = 0; i < (what == 1 ? n : 1); i++) {
+            if (what == 1 && isnan(drifts[i].psi))
+                continue;
+            sv_buffer_text(text, what == 0 ? "solvent_drift_rows{" : what == 1 ? "solvent_drift_psi{" : "solvent_drift_noticed{");
+            sv_prometheus_label(text, "model", call->service->slots[s].key);
+            if (what == 1) {
+                sv_prometheus_label(text, ",feature", drifts[i].name);
+                sv_buffer_format(text, "} %.6g\n", drifts[i].psi);
+            } else {
+                sv_buffer_format(text, "} %lu\n", what == 0 ? rows : (unsigned long)sv_drift_noticed(&rule, drifts, n));
+            }
         }
     }
+}
+
+static void write_drifts(sv_call *call)
+{
+    sv_buffer *text = &call->reply->body;
+    sv_buffer_text(text, "# HELP solvent_drift_rows Rows counted in the window.\n# TYPE solvent_drift_rows gauge\n");
+    write_drift(call, 0);
+    sv_buffer_text(text, "# HELP solvent_drift_psi Population stability index against training, over the window.\n# TYPE solvent_drift_psi gauge\n");
+    write_drift(call, 1);
+    sv_buffer_text(text, "# HELP solvent_drift_noticed Features and scores whose index is at or above the threshold.\n# TYPE solvent_drift_noticed gauge\n");
+    write_drift(call, 2);
 }
 
 void sv_handle_metrics(sv_call *call)
@@ -142,5 +162,12 @@ void sv_handle_metrics(sv_call *call)
     call->reply->content_type = "text/plain; version=0.0.4; charset=utf-8";
     sv_metrics_write(call->service->metrics, &call->reply->body);
     write_models(call);
-    write_drift(call);
+    sv_versions_write(call->service->versions, &call->reply->body);
+    write_drifts(call);
+    if (call->service->shadow)
+        sv_shadow_write_metrics(call->service->shadow, &call->reply->body);
+    if (call->service->prediction_log)
+        sv_prediction_log_metrics(call->service->prediction_log, &call->reply->body);
+    sv_prometheus_head(&call->reply->body, "solvent_background_dropped_total", "counter", "Answered requests that were not compared or logged: the queue was full, or the body too long.");
+    sv_buffer_format(&call->reply->body, "solvent_background_dropped_total %lu\n", sv_background_dropped(call->service->background));
 }

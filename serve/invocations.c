@@ -134,24 +134,24 @@ static void refuse_keys(sv_call *call, const sv_json *root)
     sv_mlflow_refuse(call->reply, SV_REFUSE_MODEL, REQUIRED_FORMAT ". Received dictionary with input fields: [%s].", names);
 }
 
-static void answer_json(sv_call *call)
+/* A frame of the body, or -1 with the refusal in the reply. */
+static int read_json(sv_call *call, sv_frame *frame, int *wrapped)
 {
     const sv_json *root = read_body(call), *value = NULL;
+    *wrapped = 1;
     if (!root)
-        return;
+        return -1;
     if (root->kind != SV_JSON_OBJECT) {
         if (root->kind == SV_JSON_LIST)
             sv_mlflow_refuse(call->reply, SV_REFUSE_INPUT, REQUIRED_FORMAT ". Received a list.");
         else
             sv_mlflow_refuse(call->reply, SV_REFUSE_INPUT, REQUIRED_FORMAT ". Received unexpected input type '<class '%s'>.", sv_json_python_type(root));
-        return;
+        return -1;
     }
-    sv_frame frame;
     sv_frame_limits limits = limits_of(call);
     if (is_unified(root)) {
-        if (sv_frame_from_inputs(&frame, call->arena, root, call->served, &limits, call->reply) == 0)
-            answer_frame(call, &frame, 0);
-        return;
+        *wrapped = 0;
+        return sv_frame_from_inputs(frame, call->arena, root, call->served, &limits, call->reply);
     }
     int which = -1, n = 0;
     for (int f = 0; f < 4; f++) {
@@ -164,34 +164,44 @@ static void answer_json(sv_call *call)
     }
     if (n != 1) {
         refuse_keys(call, root);
-        return;
+        return -1;
     }
-    int bad = which == 0   ? sv_frame_from_split(&frame, call->arena, value, &limits, call->reply)
-              : which == 1 ? sv_frame_from_records(&frame, call->arena, value, &limits, call->reply)
-              : which == 2 ? sv_frame_from_instances(&frame, call->arena, value, call->served, &limits, call->reply)
-                           : sv_frame_from_inputs(&frame, call->arena, value, call->served, &limits, call->reply);
-    if (!bad)
-        answer_frame(call, &frame, 1);
+    return which == 0   ? sv_frame_from_split(frame, call->arena, value, &limits, call->reply)
+              : which == 1 ? sv_frame_from_records(frame, call->arena, value, &limits, call->reply)
+              : which == 2 ? sv_frame_from_instances(frame, call->arena, value, call->served, &limits, call->reply)
+                           : sv_frame_from_inputs(frame, call->arena, value, call->served, &limits, call->reply);
 }
 
-static void answer_csv(sv_call *call)
+static int read_csv(sv_call *call, sv_frame *frame)
 {
     size_t at;
-    sv_frame frame;
     sv_frame_limits limits = limits_of(call);
-    if (!sv_utf8_is_valid(call->request->body, 0, &at))
-        sv_mlflow_refuse(call->reply, SV_REFUSE_INPUT, "Ensure that input is a valid UTF-8 encoded string. Error: 'byte %zu'", at);
-    else if (sv_frame_from_csv(&frame, call->arena, call->request->body, &limits, call->reply) == 0)
-        answer_frame(call, &frame, 1);
+    if (sv_utf8_is_valid(call->request->body, 0, &at))
+        return sv_frame_from_csv(frame, call->arena, call->request->body, &limits, call->reply);
+    sv_mlflow_refuse(call->reply, SV_REFUSE_INPUT, "Ensure that input is a valid UTF-8 encoded string. Error: 'byte %zu'", at);
+    return -1;
+}
+
+static int read_frame(sv_call *call, int is_csv, sv_frame *frame, int *wrapped)
+{
+    *wrapped = 1;
+    return is_csv ? read_csv(call, frame) : read_json(call, frame, wrapped);
+}
+
+int sv_call_read_frame(sv_call *call, sv_frame *frame, int *wrapped)
+{
+    body_type type = content_type(call);
+    return type == BODY_REFUSED ? -1 : read_frame(call, type == BODY_CSV, frame, wrapped);
 }
 
 void sv_call_answer_carefully(sv_call *call, int is_csv)
 {
     sv_buffer_clear(&call->reply->body);
-    if (is_csv)
-        answer_csv(call);
-    else
-        answer_json(call);
+    call->batch->n_tapped = 0;
+    sv_frame frame;
+    int wrapped;
+    if (read_frame(call, is_csv, &frame, &wrapped) == 0)
+        answer_frame(call, &frame, wrapped);
 }
 
 void sv_handle_invocations(sv_call *call)

@@ -1,6 +1,8 @@
 /* json_value.c: see json_value.h. A recursive reader; items of open lists wait on a stack that is copied into the arena when the list ends. */
 #include "json_value.h"
 
+#include "json_out.h"
+
 #include "alloc.h"
 #include "number.h"
 
@@ -495,4 +497,49 @@ const char *sv_json_python_type(const sv_json *value)
 {
     static const char *const names[] = {"NoneType", "bool", "bool", "int", "int", "float", "str", "list", "dict"};
     return names[value->kind];
+}
+
+/* ---- writing back ---- */
+
+static void echo(sv_buffer *out, const sv_json *value, int depth)
+{
+    switch (value->kind) {
+    case SV_JSON_TEXT:
+        sv_json_write_text(out, value->text.size > 200 ? (sv_span){value->text.text, 200} : value->text);
+        return;
+    case SV_JSON_LIST:
+        sv_buffer_text(out, "[");
+        for (uint32_t i = 0; i < value->n && i < 20 && depth < 3; i++) {
+            sv_buffer_text(out, i ? "," : "");
+            echo(out, &value->items[i], depth + 1);
+        }
+        sv_buffer_text(out, "]");
+        return;
+    case SV_JSON_OBJECT:
+        sv_buffer_text(out, "{");
+        for (uint32_t i = 0; i < value->n && i < 100 && depth < 3; i++) {
+            sv_buffer_text(out, i ? "," : "");
+            sv_json_write_text(out, value->names[i].size > 200 ? (sv_span){value->names[i].text, 200} : value->names[i]);
+            sv_buffer_text(out, ":");
+            echo(out, &value->items[i], depth + 1);
+        }
+        sv_buffer_text(out, "}");
+        return;
+    case SV_JSON_REAL:
+        sv_json_write_double(out, value->real);
+        return;
+    case SV_JSON_BIG:
+        sv_buffer_append(out, value->text.text, value->text.size > 200 ? 200 : value->text.size);
+        return;
+    case SV_JSON_LONG:
+        sv_json_write_long(out, value->whole);
+        return;
+    default:
+        sv_buffer_text(out, value->kind == SV_JSON_TRUE ? "true" : value->kind == SV_JSON_FALSE ? "false" : "null");
+    }
+}
+
+void sv_json_echo(sv_buffer *out, const sv_json *value)
+{
+    echo(out, value, 0);
 }

@@ -4,6 +4,7 @@
 #define SV_JSON_VALUE_H
 
 #include "arena.h"
+#include "buffer.h"
 #include "span.h"
 
 #include <stdint.h>
@@ -52,6 +53,9 @@ int sv_json_as_utf8(sv_arena *arena, sv_span bytes, sv_span *text, sv_json_fault
 
 /* The member of that name, or NULL. */
 const sv_json *sv_json_member(const sv_json *object, const char *name);
+
+/* The value as JSON again, for messages and logs: long texts, lists and deep values are cut, what is not finite is null. */
+void sv_json_echo(sv_buffer *out, const sv_json *value);
 
 const char *sv_json_python_type(const sv_json *value); /* "int", "str", "list", "dict", "NoneType", … */
 

@@ -1,7 +1,10 @@
 /* main.c: the command solvent-serve: options, the first version, the server's life, signals. */
+#include "background.h"
 #include "guard.h"
 #include "http_server.h"
 #include "log.h"
+#include "monitor_run.h"
+#include "prediction_log.h"
 #include "serve_config.h"
 #include "service.h"
 #include "source.h"
@@ -25,6 +28,9 @@ static const char usage[] =
     "  --host H       address to listen on (default 127.0.0.1; 0.0.0.0 for all)\n"
     "  --port P       port; 0 takes a free one (default: the variable PORT, else 8080)\n"
     "  --threads N    threads that answer (default: one a core)\n"
+    "  --shadow URI   a challenger that scores the same requests in the background\n"
+    "  --split A/B    parts that champion and challenger answer, such as 90/10\n"
+    "  --monitor E    logs drift and live figures to a run of each version in MLflow's experiment E\n"
     "  --cache DIR    where fetched models are kept (default: $XDG_CACHE_HOME/solvent-serve)\n"
     "  --poll-seconds N  how often the registry is asked for a new version (default 10; 0: never)\n"
     "  --config F     a YAML file with the keys below\n"
@@ -37,7 +43,7 @@ static int fail(const sv_error *error)
 {
     fprintf(stderr, "solvent-serve: %s\n", error->message);
     if (*error->hint)
-        fprintf(stderr, "hint: %s\n", error->hint);
+        fprintf(stderr, "  hint: %s\n", error->hint);
     return sv_error_exit_status(error->code);
 }
 
@@ -47,10 +53,13 @@ static int parse_options(int argc, char **argv, sv_serve_config *config, int *ch
     static const struct option table[] = {{"model", required_argument, NULL, 'm'},   {"host", required_argument, NULL, 'h'},
                                           {"port", required_argument, NULL, 'p'},    {"threads", required_argument, NULL, 't'},
                                           {"cache", required_argument, NULL, 'C'},   {"poll-seconds", required_argument, NULL, 'P'},
+                                          {"shadow", required_argument, NULL, 's'}, {"split", required_argument, NULL, 'S'},
+                                          {"monitor", required_argument, NULL, 'M'},
                                           {"config", required_argument, NULL, 'c'},  {"check", no_argument, NULL, 'k'},
                                           {"help", no_argument, NULL, 'H'},          {"version", no_argument, NULL, 'V'},
                                           {NULL, 0, NULL, 0}};
-    static const char *const keys[] = {['m'] = "model", ['h'] = "host", ['p'] = "port", ['t'] = "threads", ['C'] = "cache", ['P'] = "poll_seconds"};
+    static const char *const keys[] = {['m'] = "model", ['h'] = "host", ['p'] = "port", ['t'] = "threads", ['C'] = "cache", ['P'] = "poll_seconds",
+                                       ['s'] = "shadow", ['S'] = "split",        ['M'] = "monitor.experiment"};
     const char *port = getenv("PORT");
     int code = port && *port ? sv_serve_config_set(config, "port", port, error) : 0;
     for (int pass = 0; pass < 2 && !code; pass++) {
@@ -164,12 +173,19 @@ typedef struct house {
     size_t n_sources;
     sv_http_server *server;
     sv_watcher *watcher;
+    size_t shadow_slot; /* the challenger's place; SIZE_MAX: none */
+    sv_background *background;
+    sv_prediction_log *prediction_log;
+    sv_monitor_run *monitor_run;
 } house;
 
 static void close_house(house *h)
 {
     sv_watcher_stop(h->watcher);
     sv_http_server_free(h->server);
+    sv_monitor_run_stop(h->monitor_run);
+    sv_background_stop(h->background);
+    sv_prediction_log_free(h->prediction_log);
     sv_service_free(h->service);
     for (size_t s = 0; s < h->n_sources; s++)
         sv_source_free(h->sources[s]);
@@ -177,8 +193,8 @@ static void close_house(house *h)
     sv_tls_free(h->tls);
 }
 
-/* A place, its source and its first version. name NULL: the source's own. */
-static int add_model(house *h, const char *name, const char *uri, unsigned threads, sv_error *error)
+/* A place, its source and its first version. name NULL: the source's own. may_wait: a registry that cannot give one now may later. */
+static int add_model(house *h, const char *name, const char *uri, unsigned threads, int may_wait, sv_error *error)
 {
     if (h->n_sources == SV_MODELS_MAX)
         return sv_error_set(error, SV_E_LIMIT, "models: at most %d in one process", SV_MODELS_MAX);
@@ -194,16 +210,34 @@ static int add_model(house *h, const char *name, const char *uri, unsigned threa
     code = first_version(source, &served, error);
     if (code == 0)
         sv_service_swap(h->service, (size_t)slot, served);
+    if (code && may_wait && !sv_source_is_folder(source)) {
+        sv_log(SV_LOG_WARN, "%s: %s; it is asked for again every %ld s", h->service->slots[slot].key, error->message, h->config->poll_seconds);
+        sv_error_clear(error);
+        code = 0;
+    }
     return code;
 }
 
-static int add_models(house *h, unsigned threads, sv_error *error)
+/* The challenger has a place of its own behind the others, followed as they are. */
+static int add_challenger(house *h, unsigned threads, int check, sv_error *error)
+{
+    sv_service *service = h->service;
+    h->shadow_slot = service->n_slots;
+    if (sv_shadow_new(&service->shadow))
+        return sv_error_set(error, SV_E_MEMORY, "shadow: out of memory");
+    service->split.challenger = h->shadow_slot;
+    if (h->config->split && sv_split_parse(h->config->split, &service->split.share, error))
+        return error->code;
+    return add_model(h, "challenger", h->config->shadow, threads, !check, error);
+}
+
+static int add_models(house *h, unsigned threads, int check, sv_error *error)
 {
     const sv_serve_config *config = h->config;
-    int code = config->model ? add_model(h, NULL, config->model, threads, error) : 0;
+    int code = config->model ? add_model(h, NULL, config->model, threads, 0, error) : 0;
     for (size_t m = 0; m < config->model_names.n && !code; m++)
-        code = add_model(h, config->model_names.texts[m], config->model_uris.texts[m], threads, error);
-    return code;
+        code = add_model(h, config->model_names.texts[m], config->model_uris.texts[m], threads, 0, error);
+    return code || !config->shadow ? code : add_challenger(h, threads, check, error);
 }
 
 static sv_http_options http_options(const sv_serve_config *config)
@@ -229,20 +263,31 @@ static int open_house(house *h, int check, sv_error *error)
     const sv_serve_config *config = h->config;
     sv_http_options http = http_options(config);
     sv_service_options limits = {.max_rows = (size_t)config->max_rows, .max_cells = (size_t)config->max_rows * 64, .max_arena_bytes = 512u << 20};
-    int code = sv_service_new(&h->service, &limits, http.threads, error);
+    unsigned workers = http.threads + 1 + (config->monitor_experiment != NULL); /* the last ones: the background's, behind the monitor's */
+    int code = sv_service_new(&h->service, &limits, workers, error);
     code = code ? code : sv_guard_new(&h->guard, config, error);
     if (code == 0 && config->tls_certificate)
         code = sv_tls_new(&h->tls, config->tls_certificate, config->tls_key, error);
     if (code)
         return code;
+    if (config->feedback_keep && sv_ledger_new(&h->service->ledger, (size_t)config->feedback_keep))
+        return sv_error_set(error, SV_E_MEMORY, "feedback.keep: no memory for %ld predictions", config->feedback_keep);
+    if (config->prediction_log_file && sv_prediction_log_new(&h->prediction_log, config, error))
+        return error->code;
+    h->service->prediction_log = h->prediction_log;
     h->service->config = config;
     h->service->guard = h->guard;
-    code = add_models(h, http.threads, error);
+    code = add_models(h, workers, check, error);
+    code = code ? code : sv_redacted_check(h->service, error);
     if (code || check)
         return code;
     http.tls = h->tls;
     http.context = h->service;
     code = sv_http_server_new(&h->server, &http, error);
+    if (code == 0)
+        code = sv_background_start(&h->background, h->service, h->shadow_slot, error);
+    if (code == 0 && config->monitor_experiment)
+        code = sv_monitor_run_start(&h->monitor_run, h->service, http.threads, error);
     if (code == 0 && config->poll_seconds)
         code = sv_watcher_start(&h->watcher, h->service, h->sources, h->tls, (int)config->poll_seconds * 1000, error);
     h->service->wake = h->watcher ? on_wake : NULL;
@@ -258,7 +303,7 @@ int main(int argc, char **argv)
     sv_serve_config_init(&config);
     int said = parse_options(argc, argv, &config, &check, &error);
     if (said == 0) {
-        house h = {.config = &config};
+        house h = {.config = &config, .shadow_slot = SIZE_MAX};
         if (!getenv("SOLVENT_LOG"))
             sv_log_set_level(SV_LOG_INFO);
         block_signals();

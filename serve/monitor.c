@@ -236,7 +236,7 @@ static double stability_index(const track *t, const double *live, double total)
     return psi;
 }
 
-unsigned long sv_monitor_read(const sv_monitor *monitor, sv_drift *drifts)
+unsigned long sv_monitor_read(const sv_monitor *monitor, const sv_drift_rule *rule, sv_drift *drifts)
 {
     unsigned long rows = 0;
     if (!monitor)
@@ -252,25 +252,39 @@ unsigned long sv_monitor_read(const sv_monitor *monitor, sv_drift *drifts)
                 live[b] += atomic_load_explicit(&monitor->parts[p].counts[t->first + b], memory_order_relaxed);
         for (size_t b = 0; b < t->n_bins; b++)
             total += live[b];
-        drifts[i] = (sv_drift){t->name, total > 0 ? stability_index(t, live, total) : 0};
+        drifts[i] = (sv_drift){t->name, rows >= rule->min_rows && total > 0 ? stability_index(t, live, total) : NAN};
     }
     return rows;
 }
 
-int sv_monitor_write(const sv_monitor *monitor, sv_buffer *json)
+static int is_noticed(const sv_drift_rule *rule, const sv_drift *drift)
+{
+    return drift->psi >= rule->threshold; /* never of NaN */
+}
+
+size_t sv_drift_noticed(const sv_drift_rule *rule, const sv_drift *drifts, size_t n)
+{
+    size_t noticed = 0;
+    for (size_t i = 0; i < n; i++)
+        noticed += (size_t)is_noticed(rule, &drifts[i]);
+    return noticed;
+}
+
+int sv_monitor_write(const sv_monitor *monitor, const sv_drift_rule *rule, sv_buffer *json)
 {
     size_t n = sv_monitor_size(monitor);
     sv_drift *drifts = sv_calloc(n + 1, sizeof *drifts);
     if (!drifts)
         return SV_E_MEMORY;
-    unsigned long rows = sv_monitor_read(monitor, drifts);
-    sv_buffer_format(json, "{\"rows\":%lu,\"window_seconds\":%ld,\"features\":[", rows, monitor ? monitor->part_seconds * N_PARTS : 0);
+    unsigned long rows = sv_monitor_read(monitor, rule, drifts);
+    sv_buffer_format(json, "{\"rows\":%lu,\"min_rows\":%lu,\"window_seconds\":%ld,\"threshold\":%g,\"noticed\":%s,\"features\":[", rows, rule->min_rows,
+                     monitor ? monitor->part_seconds * N_PARTS : 0, rule->threshold, sv_drift_noticed(rule, drifts, n) ? "true" : "false");
     for (size_t i = 0; i < n; i++) {
         sv_buffer_text(json, i ? ",{\"name\":" : "{\"name\":");
         sv_json_write_text(json, sv_span_of(drifts[i].name));
         sv_buffer_text(json, ",\"psi\":");
         sv_json_write_double(json, drifts[i].psi);
-        sv_buffer_text(json, "}");
+        sv_buffer_format(json, ",\"noticed\":%s}", is_noticed(rule, &drifts[i]) ? "true" : "false");
     }
     sv_free(drifts);
     return sv_buffer_text(json, "]}");

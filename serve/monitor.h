@@ -19,14 +19,23 @@ void sv_monitor_rows(sv_monitor *monitor, unsigned worker, const sv_block *block
 
 typedef struct sv_drift {
     const char *name; /* borrowed from the version */
-    double psi;
+    double psi;       /* NaN while fewer rows than the rule asks for were counted: of few rows a PSI is mostly chance */
 } sv_drift;
+
+typedef struct sv_drift_rule {
+    unsigned long min_rows; /* in the window before a figure is shown */
+    double threshold;       /* a PSI of at least this is noticed */
+} sv_drift_rule;
 
 /* Rows counted in the window, and the PSI of each profiled input and, last, of the first output: drifts is (sv_monitor_size()). Any thread. */
 size_t sv_monitor_size(const sv_monitor *monitor);
-unsigned long sv_monitor_read(const sv_monitor *monitor, sv_drift *drifts);
+unsigned long sv_monitor_read(const sv_monitor *monitor, const sv_drift_rule *rule, sv_drift *drifts);
 
-/* {"rows", "window_seconds", "features": [{"name", "psi"}]}; NULL monitor: {"rows": 0, …}. */
-int sv_monitor_write(const sv_monitor *monitor, sv_buffer *json);
+/* How many of them the rule notices. */
+size_t sv_drift_noticed(const sv_drift_rule *rule, const sv_drift *drifts, size_t n);
+
+/* {"rows", "min_rows", "window_seconds", "threshold", "noticed", "features": [{"name", "psi", "noticed"}]}; psi is null while there are too few rows;
+   NULL monitor: no rows, no features. */
+int sv_monitor_write(const sv_monitor *monitor, const sv_drift_rule *rule, sv_buffer *json);
 
 #endif

@@ -130,7 +130,7 @@ static void write_problems(sv_buffer *json)
     static const struct {
         int status;
         const char *what, *schema;
-    } rows[] = {{413, "More than one request may hold", "Problem"}, {422, "Fields that are wrong, all at once", "ValidationError"}, {503, "No model is loaded yet", "Problem"}};
+    } rows[] = {{413, "More than one request may hold", "Problem"}, {415, "Another Content-Type than JSON", "Problem"}, {422, "Fields that are wrong, all at once", "ValidationError"}, {503, "No model is loaded yet", "Problem"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         sv_buffer_format(json, ",\"%d\":{\"description\":\"%s\",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}}}", rows[i].status,
                          rows[i].what, rows[i].schema);

@@ -95,6 +95,7 @@ void sv_handle_card(sv_call *call)
     write_member(json, "uri", identity->uri);
     write_member(json, "description", profile && profile->description ? profile->description : identity->description);
     write_member(json, "task", sv_task_name(sv_pipeline_task(served->pipeline)));
+    sv_buffer_format(json, ",\"takes_feedback\":%s,\"has_challenger\":%s", call->service->ledger ? "true" : "false", call->service->shadow && call->slot == 0 ? "true" : "false");
     if (profile)
         write_training(json, profile);
     sv_buffer_text(json, ",\"inputs\":[");

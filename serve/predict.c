@@ -1,5 +1,6 @@
 /* predict.c: POST /predict: one object of raw columns, or an array of them. A wrong body gets 422 with every error at once, in FastAPI's form. Types are
    strict (a number in quotes is no number), so that what openapi.json promises is what is taken. */
+#include "frame_date.h"
 #include "json_out.h"
 #include "mlflow_error.h"
 #include "row_scan.h"
@@ -16,44 +17,6 @@ typedef struct checker {
     size_t n_errors;
     long row; /* -1: the body is one object */
 } checker;
-
-static void echo(sv_buffer *out, const sv_json *value, int depth)
-{
-    switch (value->kind) {
-    case SV_JSON_TEXT:
-        sv_json_write_text(out, value->text.size > 200 ? (sv_span){value->text.text, 200} : value->text);
-        return;
-    case SV_JSON_LIST:
-        sv_buffer_text(out, "[");
-        for (uint32_t i = 0; i < value->n && i < 20 && depth < 3; i++) {
-            sv_buffer_text(out, i ? "," : "");
-            echo(out, &value->items[i], depth + 1);
-        }
-        sv_buffer_text(out, "]");
-        return;
-    case SV_JSON_OBJECT:
-        sv_buffer_text(out, "{");
-        for (uint32_t i = 0; i < value->n && i < 100 && depth < 3; i++) {
-            sv_buffer_text(out, i ? "," : "");
-            sv_json_write_text(out, value->names[i].size > 200 ? (sv_span){value->names[i].text, 200} : value->names[i]);
-            sv_buffer_text(out, ":");
-            echo(out, &value->items[i], depth + 1);
-        }
-        sv_buffer_text(out, "}");
-        return;
-    case SV_JSON_REAL:
-        sv_json_write_double(out, value->real);
-        return;
-    case SV_JSON_BIG:
-        sv_buffer_append(out, value->text.text, value->text.size > 200 ? 200 : value->text.size);
-        return;
-    case SV_JSON_LONG:
-        sv_json_write_long(out, value->whole);
-        return;
-    default:
-        sv_buffer_text(out, value->kind == SV_JSON_TRUE ? "true" : value->kind == SV_JSON_FALSE ? "false" : "null");
-    }
-}
 
 /* {"type", "loc": ["body", (row,) (field)], "msg", "input"(, "ctx": {"expected"})} */
 static void complain(checker *c, const char *type, sv_span field, const char *msg, const sv_json *input, const char *expected)
@@ -72,7 +35,7 @@ static void complain(checker *c, const char *type, sv_span field, const char *ms
     sv_json_write_text(out, sv_span_of(msg));
     sv_buffer_text(out, ",\"input\":");
     if (input)
-        echo(out, input, 0);
+        sv_json_echo(out, input);
     else
         sv_buffer_text(out, "null");
     if (expected) {
@@ -167,7 +130,7 @@ static int check_boolean(checker *c, const sv_input *input, const sv_json *value
 
 static int check_date(checker *c, const sv_input *input, const sv_json *value, double *days)
 {
-    if (value->kind == SV_JSON_TEXT && sv_frame_date(value, days) == 0)
+    if (value->kind == SV_JSON_TEXT && sv_frame_plain_date(value, days) == 0)
         return 0;
     complain(c, "date_parsing", input->name, "Input should be a valid date in the format YYYY-MM-DD", value, NULL);
     return -1;
@@ -280,13 +243,26 @@ int sv_call_read_rows(sv_call *call, void **columns, size_t *n_rows, int *is_lis
     return -1;
 }
 
+int sv_call_takes_json(sv_call *call)
+{
+    sv_span type = sv_http_header_value(call->request, "content-type");
+    if (!type.text || sv_span_starts(type, "application/json") || sv_span_starts(type, "application/x-www-form-urlencoded") || sv_span_starts(type, "text/plain") ||
+        memmem(type.text, type.size, "json", 4))
+        return 1;
+    sv_reply_detail(call->reply, 415, "expected application/json: one object or an array of objects; CSV goes to /invocations");
+    return 0;
+}
+
 void sv_handle_predict(sv_call *call)
 {
+    if (!sv_call_takes_json(call))
+        return;
     long n = sv_scan_prediction(call->served, call->batch, call->request->body, call->service->options.max_rows, &call->reply->body);
     if (n >= 0) {
         call->n_rows = (size_t)n;
         return;
     }
+    call->batch->n_tapped = 0;
     size_t n_rows;
     int is_list;
     void **columns = sv_arena_alloc(call->arena, (call->served->n_inputs + 1) * sizeof *columns);

@@ -11,7 +11,7 @@
 
 static const char *const route_names[SV_N_ROUTES] = {"other",   "/",       "health", "/predict", "/invocations", "/v2/infer",
                                                      "/explain", "/metrics", "docs",  "/ui",      "/feedback",   "admin"};
-static const int statuses[] = {200, 204, 303, 307, 400, 401, 403, 404, 405, 408, 413, 414, 415, 417, 422, 429, 431, 500, 501, 503, 505};
+static const int statuses[] = {200, 204, 303, 307, 400, 401, 403, 404, 405, 408, 409, 413, 414, 415, 417, 422, 429, 431, 500, 501, 503, 505};
 #define N_STATUSES (sizeof statuses / sizeof *statuses)
 static const int64_t bounds_ns[N_BUCKETS] = {2000,    5000,    10000,   20000,    50000,    100000,   200000,    500000,    1000000,   2000000,
                                              5000000, 10000000, 20000000, 50000000, 100000000, 200000000, 500000000, 1000000000, 2000000000, 5000000000};
@@ -22,6 +22,7 @@ typedef struct counts {
     atomic_ulong latency_sum_ns[SV_N_ROUTES];
     atomic_ulong rows, begun, ended, refused[N_STATUSES + 1];
     atomic_ulong scores[N_SCORES];
+    atomic_ulong feedback[SV_LEDGER_TOLD + 1];
 } counts;
 
 struct sv_metrics {
@@ -96,6 +97,11 @@ void sv_metrics_score(sv_metrics *metrics, unsigned worker, const double *probab
         if (p >= 0 && p <= 1)
             add(&metrics->workers[worker].scores[p < 1 ? (size_t)(p * N_SCORES) : N_SCORES - 1], 1);
     }
+}
+
+void sv_metrics_feedback(sv_metrics *metrics, unsigned worker, sv_ledger_found found)
+{
+    add(&metrics->workers[worker].feedback[found], 1);
 }
 
 void sv_metrics_reload(sv_metrics *metrics, int accepted)
@@ -178,6 +184,14 @@ static void write_scores(const sv_metrics *metrics, sv_buffer *text)
     sv_buffer_format(text, "solvent_prediction_bucket{le=\"+Inf\"} %lu\nsolvent_prediction_count %lu\n", below, below);
 }
 
+static void write_feedback(const sv_metrics *metrics, sv_buffer *text)
+{
+    static const char *const outcomes[] = {[SV_LEDGER_UNKNOWN] = "unknown", [SV_LEDGER_FOUND] = "taken", [SV_LEDGER_TOLD] = "duplicate"};
+    sv_buffer_text(text, "# HELP solvent_feedback_total Labels that came, by what became of them.\n# TYPE solvent_feedback_total counter\n");
+    for (size_t f = 0; f <= SV_LEDGER_TOLD; f++)
+        sv_buffer_format(text, "solvent_feedback_total{outcome=\"%s\"} %lu\n", outcomes[f], total(metrics, offsetof(counts, feedback) + f * sizeof(atomic_ulong)));
+}
+
 static void write_one(sv_buffer *text, const char *name, const char *type, const char *help, unsigned long value)
 {
     sv_buffer_format(text, "# HELP %s %s\n# TYPE %s %s\n%s %lu\n", name, help, name, type, name, value);
@@ -189,6 +203,7 @@ int sv_metrics_write(const sv_metrics *metrics, sv_buffer *text)
     write_requests(metrics, text);
     write_latency(metrics, text);
     write_scores(metrics, text);
+    write_feedback(metrics, text);
     write_one(text, "solvent_rows_total", "counter", "Rows scored.", TOTAL(metrics, rows));
     write_one(text, "solvent_requests_in_flight", "gauge", "Requests being answered now.", begun > ended ? begun - ended : 0);
     write_one(text, "solvent_reloads_total", "counter", "Versions taken since the start.", atomic_load(&metrics->reloads));

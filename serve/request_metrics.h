@@ -3,6 +3,7 @@
 #define SV_REQUEST_METRICS_H
 
 #include "buffer.h"
+#include "ledger.h"
 
 #include <stdint.h>
 
@@ -33,6 +34,8 @@ void sv_metrics_begin(sv_metrics *metrics, unsigned worker);
 void sv_metrics_end(sv_metrics *metrics, unsigned worker, sv_route route, int status, int64_t nanoseconds, size_t n_rows);
 void sv_metrics_refused(sv_metrics *metrics, unsigned worker, int status);
 void sv_metrics_score(sv_metrics *metrics, unsigned worker, const double *probabilities, size_t n);
+
+void sv_metrics_feedback(sv_metrics *metrics, unsigned worker, sv_ledger_found found);
 
 /* From any thread. */
 void sv_metrics_reload(sv_metrics *metrics, int accepted);

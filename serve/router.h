@@ -10,6 +10,7 @@ typedef struct sv_row {
     void (*handle)(sv_call *call);
     sv_route route;
     int needs_model; /* 503 while none is loaded */
+    int is_scoring;  /* rows are scored: the request has an id, and what it was answered counts */
 } sv_row;
 
 /* The row for the call's request; sets call->slot and call->argument. NULL when there is none: the reply then holds 404, 405 (with Allow) or a

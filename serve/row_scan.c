@@ -1,6 +1,8 @@
 /* row_scan.c: see row_scan.h. Every step returns 0, or -1 for "unusual". Rows gather in the batch; a full block is scored and written at once. */
 #include "row_scan.h"
 
+#include "date.h"
+#include "frame_date.h"
 #include "json_value.h"
 #include "number.h"
 
@@ -106,8 +108,12 @@ static inline int scan_value(scan *s, int input, size_t row)
         return sv_scan_number(&s->p, s->end, spec->type == SV_LONG, (double *)column + row);
     }
     sv_span text;
-    if (spec->type != SV_STRING || scan_text(s, &text))
+    if (spec->type == SV_BOOLEAN || scan_text(s, &text))
         return -1;
+    if (spec->type == SV_DATE) { /* YYYY-MM-DD and no other form, so that all rows are written alike */
+        double *days = (double *)column + row;
+        return text.size == 10 && sv_date_parse(text.text, 10, days) == 0 && fabs(*days) <= SV_FRAME_LAST_DAY ? 0 : -1;
+    }
     int32_t code = sv_features_code(s->served->features, input, text.text, text.size);
     ((int32_t *)column)[row] = code;
     return s->strict_choices && !sv_input_takes(spec, code) ? -1 : 0;

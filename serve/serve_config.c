@@ -3,6 +3,7 @@
 
 #include "buffer.h"
 #include "file.h"
+#include "traffic_split.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -31,6 +32,8 @@ typedef struct key {
 static const key keys[] = {
     {"model", TEXT, AT(model), 0, 0, NULL, "URI of the model: models:/name@alias, models:/name/3, models:/m-…, runs:/ID/path, a folder"},
     {"models", NAMED, offsetof(sv_serve_config, model_names), offsetof(sv_serve_config, model_uris), 0, 0, NULL, "several models: name to URI; the first answers at the root"},
+    {"shadow", TEXT, AT(shadow), 0, 0, NULL, "URI of a challenger that scores the first model's requests in the background; how far it differs is at /shadow and /metrics"},
+    {"split", TEXT, AT(split), 0, 0, NULL, "parts of the requests that champion and challenger answer, such as 90/10; needs 'shadow'"},
     {"host", TEXT, AT(host), 0, 0, "127.0.0.1", "address to listen on"},
     {"port", WHOLE, AT(port), 0, 65535, "8080", "port; 0 takes a free one"},
     {"threads", WHOLE, AT(threads), 0, 256, "0", "threads that answer; 0: one a core"},
@@ -42,7 +45,17 @@ static const key keys[] = {
     {"tls.certificate", TEXT, AT(tls_certificate), 0, 0, NULL, "PEM file with the chain; read again when it changes"},
     {"tls.key", TEXT, AT(tls_key), 0, 0, NULL, "PEM file with the private key"},
     {"access_log", TEXT, AT(access_log), 0, 0, NULL, "file for one JSON line a request; - is standard error"},
+    {"feedback.keep", WHOLE, AT(feedback_keep), 0, 1e8, "65536", "predictions kept for POST /feedback, 40 bytes each; 0: none"},
+    {"monitor.experiment", TEXT, AT(monitor_experiment), 0, 0, NULL, "MLflow experiment with a run for each version, to which drift and live figures are logged"},
+    {"monitor.every_seconds", WHOLE, AT(monitor_every_seconds), 1, 86400, "60", "time between two such figures"},
+    {"prediction_log.file", TEXT, AT(prediction_log_file), 0, 0, NULL, "file for one JSON line an answered row: id, version, inputs, outputs"},
+    {"prediction_log.max_bytes", WHOLE, AT(prediction_log_max_bytes), 4096, 1e15, "67108864", "a file that would grow beyond it becomes FILE.1, that one FILE.2, and so on"},
+    {"prediction_log.files", WHOLE, AT(prediction_log_files), 1, 1000, "5", "files kept, with the one being written"},
+    {"prediction_log.sample", REAL, AT(prediction_log_sample), 0, 1, "1", "share of the requests, by their id"},
+    {"prediction_log.redact", LIST, AT(prediction_log_redact), 0, 0, NULL, "inputs whose values are left out"},
     {"drift.window_seconds", WHOLE, AT(drift_window_seconds), 10, 1e8, "3600", "length of the sliding window"},
+    {"drift.min_rows", WHOLE, AT(drift_min_rows), 1, 1e9, "200", "rows in the window before a drift figure is shown"},
+    {"drift.threshold", REAL, AT(drift_threshold), 0, 1e6, "0.25", "a population stability index of at least this is noticed"},
     {"limits.body_bytes", WHOLE, AT(max_body_bytes), 1, 1e10, "16777216", "longest body, else 413"},
     {"limits.head_bytes", WHOLE, AT(max_head_bytes), 256, 65536, "16384", "longest head, else 431"},
     {"limits.target_bytes", WHOLE, AT(max_target_bytes), 16, 65536, "8192", "longest request target, else 414"},
@@ -52,7 +65,7 @@ static const key keys[] = {
     {"limits.head_timeout_ms", WHOLE, AT(head_timeout_ms), 1, 1e8, "10000", "first byte to end of head, else 408"},
     {"limits.request_timeout_ms", WHOLE, AT(request_timeout_ms), 1, 1e8, "60000", "first byte to end of body, else 408"},
     {"limits.idle_timeout_ms", WHOLE, AT(idle_timeout_ms), 1, 1e8, "75000", "time between requests, then closed"},
-    {"limits.drain_timeout_ms", WHOLE, AT(drain_timeout_ms), 0, 1e8, "30000", "time for requests in progress at the end"},
+    {"limits.drain_timeout_ms", WHOLE, AT(drain_timeout_ms), 0, 1e8, "8000", "time for requests in progress at the end; platforms kill after 10 s"},
 };
 
 #define N_KEYS (sizeof keys / sizeof *keys)
@@ -331,6 +344,11 @@ int sv_serve_config_check(const sv_serve_config *config, sv_error *error)
         return sv_error_set(error, SV_E_CONFIG, "'model' and 'models' exclude each other");
     if (!config->tls_certificate != !config->tls_key)
         return sv_error_set(error, SV_E_CONFIG, "'tls.certificate' and 'tls.key' need each other");
+    double share;
+    if (config->split && !config->shadow)
+        return sv_error_set(error, SV_E_CONFIG, "'split' needs 'shadow': the URI of the challenger");
+    if (config->split && sv_split_parse(config->split, &share, error))
+        return error->code;
     for (size_t i = 0; i < config->api_keys.n; i++)
         if (!is_sha256(config->api_keys.texts[i]))
             return sv_error_set(error, SV_E_CONFIG, "in 'api_keys': entry %zu: expected the SHA-256 of a key, 64 hexadecimal digits (printf %%s KEY | sha256sum)", i + 1);

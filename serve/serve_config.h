@@ -14,7 +14,7 @@ typedef struct sv_text_list {
 
 typedef struct sv_serve_config {
     sv_arena arena; /* holds every text below */
-    const char *model, *host, *cache;
+    const char *model, *host, *cache, *shadow, *split;
     sv_text_list model_names, model_uris; /* models: {name: URI}, in order; the first answers at the root */
     long port, threads, poll_seconds;
     const char *webhook_secret;
@@ -22,7 +22,15 @@ typedef struct sv_serve_config {
     sv_text_list cors_origins;
     const char *tls_certificate, *tls_key;
     const char *access_log;  /* a file, or "-" for standard error; NULL: none */
-    long drift_window_seconds;
+    long feedback_keep;
+    const char *monitor_experiment; /* NULL: off */
+    long monitor_every_seconds;
+    const char *prediction_log_file;
+    long prediction_log_max_bytes, prediction_log_files;
+    double prediction_log_sample;
+    sv_text_list prediction_log_redact;
+    long drift_window_seconds, drift_min_rows;
+    double drift_threshold;
     long max_body_bytes, max_head_bytes, max_target_bytes, max_rows, max_connections, max_buffered_bytes;
     long head_timeout_ms, request_timeout_ms, idle_timeout_ms, drain_timeout_ms;
 } sv_serve_config;

@@ -114,7 +114,8 @@ static int make_batches(sv_served *served, unsigned n)
         sv_batch *batch = &served->batches[b];
         batch->columns = sv_calloc(served->n_inputs + 1, sizeof *batch->columns);
         batch->seen = sv_calloc(served->n_inputs + 1, sizeof *batch->seen);
-        if (!batch->columns || !batch->seen || sv_scorer_new(&batch->scorer, served->pipeline))
+        batch->tapped = sv_calloc(SV_TAP_ROWS, sizeof *batch->tapped);
+        if (!batch->columns || !batch->seen || !batch->tapped || sv_scorer_new(&batch->scorer, served->pipeline))
             return SV_E_MEMORY;
         for (size_t i = 0; i < served->n_inputs; i++)
             if (!(batch->columns[i] = sv_aligned(64, SV_BLOCK_ROWS * sizeof(double))))
@@ -206,6 +207,7 @@ void sv_served_free(sv_served *served)
             sv_free(batch->columns[i]);
         sv_free(batch->columns);
         sv_free(batch->seen);
+        sv_free(batch->tapped);
         sv_scorer_free(batch->scorer);
     }
     sv_free(served->batches);
@@ -263,6 +265,31 @@ static char *write_value(char *p, const sv_served *served, sv_type type, double 
     return p + (type == SV_LONG ? sv_long_text(p, (int64_t)value) : sv_double_text(p, value));
 }
 
+static sv_tapped tap_row(const sv_served *served, const sv_scorer *scorer, size_t row)
+{
+    double first = sv_scorer_output(scorer, 0)[row];
+    switch (sv_pipeline_task(served->pipeline)) {
+    case SV_TASK_BINARY:
+        return (sv_tapped){first, sv_scorer_output(scorer, 1)[row]};
+    case SV_TASK_MULTINOMIAL: /* the class, then each class's probability */
+        return (sv_tapped){sv_scorer_output(scorer, 1 + (size_t)first)[row], first};
+    default:
+        return (sv_tapped){first, NAN};
+    }
+}
+
+void sv_served_watch(const sv_served *served, sv_batch *batch, const sv_block *block)
+{
+    for (size_t row = 0; row < block->n_rows && batch->n_tapped < SV_TAP_ROWS; row++)
+        batch->tapped[batch->n_tapped++] = tap_row(served, batch->scorer, row);
+    if (batch->unwatched)
+        return;
+    unsigned worker = (unsigned)(batch - served->batches);
+    sv_monitor_rows(served->monitor, worker, block, sv_scorer_output(batch->scorer, 0));
+    if (served->metrics && sv_pipeline_task(served->pipeline) == SV_TASK_BINARY)
+        sv_metrics_score(served->metrics, worker, sv_scorer_output(batch->scorer, 0), block->n_rows);
+}
+
 int sv_served_answer(const sv_served *served, sv_batch *batch, const sv_block *block, sv_buffer *json, long *bad_row, sv_error *error)
 {
     int code = sv_scorer_run(batch->scorer, block, error);
@@ -270,10 +297,7 @@ int sv_served_answer(const sv_served *served, sv_batch *batch, const sv_block *b
         *bad_row = sv_scorer_bad_row(batch->scorer);
         return code;
     }
-    unsigned worker = (unsigned)(batch - served->batches);
-    sv_monitor_rows(served->monitor, worker, block, sv_scorer_output(batch->scorer, 0));
-    if (served->metrics && sv_pipeline_task(served->pipeline) == SV_TASK_BINARY)
-        sv_metrics_score(served->metrics, worker, sv_scorer_output(batch->scorer, 0), block->n_rows);
+    sv_served_watch(served, batch, block);
     if (sv_buffer_reserve(json, block->n_rows * row_bytes(served)))
         return sv_error_set(error, SV_E_LIMIT, "answer: out of memory");
     char *p = json->data + json->size;

@@ -28,6 +28,14 @@ typedef struct sv_output {
     sv_type type;
 } sv_output;
 
+#define SV_TAP_ROWS 64
+
+/* What a row was answered. */
+typedef struct sv_tapped {
+    double value; /* the first output: a probability, a number; several classes: the probability of the class that was answered */
+    double label; /* two classes: 0 or 1; several: the class's index; a number: NaN */
+} sv_tapped;
+
 /* Rows on their way to a score: one for each thread. columns[i] is (SV_BLOCK_ROWS) of double, or of int32_t for texts. */
 typedef struct sv_batch {
     sv_scorer *scorer;
@@ -35,6 +43,9 @@ typedef struct sv_batch {
     size_t n_rows;             /* filled so far */
     uint32_t *seen;            /* (n_inputs): stamp of the row that last set this column */
     uint32_t stamp;
+    int unwatched;             /* 1: these rows count nowhere: not in drift, not in the prediction histogram */
+    size_t n_tapped;           /* what the request's first rows were answered: at most SV_TAP_ROWS; set to 0 when a request begins or is read anew */
+    sv_tapped *tapped;         /* (SV_TAP_ROWS) */
 } sv_batch;
 
 struct sv_monitor;
@@ -53,6 +64,7 @@ typedef struct sv_served {
     unsigned n_batches;
     struct sv_monitor *monitor; /* counts the rows it answers; NULL: nobody does. Owned */
     struct sv_metrics *metrics; /* borrowed; NULL: none */
+    struct sv_version_stats *stats; /* borrowed; NULL: none */
     sv_buffer fields;   /* header lines that name this version */
     int64_t loaded_ms;  /* epoch */
     sv_buffer schema_text; /* the signature as MLflow prints it in messages */
@@ -81,6 +93,9 @@ void sv_batch_set_missing(const sv_served *served, sv_batch *batch, size_t input
 
 /* Scores rows columns[i][0..n_rows) and appends each as a JSON object, separated by ", ". A row without an answer: SV_E_INPUT, *bad_row within the block. */
 int sv_served_answer(const sv_served *served, sv_batch *batch, const sv_block *block, sv_buffer *json, long *bad_row, sv_error *error);
+
+/* After sv_scorer_run on the batch's scorer: taps the rows and counts them, unless the batch is unwatched. */
+void sv_served_watch(const sv_served *served, sv_batch *batch, const sv_block *block);
 
 /* The block of the batch's own columns. storage: (n_inputs) pointers. */
 sv_block sv_batch_block(const sv_batch *batch);

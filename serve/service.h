@@ -7,9 +7,15 @@
 #include "guard.h"
 #include "http_request.h"
 #include "http_reply.h"
+#include "ledger.h"
+#include "prng.h"
 #include "request_metrics.h"
 #include "monitor.h"
+#include "record_queue.h"
 #include "served.h"
+#include "shadow.h"
+#include "traffic_split.h"
+#include "version_stats.h"
 
 #include <stdatomic.h>
 
@@ -25,8 +31,20 @@ typedef struct sv_slot {
 typedef struct sv_worker {
     _Alignas(64) atomic_ulong rounds; /* odd while a request is being answered: then a version may be in use */
     sv_arena arena;                   /* of one request */
+    sv_prng prng;                     /* of request ids */
     char pad[64];
 } sv_worker;
+
+/* Between the two a thread may hold what it reads of the places' versions: none is freed meanwhile. Only from the worker's own thread. */
+static inline void sv_worker_enter(sv_worker *worker)
+{
+    atomic_fetch_add(&worker->rounds, 1);
+}
+
+static inline void sv_worker_leave(sv_worker *worker)
+{
+    atomic_fetch_add(&worker->rounds, 1);
+}
 
 typedef struct sv_service_options {
     size_t max_rows;   /* of one request */
@@ -34,13 +52,22 @@ typedef struct sv_service_options {
     size_t max_arena_bytes;
 } sv_service_options;
 
+typedef struct sv_background sv_background;
+struct sv_prediction_log;
+
 typedef struct sv_service {
     sv_service_options options;
-    unsigned n_workers;
+    unsigned n_workers; /* answering threads, and one each for those behind them */
     sv_worker *workers;
     size_t n_slots;
     sv_slot slots[SV_MODELS_MAX];
     sv_metrics *metrics;
+    sv_versions *versions;
+    sv_ledger *ledger;         /* owned; NULL: no feedback is taken */
+    sv_shadow *shadow;         /* owned; NULL: no challenger */
+    sv_split split;
+    struct sv_prediction_log *prediction_log; /* borrowed; NULL: none */
+    sv_background *background; /* borrowed; NULL: none */
     const sv_serve_config *config; /* borrowed; NULL: defaults */
     const sv_guard *guard;         /* borrowed; NULL: none */
     void (*wake)(void *context);   /* asks the registry now; may be NULL */
@@ -55,6 +82,11 @@ int sv_service_add(sv_service *service, const char *key, const char *uri, sv_err
 
 /* The place's version becomes `fresh`; waits until no request uses the old one, then frees it. From one thread at a time, never a worker. */
 void sv_service_swap(sv_service *service, size_t slot, sv_served *fresh);
+
+/* Requests that the background did not get; NULL background: 0. Any thread. */
+unsigned long sv_background_dropped(const sv_background *background);
+
+sv_drift_rule sv_service_drift_rule(const sv_service *service);
 
 /* sv_http_options.handle: answers any request. context: the service. */
 void sv_service_handle(void *context, unsigned worker, const sv_http_request *request, const char *peer, sv_reply *reply);
@@ -71,6 +103,8 @@ typedef struct sv_call {
     sv_batch *batch;   /* this thread's workspace of it */
     sv_span argument;  /* what a route's {…} matched behind the model's name, or empty */
     size_t n_rows;     /* set by the handler: rows answered */
+    sv_span id, trace; /* of scoring requests: X-Request-Id; traceparent, text NULL when none came */
+    int is_what_if;    /* the page asks what would be: counts nowhere */
 } sv_call;
 
 /* Handlers, one a route; see router.c. */
@@ -90,10 +124,19 @@ void sv_handle_v2_server(sv_call *call);
 void sv_handle_v2_model(sv_call *call);
 void sv_handle_v2_infer(sv_call *call);
 void sv_handle_drift(sv_call *call);
+void sv_handle_feedback(sv_call *call);
+void sv_handle_live_figures(sv_call *call);
+void sv_handle_shadow(sv_call *call);
 void sv_handle_webhook(sv_call *call);
 
 /* /invocations by the tree and the frame alone, which answer or refuse every body; the scanner must give the same answers where it gives one. */
 void sv_call_answer_carefully(sv_call *call, int is_csv);
+
+/* /predict and /explain take JSON, also under the names that clients give it by default. 0: 415 is in the reply. */
+int sv_call_takes_json(sv_call *call);
+
+/* The body of /invocations as a frame; wrapped: its answer is {"predictions": …}. -1 with the refusal in the reply. */
+int sv_call_read_frame(sv_call *call, sv_frame *frame, int *wrapped);
 
 /* Reads one object or an array of objects as /predict does: typed columns ((n_inputs), in the call's arena). -1 with 422 or 413 in the reply. */
 int sv_call_read_rows(sv_call *call, void **columns, size_t *n_rows, int *is_list);

@@ -6,6 +6,7 @@
 #include "json_out.h"
 #include "log.h"
 #include "mlflow_client.h"
+#include "secret.h"
 
 #include <jansson.h>
 #include <openssl/evp.h>
@@ -18,6 +19,7 @@
 
 struct sv_source {
     char *uri, *name;
+    char *shown; /* the URI without login and query, for messages and /info */
     int is_folder;
     char *home;         /* CACHE/NAME-DIGEST, or NULL for a folder */
     unsigned n_batches;
@@ -86,7 +88,7 @@ static int choose_home(sv_source *source, const char *cache_dir, sv_error *error
     source->home = cache ? folder_name(cache, source->name, source->uri) : NULL;
     sv_free(cache);
     if (!source->home)
-        return sv_error_set(error, SV_E_MEMORY, "model %s: out of memory", source->uri);
+        return sv_error_set(error, SV_E_MEMORY, "model %s: out of memory", source->shown);
     sv_error local = SV_ERROR_INIT;
     if (sv_folder_make(source->home, &local) == 0 && access(source->home, W_OK) == 0)
         return 0;
@@ -104,7 +106,12 @@ static int from_client(sv_error *error, const mlf_error *why, const char *uri)
     int code = why->code == MLF_E_CONNECT || why->code == MLF_E_TIMEOUT || why->code == MLF_E_SERVER || why->code == MLF_E_TLS || why->code == MLF_E_REPLY
                    ? SV_E_NETWORK
                    : SV_E_INPUT;
-    return sv_error_set(error, code, "model %s: %s", uri, why->message);
+    sv_error_set(error, code, "model %s: %s", uri, why->message);
+    if (why->code == MLF_E_CONNECT || why->code == MLF_E_TIMEOUT)
+        sv_error_hint(error, "is the tracking server up? MLFLOW_TRACKING_URI names it");
+    else if (why->code == MLF_E_NOT_FOUND)
+        sv_error_hint(error, "models:/NAME@ALIAS, models:/NAME/VERSION, models:/m-…, runs:/ID/PATH or a folder; `mlflowc registry list` shows what there is");
+    return code;
 }
 
 int sv_source_new(sv_source **out, const sv_source_options *options, sv_error *error)
@@ -114,7 +121,8 @@ int sv_source_new(sv_source **out, const sv_source_options *options, sv_error *e
         return sv_error_set(error, SV_E_MEMORY, "model: out of memory");
     const char *uri = strncmp(options->uri, "file://", 7) == 0 ? options->uri + 7 : options->uri;
     source->uri = sv_strdup(uri);
-    source->name = short_name(uri);
+    source->shown = sv_secret_hidden(uri);
+    source->name = source->shown ? short_name(source->shown) : NULL;
     source->n_batches = options->n_batches;
     source->is_folder = is_local(uri);
     int code = source->uri && source->name ? 0 : sv_error_set(error, SV_E_MEMORY, "model: out of memory");
@@ -126,7 +134,7 @@ int sv_source_new(sv_source **out, const sv_source_options *options, sv_error *e
         client.deadline_ms = 60000;
         code = choose_home(source, options->cache_dir, error);
         if (code == 0 && mlf_client_new(&source->client, &client, &why))
-            code = from_client(error, &why, uri);
+            code = from_client(error, &why, source->shown);
     }
     if (code) {
         sv_source_free(source);
@@ -142,6 +150,7 @@ void sv_source_free(sv_source *source)
         return;
     mlf_client_free(source->client);
     sv_free(source->uri);
+    sv_free(source->shown);
     sv_free(source->name);
     sv_free(source->home);
     sv_free(source->seen);
@@ -184,7 +193,7 @@ static int is_seen(const sv_source *source, const char *version, const char *art
 }
 
 /* The package's folder in the cache, fetched unless it is there. A version's files never change; those of a run may. */
-static int fetch(sv_source *source, const mlf_model_info *info, const char *version, char **folder, sv_error *error)
+static int fetch(sv_source *source, const mlf_model_info *info, const char *version, int afresh, char **folder, int *was_there, sv_error *error)
 {
     size_t size = strlen(version) + strlen(info->artifact_uri) + 2;
     char *identity = sv_malloc(size);
@@ -193,14 +202,15 @@ static int fetch(sv_source *source, const mlf_model_info *info, const char *vers
     snprintf(identity, size, "%s|%s", version, info->artifact_uri);
     *folder = folder_name(source->home, version, identity);
     sv_free(identity);
-    char *marker = *folder ? sv_path_join(*folder, "pipeline.json") : NULL;
+    char *marker = *folder ? sv_path_join(*folder, "MLmodel") : NULL;
     char *incoming = sv_path_join(source->home, "incoming");
     int code = marker && incoming ? 0 : sv_error_set(error, SV_E_MEMORY, "model: out of memory");
-    if (code == 0 && !((info->version || info->model_id) && access(marker, R_OK) == 0)) {
+    *was_there = code == 0 && !afresh && (info->version || info->model_id) && access(marker, R_OK) == 0;
+    if (code == 0 && !*was_there) {
         mlf_error why = MLF_ERROR_INIT;
         code = sv_folder_remove(incoming, error);
         if (code == 0 && mlf_artifacts_download(source->client, info->artifact_uri, incoming, &why))
-            code = from_client(error, &why, source->uri);
+            code = from_client(error, &why, source->shown);
         if (code == 0)
             code = sv_folder_remove(*folder, error);
         if (code == 0 && rename(incoming, *folder) != 0)
@@ -214,6 +224,21 @@ static int fetch(sv_source *source, const mlf_model_info *info, const char *vers
 static char *copy_text(const char *text)
 {
     return text && *text ? sv_strdup(text) : NULL;
+}
+
+/* Fetches, unless it is there, and loads. */
+static int take(sv_source *source, const mlf_model_info *info, const char *version, int afresh, int *was_there, sv_served **out, sv_error *error)
+{
+    char *folder = NULL;
+    int code = fetch(source, info, version, afresh, &folder, was_there, error);
+    if (code) {
+        sv_free(folder);
+        return code;
+    }
+    sv_identity identity = {.uri = copy_text(source->shown),   .name = copy_text(info->name),     .version = copy_text(info->version), .alias = copy_text(info->alias),
+                            .run_id = copy_text(info->run_id), .model_id = copy_text(info->model_id), .description = copy_text(info->description)};
+    remember(source, version, info->artifact_uri, folder);
+    return sv_served_load(out, folder, &identity, source->n_batches, error);
 }
 
 static int poll_folder(sv_source *source, sv_served **out, sv_error *error)
@@ -235,20 +260,17 @@ int sv_source_poll(sv_source *source, sv_served **out, sv_error *error)
     mlf_model_info *info = NULL;
     mlf_error why = MLF_ERROR_INIT;
     if (mlf_model_resolve(&info, source->client, source->uri, &why))
-        return from_client(error, &why, source->uri);
+        return from_client(error, &why, source->shown);
     const char *version = info->version ? info->version : info->model_id ? info->model_id : "run";
     int code = 0;
     snprintf(source->offered, sizeof source->offered, "%s", version);
     if (!is_seen(source, version, info->artifact_uri)) {
-        char *folder = NULL;
-        code = fetch(source, info, version, &folder, error);
-        if (code == 0) {
-            sv_identity identity = {.uri = copy_text(source->uri),   .name = copy_text(info->name),     .version = copy_text(info->version), .alias = copy_text(info->alias),
-                                    .run_id = copy_text(info->run_id), .model_id = copy_text(info->model_id), .description = copy_text(info->description)};
-            remember(source, version, info->artifact_uri, folder);
-            code = sv_served_load(out, folder, &identity, source->n_batches, error);
-        } else {
-            sv_free(folder);
+        int was_there;
+        code = take(source, info, version, 0, &was_there, out, error);
+        if (code && was_there) { /* a copy on disk that was damaged since: the registry has a whole one */
+            sv_log(SV_LOG_WARN, "the copy on disk is not used: %s", error->message);
+            sv_error_clear(error);
+            code = take(source, info, version, 1, &was_there, out, error);
         }
     }
     mlf_model_info_free(info);
@@ -311,7 +333,7 @@ int sv_source_kept(sv_source *source, sv_served **out, sv_error *error)
         code = sv_error_set(error, SV_E_INPUT, "%s: expected a note of the last good version", path);
     char *folder = code ? NULL : sv_path_join(source->home, name);
     if (folder) {
-        sv_identity identity = {.uri = copy_text(source->uri),      .name = get(kept, "name"),         .version = get(kept, "version"), .alias = get(kept, "alias"),
+        sv_identity identity = {.uri = copy_text(source->shown),      .name = get(kept, "name"),         .version = get(kept, "version"), .alias = get(kept, "alias"),
                                 .run_id = get(kept, "run_id"), .model_id = get(kept, "model_id"), .description = get(kept, "description")};
         code = sv_served_load(out, folder, &identity, source->n_batches, error);
         if (code == 0) {

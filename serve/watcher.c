@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "log.h"
+#include "prediction_log.h"
 #include "tls.h"
 
 #include <errno.h>
@@ -50,6 +51,7 @@ int sv_watcher_look(sv_service *service, size_t slot, sv_source *source)
         return code;
     }
     sv_log(SV_LOG_INFO, "%s: version %s follows version %s", key, version_of(fresh), version_of(old));
+    sv_redacted_warn(service->config, key, old, fresh);
     sv_source_accept(source, fresh);
     sv_service_swap(service, slot, fresh);
     sv_metrics_reload(service->metrics, 1);

@@ -69,8 +69,11 @@ const currentRow = () => Object.fromEntries(fields.map((field) => [field.input.n
 
 // ---- asking
 
-async function send(path, body, type = "application/json") {
-  const reply = await fetch(path, { method: "POST", headers: { "Content-Type": type }, body });
+// What is only tried out on the form counts neither as a prediction nor in drift.
+const whatIf = (path, body) => send(path, body, "application/json", { "X-What-If": "1" });
+
+async function send(path, body, type = "application/json", further = {}) {
+  const reply = await fetch(path, { method: "POST", headers: { "Content-Type": type, ...further }, body });
   return { status: reply.status, text: await reply.text(), version: reply.headers.get("X-Model-Version") };
 }
 
@@ -81,7 +84,7 @@ async function ask() {
   const turn = ++asked, row = currentRow(), body = JSON.stringify(row);
   showRequest(row);
   try {
-    const [answer, explained, effects] = await Promise.all([send("predict", body), send("explain", body), send("predict", JSON.stringify(variants(row)))]);
+    const [answer, explained, effects] = await Promise.all([whatIf("predict", body), whatIf("explain", body), whatIf("predict", JSON.stringify(variants(row)))]);
     if (turn !== asked) return;
     $("response").textContent = answer.text;
     mark(answer);
@@ -201,11 +204,38 @@ function csvLines(text) {
   return lines.filter((line) => line.trim() !== "");
 }
 
+// The cells of one such line.
+function csvCells(line) {
+  const cells = [];
+  for (let at = 0; at <= line.length; at++) {
+    if (line[at] !== '"') {
+      const end = line.indexOf(",", at) < 0 ? line.length : line.indexOf(",", at);
+      cells.push(line.slice(at, end));
+      at = end;
+      continue;
+    }
+    let text = "";
+    for (at++; at < line.length && (line[at] !== '"' || line[at + 1] === '"'); at++) text += line[at] === '"' ? line[at++] : line[at];
+    cells.push(text);
+    at++;
+  }
+  return cells;
+}
+
+// MLflow's protocol has no dates in CSV: such a file goes as JSON.
+function asSplit(text) {
+  const [names, ...data] = csvLines(text).map(csvCells), types = names.map((name) => (card.inputs.find((input) => input.name === name) || {}).type);
+  const value = (cell, type) => type === "string" || type === undefined ? cell : cell.trim() === "" ? null : type === "boolean" ? /^true$/i.test(cell)
+    : type === "date" || Number.isNaN(Number(cell)) ? cell.trim() : Number(cell);
+  return JSON.stringify({ dataframe_split: { columns: names, data: data.map((cells) => names.map((_, i) => value(cells[i] ?? "", types[i]))) } });
+}
+
 async function scoreFile(file) {
   const status = $("csv-result");
   status.textContent = `Scoring ${file.name}…`;
   try {
-    const text = (await file.text()).replace(/^\ufeff/, ""), answer = await send("invocations", text, "text/csv");
+    const text = (await file.text()).replace(/^\ufeff/, "");
+    const answer = card.inputs.some((input) => input.type === "date") ? await send("invocations", asSplit(text)) : await send("invocations", text, "text/csv");
     if (answer.status !== 200) {
       const problem = JSON.parse(answer.text);
       status.textContent = "Refused: " + (problem.message || JSON.stringify(problem.detail));
@@ -249,15 +279,44 @@ function showCard() {
   $("subtitle").textContent = [card.version && "version " + card.version, card.task, card.outputs.join(", ")].filter(Boolean).join(" · ");
 }
 
+// A table of texts; the first column names the row.
+const tableOf = (caption, rows) => make("table", {}, make("caption", { textContent: caption }), make("tbody", {},
+  ...rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", { textContent: cell }))))));
+
+async function report(path) {
+  const reply = await fetch(path);
+  return reply.ok ? reply.json() : null;
+}
+
+async function showLive() {
+  const live = card.takes_feedback && await report("feedback");
+  if (!live || !live.versions.length) return;
+  const names = { accuracy: "Accuracy", log_loss: "Log-loss", brier: "Brier score", mean_absolute_error: "Mean absolute error", root_mean_squared_error: "Root mean squared error" };
+  $("figures-live").replaceChildren(...live.versions.slice(0, 3).flatMap((one) => [
+    tableOf(`${one.model}${one.version && ", version " + one.version}: ${one.labels} labels`, Object.entries(names).filter(([key]) => one[key] !== null).map(([key, name]) => [name, number(one[key])])),
+    ...(one.calibration ? [tableOf("Calibration: of the rows with a probability from … to …, how many came true",
+      one.calibration.filter((bin) => bin.rows).map((bin) => [`${percent(bin.from)} to ${percent(bin.to)}`, `${bin.rows} rows, ${percent(bin.predicted)} predicted`, percent(bin.observed)]))] : [])]));
+  $("live").hidden = false;
+}
+
+async function showShadow() {
+  const shadow = card.has_challenger && await report("shadow");
+  if (!shadow || !shadow.rows) return;
+  const name = (version) => version ? "version " + version : "no version";
+  $("shadow").replaceChildren(tableOf(`${name(shadow.challenger)} beside ${name(shadow.champion)}: ${shadow.rows} rows`, [
+    ["Labels that differ", `${shadow.disagreements} (${percent(shadow.disagreements / shadow.rows)})`], ["Mean difference, without its sign", number(shadow.mean_absolute_difference)],
+    ["Mean difference", number(shadow.mean_difference)], ["Largest difference", number(shadow.largest_difference)],
+    ["Requests that one of them refused", String(shadow.failed)], ["Requests not looked at", String(shadow.dropped)]]));
+  $("beside").hidden = false;
+}
+
 async function showDrift() {
-  const reply = await fetch("drift");
-  if (!reply.ok) return;
-  const drift = await reply.json();
-  if (!drift.rows) return;
-  const words = (psi) => psi < 0.1 ? "as in training" : psi < 0.25 ? "somewhat different" : "very different";
-  const table = make("table", {}, make("caption", { textContent: `${drift.rows} rows in the window; PSI below 0.1 is small, above 0.25 large` }), make("tbody", {},
-    ...drift.features.sort((a, b) => b.psi - a.psi).map((item) => make("tr", {}, make("td", { textContent: item.name }), make("td", { textContent: words(item.psi) }),
-      make("td", { textContent: item.psi.toFixed(3) })))));
+  const drift = await report("drift");
+  if (!drift || !drift.rows) return;
+  const words = (psi) => psi === null ? "too few rows yet" : psi < 0.1 ? "as in training" : psi < 0.25 ? "somewhat different" : "very different";
+  const few = drift.rows < drift.min_rows ? ` of the ${drift.min_rows} that a figure needs` : "";
+  const table = tableOf(`${drift.rows} rows in the window${few}; PSI below 0.1 is small, above 0.25 large`,
+    drift.features.sort((a, b) => b.psi - a.psi).map(({ name, psi }) => [name, words(psi), psi === null ? "" : psi.toFixed(3)]));
   $("drift").replaceChildren(table);
   $("watch").hidden = false;
 }
@@ -278,7 +337,7 @@ async function start() {
     }
   });
   fill(exampleRow());
-  showDrift();
+  await Promise.all([showDrift(), showLive(), showShadow()]);
 }
 
 start().catch((error) => $("answer").replaceChildren(make("p", { className: "error", textContent: "The page could not start: " + error.message })));

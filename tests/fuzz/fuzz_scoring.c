@@ -1,5 +1,6 @@
 /* Any bytes as a scoring body. The first one says which: 'j' JSON and 'c' CSV for /invocations, where the fast scanner and the careful path must agree;
-   'p' /predict; 'x' /explain; 'v' V2, the JSON part as long as the second byte says. */
+   'p' /predict; 'x' /explain; 'f' /feedback; 'i' the request's id and trace, 't' parts of a split; 'v' V2, the JSON part as long as the second byte says. */
+#include "request_id.h"
 #include "row_scan.h"
 #include "service.h"
 
@@ -19,7 +20,7 @@ static sv_levels *levels_of(const char *const *texts, size_t n)
     return levels;
 }
 
-/* n: long, x: double, s: text of a strict choice, o: optional text */
+/* n: long, x: double, s: text of a strict choice, o: optional text, d: optional date */
 static sv_service *make_service(void)
 {
     static const char *const texts[] = {"a", "bb", "no"};
@@ -33,13 +34,17 @@ static sv_service *make_service(void)
     sv_levels *levels = levels_of(texts, 3);
     sv_identity identity = {0};
     if (sv_features_new(&features) || sv_features_add_column(features, "n", SV_LONG, NULL, &error) < 0 || sv_features_add_column(features, "x", SV_DOUBLE, NULL, &error) < 0 ||
-        sv_features_add_column(features, "s", SV_STRING, levels, &error) < 0 || sv_features_add_column(features, "o", SV_STRING, levels, &error) < 0)
+        sv_features_add_column(features, "s", SV_STRING, levels, &error) < 0 || sv_features_add_column(features, "o", SV_STRING, levels, &error) < 0 ||
+        sv_features_add_column(features, "d", SV_DATE, NULL, &error) < 0)
         abort();
     sv_features_set_optional(features, 3, 1);
-    if (sv_features_compile(features, NULL, &place, &error) || sv_pipeline_new(&pipeline, features, SV_TASK_BINARY, 1, &error))
+    sv_features_set_optional(features, 4, 1);
+    if (sv_features_define(features, "m", "month(d)", &place, &error) < 0 || sv_features_compile(features, NULL, &place, &error) || sv_pipeline_new(&pipeline, features, SV_TASK_BINARY, 1, &error))
         abort();
-    for (int v = 0; v < 4; v++) {
-        int t = v < 2 ? sv_pipeline_add_number(pipeline, v, &error) : sv_pipeline_add_category(pipeline, v, levels, NULL, SV_UNKNOWN_ZEROS, -1, &error);
+    for (int v = 0; v < 6; v++) {
+        if (v == 4)
+            continue; /* of the date, its month is used */
+        int t = v < 2 || v == 5 ? sv_pipeline_add_number(pipeline, v, &error) : sv_pipeline_add_category(pipeline, v, levels, NULL, SV_UNKNOWN_ZEROS, -1, &error);
         if (t < 0)
             abort();
         sv_pipeline_term(pipeline, (size_t)t)->weights[0] = 0.25 * (v + 1);
@@ -50,6 +55,8 @@ static sv_service *make_service(void)
     sv_levels_free(levels);
     sv_package package = {.pipeline = pipeline};
     if (sv_served_new(&served, &package, &identity, 1, &error) || sv_service_new(&service, &options, 1, &error) || sv_service_add(service, "m", "m", &error) < 0)
+        abort();
+    if (sv_ledger_new(&service->ledger, 64))
         abort();
     sv_service_swap(service, 0, served);
     return service;
@@ -63,6 +70,37 @@ static void compare_paths(sv_call *call, int is_csv)
     if (n >= 0 && (call->reply->status != 200 || fast.size != call->reply->body.size || memcmp(fast.data, call->reply->body.data, fast.size) != 0))
         abort();
     sv_buffer_free(&fast);
+}
+
+/* An id that is taken holds nothing that could end a header line; a trace that is taken is answered in the same form. */
+static void read_marks(sv_call *call, sv_http_request *request)
+{
+    char made[SV_MADE_ID_SIZE];
+    sv_prng *prng = &call->service->workers[0].prng;
+    request->n_headers = 2;
+    request->headers[0] = (sv_http_header){sv_span_of("X-Request-Id"), request->body};
+    request->headers[1] = (sv_http_header){sv_span_of("traceparent"), request->body};
+    sv_span id = sv_request_id(request, prng, made), trace = sv_request_trace(request);
+    for (size_t i = 0; i < id.size; i++)
+        if (id.text[i] <= ' ' || id.text[i] >= 0x7f)
+            abort();
+    if (id.size == 0 || id.size > SV_REQUEST_ID_MAX)
+        abort();
+    sv_reply_text(call->reply, 200, NULL, "ok");
+    if (trace.text)
+        sv_request_trace_answer(trace, prng, call->reply);
+    if (trace.text && (call->reply->fields.size != 72 || memcmp(call->reply->fields.data + 18, trace.text + 3, 32) != 0))
+        abort();
+}
+
+static void read_split(sv_call *call)
+{
+    sv_error error = SV_ERROR_INIT;
+    double share = 0;
+    char *text = sv_arena_strndup(call->arena, call->request->body.text, call->request->body.size);
+    if (text && sv_split_parse(text, &share, &error) == 0 && !(share >= 0 && share <= 1))
+        abort();
+    sv_reply_text(call->reply, 200, NULL, "ok");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -88,6 +126,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         break;
     case 'x':
         sv_handle_explain(&call);
+        break;
+    case 'f':
+        sv_ledger_add(service->ledger, 0, sv_span_of("a"), sv_version_serial(call.served->stats), &(sv_tapped){0.25, 0}, 1);
+        sv_handle_feedback(&call);
+        break;
+    case 'i':
+        read_marks(&call, &request);
+        break;
+    case 't':
+        read_split(&call);
         break;
     default:
         request.n_headers = 1;

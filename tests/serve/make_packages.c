@@ -1,5 +1,5 @@
-/* make_packages FOLDER: writes three small models with made-up weights, for the tests that compare servers: bank (the bank data's columns, derived
-   features), numbers (whole and real numbers alone), odd (names that need quoting, optional columns, booleans left to others, several classes). */
+/* make_packages FOLDER: writes four small models with made-up weights, for the tests that compare servers: bank (the bank data's columns, derived
+   features), numbers (whole and real numbers alone), odd (names that need quoting, optional columns, booleans left to others, several classes), dates. */
 #include "package.h"
 
 #include <stdio.h>
@@ -42,6 +42,10 @@ static const recipe recipes[] = {
       {"input size", SV_DOUBLE, NULL, 0}, {"it's", SV_STRING, "7|Žluť", 0}},
      {{"twice", "`education-num` * 2"}},
      {"low", "middle \"m\"", "high"}},
+    {"dates", "surplus", SV_TASK_BINARY, 1,
+     {{"opened", SV_DATE, NULL, 0}, {"amount", SV_DOUBLE, NULL, 0}, {"closed", SV_DATE, NULL, 1}, {"count", SV_LONG, NULL, 0}, {"kind", SV_STRING, "a|b", 0}},
+     {{"opened_in", "month(opened)"}, {"weekday_closed", "weekday(closed)"}},
+     {NULL}},
 };
 
 static int add_levels(sv_levels *levels, const char *text)
@@ -89,7 +93,9 @@ static void set_weights(sv_term *term, size_t n_scores, int salt)
 static int add_terms(sv_pipeline *pipeline, sv_features *features, const recipe *r, sv_levels **levels, sv_error *error)
 {
     for (int v = 0; v < (int)sv_features_n_values(features); v++) {
-        int is_text = v < (int)sv_features_n_columns(features) && levels[v];
+        int is_column = v < (int)sv_features_n_columns(features), is_text = is_column && levels[v];
+        if (is_column && sv_features_type(features, v) == SV_DATE)
+            continue;
         int term = is_text ? sv_pipeline_add_category(pipeline, v, levels[v], NULL, SV_UNKNOWN_ZEROS, -1, error) : sv_pipeline_add_number(pipeline, v, error);
         if (term < 0)
             return term;

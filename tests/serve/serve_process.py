@@ -1,6 +1,9 @@
 """A solvent-serve for tests: started on a free port, stopped by pid."""
+import hashlib
+import json
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 
@@ -17,11 +20,28 @@ def make_packages(folder):
     return pathlib.Path(folder)
 
 
+def overwrite(package, name, text):
+    """Another text for a file of a package, whose digest MLmodel then states."""
+    path, stated = pathlib.Path(package) / name, pathlib.Path(package) / "MLmodel"
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_text(text)
+    stated.write_text(stated.read_text().replace(before, hashlib.sha256(path.read_bytes()).hexdigest()))
+
+
+def other_weights(folder, target, intercept):
+    """The same model with another intercept, so that versions can be told apart by their answers."""
+    shutil.copytree(folder, target)
+    text = json.loads((target / "pipeline.json").read_text())
+    text["intercept"] = [intercept]
+    overwrite(target, "pipeline.json", json.dumps(text))
+    return target
+
+
 class Serve:
-    def __init__(self, *args, env=None):
+    def __init__(self, *args, env=None, preexec=None):
         self.log = tempfile.NamedTemporaryFile("w+", prefix="solvent-serve-", suffix=".log")
         self.process = subprocess.Popen([COMMAND, "--port", "0", *map(str, args)], stdout=subprocess.PIPE, stderr=self.log, text=True,
-                                        env={**os.environ, **(env or {})})
+                                        env={**os.environ, **(env or {})}, preexec_fn=preexec)
         line = self.process.stdout.readline()
         if "listening on " not in line:
             self.process.wait(10)

@@ -1,4 +1,4 @@
-"""The same requests to the real `mlflow models serve` and to solvent-serve, on three models: every reply must be alike, but for deviations.tsv."""
+"""The same requests to the real `mlflow models serve` and to solvent-serve, on four models: every reply must be alike, but for deviations.tsv."""
 import os
 import pathlib
 import subprocess
@@ -18,7 +18,7 @@ HERE = pathlib.Path(__file__).parent
 
 
 @pytest.mark.skipif(not COMPARE.exists(), reason="the comparing program is not beside this checkout")
-@pytest.mark.parametrize("name", ["bank", "numbers", "odd"])
+@pytest.mark.parametrize("name", ["bank", "numbers", "odd", "dates"])
 def test_replies_are_alike(name, tmp_path):
     package, port = make_packages(tmp_path) / name, free_port()
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])

@@ -16,7 +16,7 @@ import requests
 sys.path.insert(0, os.path.dirname(__file__))
 sys.path.insert(0, os.path.dirname(os.path.dirname(__file__)))
 from mlflow_server import MlflowServer  # noqa: E402
-from serve_process import BANK_ROW, Serve, make_packages  # noqa: E402
+from serve_process import BANK_ROW, Serve, make_packages, other_weights  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -33,17 +33,6 @@ def registry(tmp_path_factory):
             return client.create_model_version("bank", run.info.artifact_uri + "/model", run.info.run_id).version
 
         yield server, client, packages, register
-
-
-def other_weights(folder, target, factor):
-    """The same model with another intercept, so that versions can be told apart by their answers."""
-    shutil.copytree(folder, target)
-    text = json.loads((target / "pipeline.json").read_text())
-    text["intercept"] = [factor]
-    (target / "pipeline.json").write_text(json.dumps(text))
-    for name in ("MLmodel", "model.onnx"):  # MLmodel states the digest of the other pipeline
-        (target / name).unlink()
-    return target
 
 
 def serve(server, tmp_path, *args):
@@ -130,6 +119,18 @@ def test_webhooks_ask_at_once(registry, tmp_path):
         assert wait_for(lambda: requests.get(serving.url + "/").json()["version"] == str(second)), serving.errors()
 
 
+def test_a_damaged_copy_on_disk_is_fetched_again(registry, tmp_path):
+    server, client, packages, register = registry
+    client.set_registered_model_alias("bank", "champion", register(packages / "bank"))
+    with serve(server, tmp_path) as serving:
+        answer = requests.post(serving.url + "/predict", json=BANK_ROW).json()
+    for damage in (lambda path: path.unlink(), lambda path: path.write_text("{}")):
+        for name in ("MLmodel", "pipeline.json", "conda.yaml"):
+            damage(next((tmp_path / "cache").glob(f"*/*/{name}")))
+            with serve(server, tmp_path) as serving:
+                assert requests.post(serving.url + "/predict", json=BANK_ROW).json() == answer and "kept copy" not in serving.errors()
+
+
 def test_it_starts_without_mlflow_from_the_kept_copy(registry, tmp_path):
     server, client, packages, register = registry
     version = register(packages / "bank")
@@ -146,3 +147,26 @@ def test_it_starts_without_mlflow_from_the_kept_copy(registry, tmp_path):
             serve(server, tmp_path / "empty")
     finally:
         server.start()
+
+
+def test_a_challenger_follows_its_own_alias(registry, tmp_path):
+    server, client, packages, register = registry
+    client.set_registered_model_alias("bank", "champion", register(packages / "bank"))
+    champion = client.get_model_version_by_alias("bank", "champion").version
+    with serve(server, tmp_path, "--shadow", "models:/bank@challenger") as one:  # nobody has that alias yet
+        def compared():
+            reply = requests.post(one.url + "/predict", json=BANK_ROW)
+            assert reply.status_code == 200 and reply.headers["X-Model-Version"] == champion
+            return requests.get(one.url + "/shadow").json()
+
+        assert compared()["rows"] == 0 and "challenger: " in one.errors()
+        for intercept, disagrees in ((-50.0, True), (50.0, False)):
+            version = register(other_weights(packages / "bank", tmp_path / f"challenger{intercept}", intercept))
+            client.set_registered_model_alias("bank", "challenger", version)
+            assert wait_for(lambda: (found := compared())["challenger"] == version and found["champion"] == champion and found["rows"] > 3)
+            found = compared()
+            assert found["failed"] == 0 and found["disagreements"] in ((found["rows"], 0) if disagrees else (0, found["rows"]))
+        line = next(line for line in one.errors().splitlines() if f"beside version {champion}" in line)  # the old pair's last word
+        assert "labels differ" in line
+        page = requests.get(one.url + "/models/challenger/").json()
+        assert page["version"] == version

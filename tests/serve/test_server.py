@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -254,6 +255,19 @@ def test_bad_configuration_names_the_place(tmp_path):
         config.write_text(text)
         done = subprocess.run([COMMAND, "--config", config], capture_output=True, text=True, timeout=20)
         assert done.returncode == 2 and all(word in done.stderr for word in words), done.stderr
+
+
+def test_a_package_that_was_changed_is_refused(packages, tmp_path):
+    for name, words in {"MLmodel": "MLmodel: cannot be opened", "model.onnx": "model.onnx: cannot be opened", "code/native_tabular_v1.py": "cannot be opened"}.items():
+        folder = shutil.copytree(packages / "bank", tmp_path / name.replace("/", "-"))
+        (folder / name).unlink()
+        done = subprocess.run([COMMAND, "--check", "--model", folder], capture_output=True, text=True, timeout=20)
+        assert done.returncode == 1 and words in done.stderr and "hint: " in done.stderr, done.stderr
+    folder = shutil.copytree(packages / "bank", tmp_path / "more")
+    (folder / "requirements.txt").write_text("other\n")
+    assert "requirements.txt: its SHA-256 is" in subprocess.run([COMMAND, "--check", "--model", folder], capture_output=True, text=True, timeout=20).stderr
+    (folder / "setup.py").write_text("")
+    assert "setup.py: is no file of a package" in subprocess.run([COMMAND, "--check", "--model", folder], capture_output=True, text=True, timeout=20).stderr
 
 
 def test_check_answers_and_ends(packages):
