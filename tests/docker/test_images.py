@@ -3,7 +3,7 @@
 import json
 import os
 import pathlib
-import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -13,7 +13,7 @@ import uuid
 import pytest
 from mlflow_server import free_port
 
-SERVE, TRAIN = "solvent_serve", "solvent_train"
+SERVE, TRAIN = "solvent-serve", "solvent-train"
 MEGABYTE = 1_000_000
 COLD_START_LIMIT_S = 0.3
 
@@ -102,19 +102,39 @@ def test_port_is_obeyed_and_the_health_check_sees_it(serving):
     assert docker("exec", "--env", "PORT=9124", name, "/healthcheck", check=False).returncode == 1
 
 
-def test_sigterm_ends_it_within_ten_seconds_with_0(serving):
-    name, _, _ = serving()
-    began = time.monotonic()
-    docker("stop", "--time", "10", name)
-    assert time.monotonic() - began < 5
-    assert json.loads(docker("inspect", name).stdout)[0]["State"]["ExitCode"] in (0, 128 + signal.SIGTERM)
+@pytest.mark.parametrize("client", ["nobody", "a request that never ends"])
+def test_sigterm_ends_it_within_ten_seconds_with_0(serving, client):
+    """Cloud Run and `docker stop` kill after 10 s."""
+    name, address, _ = serving()
+    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as connection:
+        if client != "nobody":
+            connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+            time.sleep(0.5)
+        began = time.monotonic()
+        docker("stop", "--time", "20", name)
+        took = time.monotonic() - began
+    print(f"SIGTERM with {client}: {took:.1f} s")
+    assert took < 10
+    assert json.loads(docker("inspect", name).stdout)[0]["State"]["ExitCode"] == 0
+
+
+def test_it_writes_nothing(serving):
+    """Stateless: after a start and an answer the container's own files are as the image has them."""
+    name, address, _ = serving()
+    assert answers(address + "/health")
+    assert [line for line in docker("diff", name).stdout.splitlines() if line not in ("A /model", "C /dev", "A /dev/console", "C /etc")] == []
 
 
 def test_cold_start(serving):
-    """From `docker run` to the first answer, best of five; the engine's own share is what an empty container takes."""
-    seconds = [serving()[2] for _ in range(5)]
-    print("to the first answer, s:", seconds)
-    assert min(seconds) <= COLD_START_LIMIT_S, seconds
+    """From `docker run` to the first answer, beside what the engine takes for a container that does nothing; in turn, the best of five of each."""
+    ours, empty = [], []
+    for _ in range(5):
+        began = time.perf_counter()
+        docker("run", "--rm", "--entrypoint", "/solvent-serve", SERVE, "--version")
+        empty.append(time.perf_counter() - began)
+        ours.append(serving()[2])
+    print(f"docker run to the first answer: {min(ours) * 1000:.0f} ms; a container that only says its version: {min(empty) * 1000:.0f} ms")
+    assert min(ours) <= max(COLD_START_LIMIT_S, min(empty) + COLD_START_LIMIT_S), (ours, empty)
 
 
 def test_train_image_trains_without_root(tmp_path):

@@ -1,0 +1,88 @@
+"""The compose file as a test drives it: a project of its own, random passwords, free ports, removed with its volumes at the end."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+
+import requests
+from mlflow_server import free_port
+
+ROOT = pathlib.Path(os.environ["SOURCE_ROOT"])
+
+
+def engine(*words, check=True, timeout=600):
+    done = subprocess.run(["docker", *map(str, words)], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+    assert not check or done.returncode == 0, f"docker {words}: {done.stderr}"
+    return done.stdout.strip()
+
+
+class Stack:
+    def __init__(self, folder):
+        self.project = f"solvent-test-{uuid.uuid4().hex[:8]}"
+        shutil.copy(ROOT / "docker" / "make-env", folder / "make-env")
+        subprocess.run([folder / "make-env"], check=True, capture_output=True)
+        ports = {name: free_port() for name in ("MLFLOW_PORT", "SERVE_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")}
+        self.env_file = folder / ".env"
+        with self.env_file.open("a") as env:
+            env.writelines(f"{name}={port}\n" for name, port in ports.items())
+        self.mlflow, self.serve, self.prometheus = (f"http://127.0.0.1:{ports[name]}" for name in ("MLFLOW_PORT", "SERVE_PORT", "PROMETHEUS_PORT"))
+
+    def _command(self, words):
+        return [str(word) for word in ("docker-compose", "--env-file", self.env_file, "--project-name", self.project, "--file", ROOT / "docker" / "docker-compose.yml", *words)]
+
+    def compose(self, *words, check=True, timeout=600):
+        done = subprocess.run(self._command(words), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+        assert not check or done.returncode == 0, f"docker-compose {words} left with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def begin(self, *words):
+        """The same, not waited for."""
+        return subprocess.Popen(self._command(words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+
+    def container(self, service):
+        return engine("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}", "--filter", f"label=com.docker.compose.service={service}",
+                      "--filter", "label=com.docker.compose.oneoff=False")  # fmt: skip
+
+    def state(self, service):
+        return json.loads(engine("inspect", self.container(service)))[0]
+
+    def power_cut(self, service):
+        """kill -9 of the service's first process from outside, as the kernel would: the engine's own `kill` counts as a wish to stop it."""
+        before = self.state(service)
+        os.kill(before["State"]["Pid"], signal.SIGKILL)
+        wait_for(lambda: self.state(service)["RestartCount"] > before["RestartCount"] and self.state(service)["State"]["Running"], f"{service} to be restarted")
+
+    def answers(self):
+        """Whether the server has a model and answers."""
+        try:
+            return requests.get(self.serve + "/health", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def reaches(self):
+        """Whether MLflow reaches its database and its store."""
+        try:
+            listed = requests.get(self.mlflow + "/api/2.0/mlflow-artifacts/artifacts", timeout=5)
+            return listed.status_code == 200 and requests.get(self.mlflow + "/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def version(self):
+        return requests.get(self.serve + "/", headers={"Accept": "application/json"}, timeout=5).json()["version"]
+
+    def remove(self):
+        self.compose("--profile", "monitoring", "down", "--volumes", "--timeout", "3", "--remove-orphans", check=False)
+        for volume in engine("volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}").split():
+            engine("volume", "rm", volume, check=False)
+
+
+def wait_for(condition, what, limit_s=120):
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {limit_s} s in vain for {what}"
+        time.sleep(0.05)
