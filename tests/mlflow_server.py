@@ -4,7 +4,8 @@
         requests.get(server.uri + "/health")
 
 Options: artifacts="proxy" | "direct" (--no-serve-artifacts, a folder that clients open themselves) | any URI (s3://…, gs://…: proxied);
-env: further environment; auth=True: --app-name basic-auth with the admin below; args: further arguments; folder: keeps state there.
+env: further environment; auth=True: --app-name basic-auth with the admin below; args: further arguments; folder: keeps state there;
+release="2.9" | "2.22": an older one, in the environment that tests/mlflow_client/make-old-servers made.
 stop() and start() may be called on it to test what outlives a server; kill() is a power cut.
 """
 
@@ -31,8 +32,21 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def older_python(release):
+    """The Python that has that release of MLflow. Where it is missing a bare `meson test` skips, as without .venv."""
+    python = pathlib.Path(__file__).resolve().parents[1] / f".venv-{release}" / "bin" / "python"
+    if not python.exists():
+        missing = f"no MLflow {release} at {python}: tests/mlflow_client/make-old-servers makes it"
+        if os.environ.get("SOLVENT_TESTS_REQUIRE_MLFLOW") == "1":
+            raise FileNotFoundError(missing)
+        import pytest
+
+        pytest.skip(missing)
+    return str(python)
+
+
 class MlflowServer:
-    def __init__(self, artifacts="proxy", env=None, auth=False, args=(), folder=None, port=None, workers=1):
+    def __init__(self, artifacts="proxy", env=None, auth=False, args=(), folder=None, port=None, workers=1, release=None):
         self.own_folder = folder is None
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="mlflow-server-"))
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -42,8 +56,11 @@ class MlflowServer:
         self.log_path = self.folder / "server.log"
         self.process = None
         self._env, self._auth = dict(env or {}), auth
+        self.python = older_python(release) if release else sys.executable
+        if release:  # it starts gunicorn by name
+            self._env["PATH"] = f"{pathlib.Path(self.python).parent}:{os.environ['PATH']}"
         self._command = [
-            sys.executable, "-m", "mlflow", "server",
+            self.python, "-m", "mlflow", "server",
             "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db",
             "--host", "127.0.0.1", "--port", str(self.port), "--workers", str(workers),
             *self._artifact_arguments(artifacts), *(["--app-name", "basic-auth"] if auth else []), *args,

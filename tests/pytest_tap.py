@@ -1,4 +1,4 @@
-"""Runs pytest and prints one TAP line a test case, the plan last; what failed goes to standard error."""
+"""Runs pytest and prints one TAP line a test case, the plan last; what failed goes to standard error, what a fixture wrote there at its end as "# …" is kept."""
 import sys
 
 import pytest
@@ -14,6 +14,9 @@ class Tap:
         print(f"{word} {self.count} - {name}{directive}", flush=True)
 
     def pytest_runtest_logreport(self, report):
+        for line in report.capstderr.splitlines() if report.when == "teardown" else ():
+            if line.startswith("# "):  # what a test counted
+                print(line, flush=True)
         if report.failed:  # in set-up, call or tear-down: each is a failure of its own
             print(report.longreprtext, *(f"--- {title}\n{text}" for title, text in report.sections), sep="\n", file=sys.stderr, flush=True)
             self.line(report, "not ok")

@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import io
 import os
+import pty
 import shutil
 import subprocess
 import threading
@@ -98,6 +99,19 @@ def test_goes_on_where_a_cut_download_stopped(project, web):
     assert done.returncode == 0, done.stderr
     assert web.starts == [0, 100_000]
     assert (project / "data" / "bank-full.csv").read_text() == COLUMNS
+
+
+def test_shows_progress_on_a_terminal_alone(project, web):
+    """Standard error is a terminal of the test's own; elsewhere (the tests above) curl says nothing."""
+    pin(project, COLUMNS)
+    web.body = bank_archive(COLUMNS)
+    terminal, end = pty.openpty()
+    env = {**os.environ, "BANK_URL": f"http://127.0.0.1:{web.server_address[1]}/bank.zip", "SHARED_DATA": str(project / "none"), "TERM": "xterm"}
+    done = subprocess.run([project / "scripts" / "get-data", "bank"], env=env, stdout=subprocess.PIPE, stderr=end, text=True, stdin=subprocess.DEVNULL)
+    os.close(end)
+    shown = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert done.returncode == 0 and "100.0%" in shown and "#" in shown, shown
 
 
 def test_refuses_other_bytes_than_the_published(project, web):

@@ -1,7 +1,9 @@
 """Every manifest under docker/ against the schema or the tool that its reader has."""
 
+import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -129,3 +131,41 @@ def test_shell_scripts_parse(script):
 def test_github_workflows(path):
     done = subprocess.run([sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", path], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+YAMLLINT = "{extends: default, rules: {line-length: disable, document-start: disable, braces: {max-spaces-inside: 1}, truthy: {check-keys: false}, comments: {min-spaces-from-content: 1}, indentation: disable}}"
+
+
+def test_yaml_files_are_clean():
+    """Duplicate keys, stray blanks and the like, in everything that others read as YAML."""
+    files = [path for folder in (".github", "docker", "configs") for path in (DOCKER.parent / folder).rglob("*.y*ml")]
+    done = subprocess.run([sys.executable, "-m", "yamllint", "--strict", "-d", YAMLLINT, *files], capture_output=True, text=True)
+    assert len(files) > 10 and done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", sorted((DOCKER.parent / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name)
+def test_github_workflows_run_what_is_there(path):
+    """Each step is bash that parses, and a script of this project that it calls can be called."""
+    steps = [step["run"] for job in yaml.safe_load(path.read_text())["jobs"].values() for step in job["steps"] if "run" in step]
+    called = []
+    for step in steps:
+        subprocess.run(["bash", "-n"], input=re.sub(r"\$\{\{.*?\}\}", "value", step), text=True, check=True)
+        called += re.findall(r"(?:^|\s)((?:scripts|\.ci)/[\w-]+)", step)
+    assert called
+    for script in called:
+        assert os.access(DOCKER.parent / script, os.X_OK), script
+
+
+def test_the_dashboard_is_whole():
+    """What Grafana needs: numbered panels that do not overlap, each asking the provisioned data source."""
+    dashboard = json.loads((DOCKER / "grafana" / "dashboards" / "solvent-serve.json").read_text())
+    source = yaml.safe_load((DOCKER / "grafana" / "datasources" / "prometheus.yaml").read_text())["datasources"][0]
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels) and dashboard["uid"] and dashboard["schemaVersion"] >= 36
+    places = set()
+    for panel in panels:
+        assert panel["datasource"] == {"type": "prometheus", "uid": source["uid"]} and panel["targets"] and panel["title"]
+        grid = panel["gridPos"]
+        cells = {(x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])}
+        assert not cells & places and grid["x"] + grid["w"] <= 24
+        places |= cells

@@ -48,6 +48,8 @@ def test_tracks_registers_serves_and_answers(source_root, mlflow_server, argumen
     assert run["info"]["status"] == "FINISHED"
     alias = requests.get(f"{api}/registered-models/alias", params={"name": name, "alias": "champion"}).json()["model_version"]
     assert (alias["version"], alias["run_id"]) == (version, run_id)
+    assert not [param for param in run["data"]["params"] if "/tmp" in param["value"]], "a folder that is gone says nothing"
+    assert requests.get(f"{api}/registered-models/get", params={"name": name}).json()["registered_model"]["description"]
 
 
 def test_starts_and_stops_a_server_of_its_own(source_root):
