@@ -100,7 +100,10 @@ def test_interrupted_is_killed(tracking_env, client, tmp_path):
     write(tmp_path, "interrupted")
     slow = ["--output", "out", "--set", "train.checkpoint_every=1000", "--set", "train.solver=gd", "--set", "train.tolerance=1e-300", "--set", "train.max_iter=100000000"]
     process = subprocess.Popen([SOLVENT, "train", "c.yaml", *slow], cwd=tmp_path, env=tracking_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(4)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "out" / "checkpoint").exists():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
