@@ -102,6 +102,16 @@ def test_compose_has_no_password_of_its_own():
             assert (DOCKER.parent / service["build"]["dockerfile"]).is_file(), name
 
 
+def test_compose_file_follows_the_compose_specification(tmp_path):
+    """What the plugin (docker compose) reads; docker-compose 1.29 itself reads the file in scripts/test-containers."""
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    text = (DOCKER / "docker-compose.yml").read_text()
+    for content, code in ((text, 0), (text.replace("    cap_drop:", "    capdrop:"), 1)):
+        (tmp_path / "compose.yml").write_text(content)
+        done = subprocess.run([*check, tmp_path / "compose.yml"], capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+
+
 def test_make_env_writes_random_passwords_for_one_reader(tmp_path):
     shutil.copy(DOCKER / "make-env", tmp_path / "make-env")
     subprocess.run([tmp_path / "make-env"], check=True, capture_output=True)
@@ -138,7 +148,7 @@ YAMLLINT = "{extends: default, rules: {line-length: disable, document-start: dis
 
 def test_yaml_files_are_clean():
     """Duplicate keys, stray blanks and the like, in everything that others read as YAML."""
-    files = [path for folder in (".github", "docker", "configs") for path in (DOCKER.parent / folder).rglob("*.y*ml")]
+    files = [path for folder in (".github", "docker", "configs") for path in (DOCKER.parent / folder).rglob("*.y*ml") if path.parent.name != "templates"]
     done = subprocess.run([sys.executable, "-m", "yamllint", "--strict", "-d", YAMLLINT, *files], capture_output=True, text=True)
     assert len(files) > 10 and done.returncode == 0, done.stdout
 
@@ -146,7 +156,8 @@ def test_yaml_files_are_clean():
 @pytest.mark.parametrize("path", sorted((DOCKER.parent / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name)
 def test_github_workflows_run_what_is_there(path):
     """Each step is bash that parses, and a script of this project that it calls can be called."""
-    steps = [step["run"] for job in yaml.safe_load(path.read_text())["jobs"].values() for step in job["steps"] if "run" in step]
+    jobs = yaml.safe_load(path.read_text())["jobs"]
+    steps = [step["run"] for job in jobs.values() for step in job.get("steps", []) if "run" in step]
     called = []
     for step in steps:
         subprocess.run(["bash", "-n"], input=re.sub(r"\$\{\{.*?\}\}", "value", step), text=True, check=True)
@@ -154,6 +165,21 @@ def test_github_workflows_run_what_is_there(path):
     assert called
     for script in called:
         assert os.access(DOCKER.parent / script, os.X_OK), script
+    for job in jobs.values():
+        needs = job.get("needs", [])
+        assert {needs} <= set(jobs) if isinstance(needs, str) else set(needs) <= set(jobs)
+        assert "uses" not in job or (DOCKER.parent / job["uses"]).is_file()
+
+
+@pytest.mark.parametrize("path", sorted((DOCKER.parent / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name)
+def test_github_workflows_trust_nobody(path):
+    """Reading is all that is allowed unless a job says so; no foreign text is pasted into a shell; the checkout leaves no key behind."""
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    for step in (step for job in workflow["jobs"].values() for step in job.get("steps", [])):
+        assert not re.search(r"\$\{\{\s*(github|secrets|inputs)\b", step.get("run", "")), step
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
 
 
 def test_the_dashboard_is_whole():
