@@ -12,13 +12,14 @@
 static const sv_ranks_module *module;
 static sv_share share;
 
-/* What Open MPI, then MPICH and Slurm, tell a process of the size of its world. */
+/* What Open MPI, then MPICH and Slurm, tell a process of the size of its world. Slurm's PMIx plugin (srun --mpi=pmix) leaves that to Slurm. */
 static int expected_ranks(void)
 {
     static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (getenv(names[i])) return atoi(getenv(names[i]));
-    return 1;
+    const char *tasks = getenv("PMIX_RANK") ? getenv("SLURM_STEP_NUM_TASKS") : NULL;
+    return tasks ? atoi(tasks) : 1;
 }
 
 /* Beside the program, as it is built, or where it is installed. */

@@ -13,7 +13,7 @@ import mlflow
 import pytest
 import requests
 import yaml
-from compose_stack import Stack, engine, wait_for
+from containers import Stack, engine, say, wait_for
 
 ROOT = pathlib.Path(os.environ["SOURCE_ROOT"])
 MLFLOWC = pathlib.Path(os.environ["BUILD_ROOT"]) / "mlflow_client" / "mlflowc"
@@ -111,7 +111,7 @@ def versions(client):
 
 
 def test_up_from_nothing_to_an_answer(stack, client):
-    print(f"docker-compose up to the first answered prediction: {stack.seconds:.1f} s")
+    say(f"docker-compose up to the first answered prediction: {stack.seconds:.1f} s")
     assert champion(client) == stack.version() == "1"
     with requests.get(stack.mlflow, timeout=10) as page:
         assert page.status_code == 200 and "<html" in page.text
@@ -165,7 +165,7 @@ def test_a_power_cut_under_load_loses_nothing(stack, client, tmp_path, service):
     (new,) = set(versions(client)) - set(before)
     local = mlflow.artifacts.download_artifacts(f"models:/cashflow/{new}", dst_path=str(tmp_path))
     assert (pathlib.Path(local) / "pipeline.json").stat().st_size > 0
-    print(f"{service}: {load.answered} predictions answered, {load.again} asked again, {load.lost} lost; {POINTS} points logged, 0 lost; version {new} whole")
+    say(f"{service}: {load.answered} predictions answered, {load.again} asked again, {load.lost} lost; {POINTS} points logged, 0 lost; version {new} whole")
 
 
 def test_a_training_killed_in_the_middle_leaves_the_champion(stack, client):

@@ -11,6 +11,7 @@ import urllib.request
 import uuid
 
 import pytest
+from containers import say
 from mlflow_server import free_port
 
 SERVE, TRAIN = "solvent-serve", "solvent-train"
@@ -73,8 +74,8 @@ def serving(package):
 
 
 def test_sizes():
-    sizes = {image: inspect(image)["Size"] / MEGABYTE for image in (SERVE, TRAIN)}
-    print(sizes)
+    sizes = {image: round(inspect(image)["Size"] / MEGABYTE, 1) for image in (SERVE, TRAIN)}
+    say(f"sizes in MB: {sizes}")
     assert sizes[SERVE] <= 30 and sizes[TRAIN] <= 150, sizes
 
 
@@ -113,7 +114,7 @@ def test_sigterm_ends_it_within_ten_seconds_with_0(serving, client):
         began = time.monotonic()
         docker("stop", "--time", "20", name)
         took = time.monotonic() - began
-    print(f"SIGTERM with {client}: {took:.1f} s")
+    say(f"SIGTERM with {client}: {took:.1f} s")
     assert took < 10
     assert json.loads(docker("inspect", name).stdout)[0]["State"]["ExitCode"] == 0
 
@@ -133,7 +134,7 @@ def test_cold_start(serving):
         docker("run", "--rm", "--entrypoint", "/solvent-serve", SERVE, "--version")
         empty.append(time.perf_counter() - began)
         ours.append(serving()[2])
-    print(f"docker run to the first answer: {min(ours) * 1000:.0f} ms; a container that only says its version: {min(empty) * 1000:.0f} ms")
+    say(f"docker run to the first answer: {min(ours) * 1000:.0f} ms; a container that only says its version: {min(empty) * 1000:.0f} ms")
     assert min(ours) <= max(COLD_START_LIMIT_S, min(empty) + COLD_START_LIMIT_S), (ours, empty)
 
 

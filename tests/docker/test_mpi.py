@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 import yaml
-from compose_stack import engine, wait_for
+from containers import engine, wait_for
 
 IMAGE = "solvent-train-ssh"
 JOB = yaml.safe_load((pathlib.Path(os.environ["SOURCE_ROOT"]) / "docker" / "kubernetes" / "mpijob.yaml").read_text())["spec"]

@@ -5,37 +5,15 @@ import os
 import pathlib
 import subprocess
 
-import uuid
-
 import pytest
 import requests
-from compose_stack import engine, wait_for
+from containers import Machine, say, wait_for
 from mlflow_server import free_port
 
 ROOT = pathlib.Path(os.environ["SOURCE_ROOT"])
 BARE = "debian:bookworm-slim"
 ROW = {"season": "jan", "age": 37, "region": "west", "employment": "salaried", "loan": "no", "income": 3018.97, "rent": 659.63,
        "spending": 1644.18, "shock": 0.0, "late_payments": 0, "balance": 17161.81}  # fmt: skip
-
-
-class Machine:
-    """A container that stays up, on the host's network so that it reaches a test's MLflow; run() is a shell command as root in it."""
-
-    def __init__(self, image, *options):
-        self.name = f"solvent-test-{uuid.uuid4().hex[:8]}"
-        engine("run", "--detach", "--name", self.name, "--network", "host", "--workdir", "/tmp", *options, "--entrypoint", "sleep", image, "infinity")
-
-    def run(self, command, expect=0, timeout=1200, **env):
-        variables = [word for name, value in env.items() for word in ("--env", f"{name}={value}")]
-        done = subprocess.run(["docker", "exec", *variables, self.name, "bash", "-euc", command], capture_output=True, text=True, timeout=timeout)
-        assert done.returncode == expect, f"{command}\nleft with {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
-        return done.stdout.strip()
-
-    def install(self, *packages):
-        self.run(f"apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends {' '.join(packages)}")
-
-    def remove(self):
-        engine("rm", "--force", self.name, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +80,7 @@ def test_the_packages_are_these(packages):
     assert len(list(packages.glob("solvent-*.tar.xz"))) == 1
     (wheel,) = packages.glob("*.whl")
     assert wheel.name.startswith("solvent_mlflow-") and "-py3-none-manylinux_" in wheel.name
-    print({path.name: path.stat().st_size for path in packages.iterdir()})
+    say("bytes: " + ", ".join(f"{path.name} {path.stat().st_size}" for path in sorted(packages.iterdir())))
 
 
 def test_debian_commands_work(installed):

@@ -1,4 +1,5 @@
-"""The compose file as a test drives it: a project of its own, random passwords, free ports, removed with its volumes at the end."""
+"""Containers as tests drive them: one that stays up and takes commands, and the compose file as a project of its own with random passwords and
+free ports; both are removed at the end, the project with its volumes."""
 
 import json
 import os
@@ -6,6 +7,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import uuid
 
@@ -19,6 +21,36 @@ def engine(*words, check=True, timeout=600):
     done = subprocess.run(["docker", *map(str, words)], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
     assert not check or done.returncode == 0, f"docker {words}: {done.stderr}"
     return done.stdout.strip()
+
+
+def say(figure):
+    """A figure for whoever reads the run: tests/pytest_tap.py keeps such lines."""
+    print("#", figure, file=sys.stderr)
+
+
+def say(figure):
+    """A figure for whoever reads the run: tests/pytest_tap.py keeps such lines."""
+    print("#", figure, file=sys.stderr)
+
+
+class Machine:
+    """A container that stays up, on the host's network so that it reaches a test's MLflow; run() is a shell command as root in it."""
+
+    def __init__(self, image, *options):
+        self.name = f"solvent-test-{uuid.uuid4().hex[:8]}"
+        engine("run", "--detach", "--name", self.name, "--network", "host", "--workdir", "/tmp", *options, "--entrypoint", "sleep", image, "infinity")
+
+    def run(self, command, expect=0, timeout=1200, **env):
+        variables = [word for name, value in env.items() for word in ("--env", f"{name}={value}")]
+        done = subprocess.run(["docker", "exec", *variables, self.name, "bash", "-euc", command], capture_output=True, text=True, timeout=timeout)
+        assert done.returncode == expect, f"{command}\nleft with {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        return done.stdout.strip()
+
+    def install(self, *packages):
+        self.run(f"apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends {' '.join(packages)}")
+
+    def remove(self):
+        engine("rm", "--force", self.name, check=False)
 
 
 class Stack:
