@@ -1,4 +1,5 @@
 #include "log.h"
+#include "text.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -37,24 +38,51 @@ void sv_log_set_sink(void (*sink)(void *, sv_log_level, const char *), void *con
     sink_context = context;
 }
 
+/* Others' text is part of most lines: it is shown, never obeyed. The bytes written into line, its newline with them. */
+static size_t show_line(char *line, size_t size, const char *text, size_t length)
+{
+    size_t used = sv_text_line(line, size - 1, text, length);
+    line[used] = '\n';
+    return used + 1;
+}
+
+static void put(const char *lines, size_t length)
+{
+    if (write(STDERR_FILENO, lines, length) < 0)
+        return; /* nowhere left to say it */
+}
+
 void sv_log(sv_log_level level, const char *format, ...)
 {
     if (level < sv_log_get_level())
         return;
-    char line[2048];
-    int start = snprintf(line, sizeof line, "%s: ", names[level]);
+    char text[2048], line[4096];
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(line + start, sizeof line - 1 - (size_t)start, format, args);
+    int length = vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (length < 0)
         return;
-    size_t used = strlen(line);
     if (sink_function) {
-        sink_function(sink_context, level, line + start);
+        sv_text_line(line, sizeof line, text, strlen(text));
+        sink_function(sink_context, level, line);
         return;
     }
-    line[used++] = '\n';
-    if (write(STDERR_FILENO, line, used) < 0)
-        return; /* nowhere left to say it */
+    size_t start = (size_t)snprintf(line, sizeof line, "%s: ", names[level]);
+    put(line, start + show_line(line + start, sizeof line - start, text, strlen(text)));
+}
+
+void sv_say(const char *format, ...)
+{
+    char text[4096], lines[8192];
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    size_t used = 0;
+    for (const char *at = text, *end; length >= 0 && at && sizeof lines - used > 2; at = *end ? end + 1 : NULL) {
+        end = at + strcspn(at, "\n");
+        used += show_line(lines + used, sizeof lines - used, at, (size_t)(end - at));
+    }
+    put(lines, used);
 }

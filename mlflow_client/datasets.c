@@ -7,6 +7,7 @@
 #include "object.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { DATASETS_PAGE = 100 };
 
@@ -79,8 +80,11 @@ int mlf_datasets_records(mlf_object **page, mlf_client *client, const char *id, 
     *page = NULL;
     if (code) return code;
     const char *text = json_string_value(json_object_get(reply, "records"));
-    json_t *list = text ? json_loads(text, 0, NULL) : json_array();
-    if (json_is_array(list) && !json_object_set(reply, "records", list)) {
+    json_t *list = NULL;
+    int parsed = mlf_json_parse(&list, text ? text : "[]", text ? strlen(text) : 2, 0, NULL);
+    if (parsed == SV_E_MEMORY) {
+        code = mlf_error_memory(error);
+    } else if (json_is_array(list) && !json_object_set(reply, "records", list)) {
         *page = mlf_object_of(reply);
         reply = NULL;
     } else {

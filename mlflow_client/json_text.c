@@ -1,6 +1,5 @@
 #include "json_text.h"
 
-#include "alloc.h"
 #include "error.h"
 
 #include <stdio.h>
@@ -50,18 +49,4 @@ int mlf_json_string(sv_buffer *buffer, const char *text, size_t length)
     *at = '\0';
     buffer->size = (size_t)(at - buffer->data);
     return SV_OK;
-}
-
-int mlf_json_parse(json_t **out, const char *text, size_t length)
-{
-    json_error_t where;
-    for (int attempt = 0; attempt < 2; attempt++) {
-        if ((*out = json_loadb(text, length, JSON_ALLOW_NUL, &where)))
-            return SV_OK;
-        void *as_much = sv_malloc(32 * length + 4096);
-        sv_free(as_much);
-        if (!as_much || json_error_code(&where) == json_error_out_of_memory)
-            return SV_E_MEMORY;
-    }
-    return SV_E_INPUT;
 }

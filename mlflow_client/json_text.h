@@ -1,8 +1,9 @@
-/* json_text.h: JSON as bytes in a buffer. */
+/* json_text.h: JSON values to text and back. */
 #ifndef MLF_JSON_TEXT_H
 #define MLF_JSON_TEXT_H
 
 #include "buffer.h"
+#include "error.h"
 
 #include <jansson.h>
 
@@ -12,7 +13,16 @@ int mlf_json_text(sv_buffer *buffer, const json_t *value);
 /* Appends text[0..length) as a JSON string with its quotes. The text is UTF-8. */
 int mlf_json_string(sv_buffer *buffer, const char *text, size_t length);
 
-/* The value that stands in text; the caller's. SV_E_INPUT when it is no JSON, SV_E_MEMORY when it may be: jansson often calls the lack of memory bad syntax. */
-int mlf_json_parse(json_t **out, const char *text, size_t length);
+enum { MLF_JSON_DEPTH = 200 }; /* nested lists and objects that are read */
+
+/* Why a text is no JSON: a constant text, and where, counted from 1, the column in bytes. */
+typedef struct mlf_json_fault {
+    const char *why;
+    int line, column;
+} mlf_json_fault;
+
+/* The value that stands in text[0..length) (NULL: an empty text), of any kind; the caller's, NULL when it fails. unique: a member named twice is refused, else
+   the last one counts. SV_E_INPUT: it is no JSON, or nested deeper than MLF_JSON_DEPTH; *fault (NULL: nobody asks) says why. SV_E_MEMORY: it may be. */
+int mlf_json_parse(json_t **out, const char *text, size_t length, int unique, mlf_json_fault *fault);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "alloc.h"
 #include "client_error.h"
+#include "log.h"
 #include "number.h"
 
 #include <signal.h>
@@ -203,7 +204,7 @@ static int answer_without_command(const mlc *m, const char *noun, const char *ve
 static int exit_status(const mlc *m, int code)
 {
     if (!code) return m->exit_status;
-    fprintf(stderr, "mlflowc: %s\n", m->error.message[0] ? m->error.message : mlf_code_name(code));
+    sv_say("mlflowc: %s", m->error.message[0] ? m->error.message : mlf_code_name(code));
     return code == MLF_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
 }
 

@@ -1,6 +1,7 @@
 /* mlflowc sync and journal: what waits on disk. */
 #include "alloc.h"
 #include "client_error.h"
+#include "json_text.h"
 #include "mlflowc.h"
 #include "number.h"
 
@@ -107,7 +108,8 @@ static json_t *record_row(const mlf_journal_record *record)
                          "step", (json_int_t)record->step, "timestamp", (json_int_t)record->timestamp_ms, "taken",
                          record->is_taken);
     }
-    json_t *operation = json_loads(record->json ? record->json : "", 0, NULL);
+    json_t *operation;
+    mlf_json_parse(&operation, record->json, record->json ? strlen(record->json) : 0, 0, NULL);
     return json_pack("{s:s, s:s*, s:b, s:o}", "kind", record->kind, "value", record->json, "taken", record->is_taken,
                      "operation", operation ? operation : json_object());
 }

@@ -4,6 +4,7 @@
 #include "endpoints.h"
 #include "fields.h"
 #include "iterator.h"
+#include "json_text.h"
 #include "mlflowc.h"
 
 #include <string.h>
@@ -58,8 +59,8 @@ static int add_argument(mlc *m, json_t *arguments, const mlf_endpoint *endpoint,
     int code = mlc_pairs(m, &text, 1, &pair);
     if (code) return code;
     char type = type_of(endpoint, pair.key);
-    json_t *value =
-        type == 's' || type == '%' ? NULL : json_loads(pair.value, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+    json_t *value = NULL;
+    if (type != 's' && type != '%') mlf_json_parse(&value, pair.value, strlen(pair.value), 1, NULL);
     if (!value) value = json_string(pair.value);
     if (value && type == '*' && !json_is_array(value)) value = json_pack("[o]", value);
     return json_object_set_new(arguments, pair.key, value)

@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "client_error.h"
 #include "clock.h"
+#include "log.h"
 #include "mlflowc.h"
 #include "number.h"
 #include "validate.h"
@@ -314,7 +315,7 @@ static int perform(watch *w, char **words, mlf_status *end)
     sv_free(environment);
     *end = MLF_FAILED;
     if (fd < 0) {
-        fprintf(stderr, "mlflowc: %s: %s\n", words[0], strerror(errno));
+        sv_say("mlflowc: %s: %s", words[0], strerror(errno));
         if (w->run) mlf_run_set_tag(w->run, "mlflowc.error", strerror(errno), NULL);
         return errno == ENOENT ? 127 : 126;
     }
@@ -342,13 +343,13 @@ int mlc_run(mlc *m)
     int code = compile_patterns(m, w);
     if (!code) code = begin(m, w);
     if (code != MLF_E_ARGUMENT) {
-        if (code) fprintf(stderr, "mlflowc: this is not tracked: %s\n", m->error.message);
-        if (w->run) fprintf(stderr, "mlflowc: run %s\n", mlf_run_id(w->run));
+        if (code) sv_say("mlflowc: this is not tracked: %s", m->error.message);
+        if (w->run) sv_say("mlflowc: run %s", mlf_run_id(w->run));
         code = MLF_OK;
         m->exit_status = perform(w, m->rest, &end);
         mlf_error_clear(&m->error);
         int unsaid = w->run ? mlf_run_end(w->run, end, &m->error) : MLF_OK;
-        if (unsaid) fprintf(stderr, "mlflowc: %s\n", m->error.message);
+        if (unsaid) sv_say("mlflowc: %s", m->error.message);
         if (unsaid == MLF_E_IO && !m->exit_status) m->exit_status = EXIT_FAILURE; /* something is lost */
     } else {
         mlf_run_free(w->run);

@@ -4,6 +4,8 @@
 #include "clock.h"
 #include "endpoints.h"
 #include "folder.h"
+#include "json_text.h"
+#include "log.h"
 #include "mlflowc.h"
 #include "mlflowc_query.h"
 #include "number.h"
@@ -144,7 +146,8 @@ static int find_waiting(const mlc *m, const char *run_id, char **experiment)
                 !mlf_journal_open(&journal, path.data, NULL);
     *experiment = NULL;
     if (found && !mlf_journal_next(journal, &record, NULL) && record.json) {
-        json_t *first = json_loads(record.json, 0, NULL);
+        json_t *first;
+        mlf_json_parse(&first, record.json, strlen(record.json), 0, NULL);
         *experiment = sv_strdup(json_string_value(json_object_get(first, "experiment")));
         json_decref(first);
     }
@@ -203,7 +206,7 @@ static int send_or_keep(mlc *m, const char *list, json_t *items)
     if (away || waits) {
         code = keep_items(m, items, experiment);
         if (!code)
-            fprintf(stderr, "mlflowc: %s%skept in the journal for `mlflowc sync`\n", sent.message, *sent.message ? ": " : "");
+            sv_say("mlflowc: %s%skept in the journal for `mlflowc sync`", sent.message, *sent.message ? ": " : "");
     } else {
         m->error = sent;
     }

@@ -1,35 +1,14 @@
 #include "reply.h"
 
 #include "client_error.h"
+#include "error.h"
+#include "json_text.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 enum { MAX_ERROR_BODY = 1 << 20 };
-
-/* The deepest nesting of brackets outside strings. jansson recurses, so it is looked at before it parses. */
-static size_t nesting(const char *text, size_t length)
-{
-    size_t depth = 0, deepest = 0;
-    int in_string = 0;
-    for (size_t i = 0; i < length; i++) {
-        char c = text[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = 0;
-        } else if (c == '"') {
-            in_string = 1;
-        } else if (c == '{' || c == '[') {
-            if (++depth > deepest) deepest = depth;
-        } else if ((c == '}' || c == ']') && depth) {
-            depth--;
-        }
-    }
-    return deepest;
-}
 
 static int looks_like_html(const char *text, size_t length)
 {
@@ -48,16 +27,13 @@ int mlf_reply_json(json_t **out, const char *text, size_t length, mlf_error *err
         return mlf_error_set_retriable(
             error, MLF_E_REPLY,
             "expected JSON, got a web page (a proxy or a login page between here and the server?): %.*s", start, text);
-    size_t depth = nesting(text, length);
-    if (depth > MLF_MAX_REPLY_DEPTH)
-        return mlf_error_set(error, MLF_E_REPLY, "expected JSON nested at most %d deep, got %zu", MLF_MAX_REPLY_DEPTH,
-                             depth);
-    json_error_t where;
-    json_t *json = json_loadb(text, length, JSON_ALLOW_NUL, &where);
-    if (!json && json_error_code(&where) == json_error_out_of_memory) return mlf_error_memory(error);
-    if (!json)
+    json_t *json;
+    mlf_json_fault fault;
+    int code = mlf_json_parse(&json, text, length, 0, &fault);
+    if (code == SV_E_MEMORY) return mlf_error_memory(error);
+    if (code)
         return mlf_error_set(error, MLF_E_REPLY, "expected JSON, got %zu bytes that break at line %d, column %d: %s",
-                             length, where.line, where.column, where.text);
+                             length, fault.line, fault.column, fault.why);
     if (!json_is_object(json)) {
         json_decref(json);
         return mlf_error_set(error, MLF_E_REPLY, "expected a JSON object, got %.*s", start, text);
@@ -69,12 +45,9 @@ int mlf_reply_json(json_t **out, const char *text, size_t length, mlf_error *err
 /* The parsed body of an error, NULL when it is no JSON object. */
 static json_t *error_object(const char *body, size_t length)
 {
-    if (!body || !length || length > MAX_ERROR_BODY || body[0] != '{' || nesting(body, length) > MLF_MAX_REPLY_DEPTH)
-        return NULL;
-    json_t *json = json_loadb(body, length, JSON_ALLOW_NUL, NULL);
-    if (json_is_object(json)) return json;
-    json_decref(json);
-    return NULL;
+    json_t *json = NULL;
+    if (body && length && length <= MAX_ERROR_BODY && body[0] == '{') mlf_json_parse(&json, body, length, 0, NULL);
+    return json;
 }
 
 void mlf_reply_error_code(char *into, size_t size, const char *body, size_t length)

@@ -7,8 +7,6 @@
 #include <jansson.h>
 #include <stddef.h>
 
-enum { MLF_MAX_REPLY_DEPTH = 200 }; /* nested lists and objects; jansson's own limit is 2048 */
-
 /* The JSON object in text[0..length); an empty text is {}. MLF_E_REPLY names what came instead (HTML, truncated, too deep, not an object). New reference. */
 int mlf_reply_json(json_t **out, const char *text, size_t length, mlf_error *error);
 

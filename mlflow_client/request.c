@@ -4,6 +4,7 @@
 #include "client_error.h"
 #include "endpoints.h"
 #include "fields.h"
+#include "json_text.h"
 #include "object.h"
 #include "secret.h"
 #include "url.h"
@@ -53,13 +54,14 @@ int mlf_endpoint_describe(mlf_endpoint_info *out, size_t i)
 /* The body as an object, checked where the table knows the endpoint. */
 static int check_body(json_t **out, const mlf_endpoint *row, const char *body, mlf_error *error)
 {
-    json_error_t where;
-    *out = json_loads(body, JSON_REJECT_DUPLICATES, &where);
-    if (!*out)
+    mlf_json_fault fault;
+    int parsed = mlf_json_parse(out, body, strlen(body), 1, &fault);
+    if (parsed == SV_E_MEMORY) return mlf_error_memory(error);
+    if (parsed)
         return mlf_error_set(error, MLF_E_ARGUMENT,
                              "body: no JSON at line %d, column %d: %s (numbers that are none are written \"NaN\", "
                              "\"Infinity\", \"-Infinity\" in quotes)",
-                             where.line, where.column, where.text);
+                             fault.line, fault.column, fault.why);
     int code = json_is_object(*out) ? MLF_OK : mlf_error_set(error, MLF_E_ARGUMENT, "body: expected a JSON object");
     if (!code && row) code = mlf_fields_check(row->fields, *out, 1, error);
     return code;

@@ -3,6 +3,7 @@
 #include "alloc.h"
 #include "client_error.h"
 #include "file.h"
+#include "json_text.h"
 #include "log.h"
 #include "validate.h"
 
@@ -166,9 +167,9 @@ static void source_tags(json_t *tags, const char *source_name)
 static int environment_tags(json_t *tags, mlf_error *error)
 {
     const char *text = mlf_env("MLFLOW_RUN_CONTEXT"), *key;
-    json_t *object = text ? json_loads(text, 0, NULL) : NULL, *value;
-    int code = MLF_OK;
-    if (text && !json_is_object(object))
+    json_t *object = NULL, *value;
+    int code = text && mlf_json_parse(&object, text, strlen(text), 0, NULL) == SV_E_MEMORY ? mlf_error_memory(error) : MLF_OK;
+    if (!code && text && !json_is_object(object))
         code = mlf_error_set(error, MLF_E_ARGUMENT, "MLFLOW_RUN_CONTEXT: expected a JSON object of tags, got %.100s", text);
     json_object_foreach(object, key, value) {
         if (!code && !json_is_string(value))

@@ -1,6 +1,7 @@
 #include "validate.h"
 
 #include "client_error.h"
+#include "text.h"
 
 #include <float.h>
 #include <math.h>
@@ -11,22 +12,10 @@
  */
 static long next_character(const char **text)
 {
-    const unsigned char *s = (const unsigned char *)*text;
-    if (s[0] < 0x80) {
-        *text += 1;
-        return s[0];
-    }
-    int more = s[0] >= 0xF0 ? 3 : s[0] >= 0xE0 ? 2 : 1;
-    static const long least[] = {0, 0x80, 0x800, 0x10000};
-    if (s[0] < 0xC2 || s[0] > 0xF4) return -1;
-    long point = s[0] & (0x3F >> more);
-    for (int i = 1; i <= more; i++) {
-        if ((s[i] & 0xC0) != 0x80) return -1;
-        point = point << 6 | (s[i] & 0x3F);
-    }
-    if (point < least[more] || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) return -1;
-    *text += more + 1;
-    return point;
+    uint32_t point;
+    size_t bytes = sv_utf8_read(&point, *text, strnlen(*text, 4));
+    *text += bytes;
+    return bytes ? (long)point : -1;
 }
 
 size_t mlf_text_length(const char *text)

@@ -41,9 +41,9 @@ static const char usage[] =
 
 static int fail(const sv_error *error)
 {
-    fprintf(stderr, "solvent-serve: %s\n", error->message);
+    sv_say("solvent-serve: %s", error->message);
     if (*error->hint)
-        fprintf(stderr, "  hint: %s\n", error->hint);
+        sv_say("  hint: %s", error->hint);
     return sv_error_exit_status(error->code);
 }
 
@@ -104,7 +104,7 @@ static int first_version(sv_source *source, sv_served **served, sv_error *error)
     sv_error local = SV_ERROR_INIT;
     if (sv_source_is_folder(source) || sv_source_kept(source, served, &local))
         return code;
-    fprintf(stderr, "solvent-serve: %s\nsolvent-serve: starting from the kept copy of version %s\n", error->message,
+    sv_say("solvent-serve: %s\nsolvent-serve: starting from the kept copy of version %s", error->message,
             (*served)->identity.version ? (*served)->identity.version : "(none)");
     sv_error_clear(error);
     return 0;

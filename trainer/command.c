@@ -176,9 +176,9 @@ static int report(const sv_error *error, int code)
 {
     if (!code)
         return 0;
-    fprintf(stderr, "solvent: %s\n", error->code ? error->message : "out of memory");
+    sv_say("solvent: %s", error->code ? error->message : "out of memory");
     if (error->hint[0])
-        fprintf(stderr, "  hint: %s\n", error->hint);
+        sv_say("  hint: %s", error->hint);
     return sv_error_exit_status(code);
 }
 
@@ -201,7 +201,7 @@ static int unknown_command(const sv_command *commands, size_t n_commands, const 
 static void print_log_line(void *context, sv_log_level level, const char *line)
 {
     (void)context;
-    fprintf(stderr, "solvent: %s: %s\n", level == SV_LOG_WARN ? "warning" : level == SV_LOG_ERROR ? "error" : level == SV_LOG_INFO ? "info" : "debug", line);
+    sv_say("solvent: %s: %s", level == SV_LOG_WARN ? "warning" : level == SV_LOG_ERROR ? "error" : level == SV_LOG_INFO ? "info" : "debug", line);
 }
 
 int sv_command_main(const sv_command *commands, size_t n_commands, int argc, char **argv)

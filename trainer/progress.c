@@ -1,5 +1,6 @@
 #include "progress.h"
 #include "clock.h"
+#include "log.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -39,11 +40,11 @@ void sv_progress_warn(sv_progress *p, const char *format, ...)
     sv_progress_clear(p);
     if (p->voice == SV_VOICE_QUIET)
         return;
-    fputs("solvent: warning: ", stderr);
+    char text[4000];
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    fputc('\n', stderr);
+    sv_say("solvent: warning: %s", text);
 }
 
 void sv_progress_bar(sv_progress *p, const char *what, int64_t done, int64_t total, const char *behind)

@@ -159,7 +159,7 @@ int mlf_batch_add(mlf_batch *batch, const mlf_record *record)
     if (record->type == MLF_RECORD_POINT)
         return add_point(batch, record);
     json_t *payload = NULL;
-    int code = mlf_json_parse(&payload, record->json, record->json_length);
+    int code = mlf_json_parse(&payload, record->json, record->json_length, 0, NULL);
     if (code)
         return code;
     if (record->op == MLF_OP_PARAM || record->op == MLF_OP_TAG) {

@@ -239,8 +239,10 @@ static int read_ids(mlf_folder *folder, mlf_error *error)
     sv_buffer text = SV_BUFFER_INIT(16 << 20);
     if (!path)
         return mlf_error_memory(error);
-    folder->ids = sv_file_read(&text, path, 0, NULL) ? NULL : json_loadb(text.data ? text.data : "", text.size, 0, NULL);
-    if (!json_is_object(folder->ids)) {
+    int code = sv_file_read(&text, path, 0, NULL);
+    if (!code)
+        code = mlf_json_parse(&folder->ids, text.data, text.size, 0, NULL);
+    if (code != SV_E_MEMORY && !json_is_object(folder->ids)) { /* none yet, or not to be believed */
         json_decref(folder->ids);
         folder->ids = json_object();
     }
@@ -339,8 +341,8 @@ void mlf_folder_note_position(mlf_folder *folder, uint64_t offset, uint64_t skip
 
 void mlf_folder_note_refused(mlf_folder *folder, const char *what, const char *json, size_t length, const char *reason)
 {
-    json_error_t where;
-    json_t *record = json_loadb(json, length, JSON_ALLOW_NUL, &where);
+    json_t *record;
+    mlf_json_parse(&record, json, length, 0, NULL);
     json_t *line = json_pack("{s:s, s:o?, s:s}", "what", what, "record", record, "reason", reason);
     sv_buffer text = SV_BUFFER_INIT(0);
     int known = !mlf_json_text(&text, line) && !sv_buffer_byte(&text, '\n');

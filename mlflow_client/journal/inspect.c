@@ -4,6 +4,7 @@
 #include "client_error.h"
 #include "file.h"
 #include "folder.h"
+#include "json_text.h"
 #include "record.h"
 
 #include <errno.h>
@@ -74,7 +75,9 @@ static void read_ids(mlf_journal *journal)
 {
     sv_buffer text = SV_BUFFER_INIT(16 << 20);
     char *path = sv_path_join(journal->path, "ids.json");
-    json_t *ids = path && !sv_file_read(&text, path, 0, NULL) && text.size ? json_loadb(text.data, text.size, 0, NULL) : NULL;
+    json_t *ids = NULL;
+    if (path && !sv_file_read(&text, path, 0, NULL))
+        mlf_json_parse(&ids, text.data, text.size, 0, NULL);
     const char *id = json_string_value(json_object_get(ids, journal->key)), *server = json_string_value(json_object_get(ids, MLF_FOLDER_SERVER));
     snprintf(journal->run_id, sizeof journal->run_id, "%s", id ? id : "");
     snprintf(journal->tracking_uri, sizeof journal->tracking_uri, "%s", server ? server : "");
