@@ -244,10 +244,12 @@ def expressions():
 
 @pytest.mark.parametrize("expression", [pytest.param(text, id=name) for name, text in expressions()])
 def test_dashboard_and_alerts_ask_for_what_is_there(prometheus, expression):
-    """Prometheus understands the expression, and the server has every metric in it."""
+    """Prometheus understands the expression, and the server has every metric in it, with every label that it is summed by."""
     prometheus(expression)
+    labels = {label for text in re.findall(r"\bby \(([^)]*)\)", expression) for label in re.split(r"[,\s]+", text)}
     for name in set(re.findall(r"\b(?:solvent_\w+|up)\b", expression)):
         wait_for(lambda: prometheus(name), f"a value of {name}", 30)
+        assert labels <= set(prometheus(name)[0]["metric"]), name
 
 
 def test_prometheus_accepts_its_configuration():

@@ -11,6 +11,7 @@ import urllib.request
 import uuid
 
 import pytest
+import yaml
 from containers import say
 from mlflow_server import free_port
 
@@ -53,15 +54,15 @@ def package(tmp_path_factory, solvent, run_command, source_root):
 
 @pytest.fixture
 def serving(package):
-    """serving(**environment) starts a read-only container on a free host port -> (name, address, seconds to the first answer)."""
+    """serving(…) starts a read-only container on a free host port -> (name, address, seconds to the first answer)."""
     names = []
 
-    def start(port=8080, *arguments):
+    def start(port=8080, *, options=()):
         name, host_port = f"solvent-test-{uuid.uuid4().hex[:8]}", free_port()
         names.append(name)
         began = time.perf_counter()
         docker("run", "--detach", "--name", name, "--read-only", "--cap-drop", "ALL", "--publish", f"127.0.0.1:{host_port}:{port}",
-               "--env", f"PORT={port}", "--volume", f"{package}:/model:ro", SERVE, "--model", "/model", *arguments)  # fmt: skip
+               "--env", f"PORT={port}", "--volume", f"{package}:/model:ro", *options, SERVE, "--model", "/model")  # fmt: skip
         address = f"http://127.0.0.1:{host_port}"
         while not answers(address + "/health"):
             assert time.perf_counter() - began < 30, docker("logs", name, check=False)
@@ -103,6 +104,38 @@ def test_port_is_obeyed_and_the_health_check_sees_it(serving):
     assert docker("exec", "--env", "PORT=9124", name, "/healthcheck", check=False).returncode == 1
 
 
+def probes(node):
+    """Every path that a manifest asks, wherever it stands."""
+    if isinstance(node, dict):
+        yield from [node["httpGet"]["path"]] if "httpGet" in node else []
+        node = list(node.values())
+    for value in node if isinstance(node, list) else ():
+        yield from probes(value)
+
+
+@pytest.mark.parametrize("manifest", ["kubernetes/serve.yaml", "kubernetes/kserve.yaml", "cloudrun/service.yaml"])
+def test_every_probe_of_the_manifests_is_answered(serving, source_root, manifest):
+    asked = set(probes(list(yaml.safe_load_all((source_root / "docker" / manifest).read_text()))))
+    _, address, _ = serving()
+    assert len(asked) == 2 and all(answers(address + path) for path in asked), asked
+
+
+def test_kserve_speaks_the_v2_protocol_with_the_image(serving, package):
+    """What its router sends: is the model there, then one row as tensors."""
+    _, address, _ = serving()
+    with urllib.request.urlopen(address + "/v2", timeout=5) as reply:
+        assert json.load(reply)["name"]
+    with urllib.request.urlopen(address + "/v2/models/model", timeout=5) as reply:
+        inputs = json.load(reply)["inputs"]
+    example = json.loads((package / "input_example.json").read_text())
+    row = dict(zip(example["columns"], example["data"][0]))
+    tensors = [{"name": one["name"], "datatype": one["datatype"], "shape": [1], "data": [row[one["name"]]]} for one in inputs]
+    request = urllib.request.Request(address + "/v2/models/model/infer", json.dumps({"inputs": tensors}).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=5) as reply:
+        outputs = json.load(reply)["outputs"]
+    assert outputs and all(len(output["data"]) == 1 for output in outputs)
+
+
 @pytest.mark.parametrize("client", ["nobody", "a request that never ends"])
 def test_sigterm_ends_it_within_ten_seconds_with_0(serving, client):
     """Cloud Run and `docker stop` kill after 10 s."""
@@ -142,6 +175,43 @@ def test_train_image_trains_without_root(tmp_path):
     tmp_path.chmod(0o777)
     docker("run", "--rm", "--volume", f"{tmp_path}:/out", TRAIN, "train", "configs/cashflow.yaml", "--no-tracking", "--output", "/out/trained")
     assert list(tmp_path.glob("**/pipeline.json"))
+
+
+def calls_of(word):
+    """A system call, or those of a group as systemd knows it."""
+    if not word.startswith("@"):
+        return {word}
+    listed = subprocess.run(["systemd-analyze", "syscall-filter", "--no-pager", word], capture_output=True, text=True, check=True).stdout.splitlines()[1:]
+    return {call for line in listed if not line.strip().startswith("#") for call in calls_of(line.strip())}
+
+
+def filtered(unit, folder):
+    """The unit's SystemCallFilter as options of `docker run`: a system call that the unit refuses kills the program here too."""
+    allowed = calls_of("@default")
+    for line in unit.read_text().splitlines():
+        name, _, words = line.partition("=")
+        if name == "SystemCallFilter":
+            calls = {call for word in words.removeprefix("~").split() for call in calls_of(word)}
+            allowed = allowed - calls if words.startswith("~") else allowed | calls
+    assert "openat" in allowed and "mount" not in allowed
+    profile = folder / f"{unit.name}.json"
+    profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": [{"names": sorted(allowed), "action": "SCMP_ACT_ALLOW"}]}))
+    return ["--security-opt", "no-new-privileges", "--security-opt", f"seccomp={profile}"]
+
+
+def test_the_server_works_with_the_system_calls_of_its_unit(serving, source_root, tmp_path):
+    options = filtered(source_root / "docker" / "systemd" / "solvent-serve.service", tmp_path)
+    name, address, _ = serving(options=options)
+    assert answers(address + "/health") and answers(address + "/metrics")
+    docker("stop", "--time", "20", name)
+    assert json.loads(docker("inspect", name).stdout)[0]["State"]["ExitCode"] == 0
+
+
+def test_the_trainer_works_with_the_system_calls_of_its_unit(source_root, tmp_path):
+    options = filtered(source_root / "docker" / "systemd" / "solvent-train.service", tmp_path)
+    docker("run", "--rm", *options, TRAIN, "train", "configs/cashflow.yaml", "--no-tracking", "--quiet", "--output", "/tmp/trained")
+    refused = docker("run", "--rm", *options, "--entrypoint", "nice", TRAIN, "-n", "5", "true", check=False)
+    assert refused.returncode == 159  # SIGSYS: the filter is there
 
 
 def test_train_image_has_the_other_commands():
