@@ -12,7 +12,7 @@ import uuid
 
 import pytest
 import yaml
-from containers import say
+from containers import say, wait_for
 from mlflow_server import free_port
 
 SERVE, TRAIN = "solvent-serve", "solvent-train"
@@ -199,17 +199,42 @@ def filtered(unit, folder):
     return ["--security-opt", "no-new-privileges", "--security-opt", f"seccomp={profile}"]
 
 
-def test_the_server_works_with_the_system_calls_of_its_unit(serving, source_root, tmp_path):
-    options = filtered(source_root / "docker" / "systemd" / "solvent-serve.service", tmp_path)
-    name, address, _ = serving(options=options)
-    assert answers(address + "/health") and answers(address + "/metrics")
-    docker("stop", "--time", "20", name)
-    assert json.loads(docker("inspect", name).stdout)[0]["State"]["ExitCode"] == 0
+def as_unit(unit, folder):
+    """The unit as options of `docker run`: its filter, its environment, a user without a home, and its state directory as all that can be written
+    beside /tmp. Returns them and that directory."""
+    settings = [line.partition("=")[::2] for line in unit.read_text().splitlines() if "=" in line]
+    state = next(value for name, value in settings if name == "StateDirectory")
+    kept = folder / "state"
+    kept.mkdir()
+    for path in (kept, *list(kept.parents)[:3]):
+        path.chmod(0o777)
+    environment = [value.replace("%S", "/var/lib") for name, value in settings if name == "Environment"]
+    assert environment
+    return [*filtered(unit, folder), "--read-only", "--tmpfs", "/tmp", "--user", "12345:12345", "--volume", f"{kept}:/var/lib/{state}", "--workdir", f"/var/lib/{state}",
+            *(word for value in ["HOME=/", *environment] for word in ("--env", value))], kept  # fmt: skip
 
 
-def test_the_trainer_works_with_the_system_calls_of_its_unit(source_root, tmp_path):
-    options = filtered(source_root / "docker" / "systemd" / "solvent-train.service", tmp_path)
-    docker("run", "--rm", *options, TRAIN, "train", "configs/cashflow.yaml", "--no-tracking", "--quiet", "--output", "/tmp/trained")
+def test_the_server_runs_as_its_unit_does(mlflow_server, solvent, run_command, source_root, tmp_path):
+    """With the unit's system calls and folders; what it fetched is found again after a restart without MLflow."""
+    options, kept = as_unit(source_root / "docker" / "systemd" / "solvent-serve.service", tmp_path)
+    run_command([solvent, "train", "configs/cashflow.yaml", "--quiet", "--set", "name=unit", "--output", tmp_path / "trained"], cwd=source_root, env={**os.environ, "MLFLOW_TRACKING_URI": mlflow_server.uri})
+    for tracking in (mlflow_server.uri, "http://127.0.0.1:1"):
+        name, port = f"solvent-test-{uuid.uuid4().hex[:8]}", free_port()
+        docker("run", "--detach", "--name", name, "--network", "host", "--env", f"PORT={port}", "--env", f"MLFLOW_TRACKING_URI={tracking}", *options, SERVE, "--model", "models:/unit@champion")
+        try:
+            wait_for(lambda: answers(f"http://127.0.0.1:{port}/health") and answers(f"http://127.0.0.1:{port}/metrics"), docker("logs", name, check=False), 60)
+            docker("stop", "--time", "20", name)
+            assert json.loads(docker("inspect", name).stdout)[0]["State"]["ExitCode"] == 0
+        finally:
+            docker("rm", "--force", name, check=False)
+    assert list(kept.glob("**/pipeline.json"))
+
+
+def test_the_trainer_runs_as_its_unit_does(source_root, tmp_path):
+    """With the unit's system calls and folders, and without MLflow: everything waits in the journal."""
+    options, kept = as_unit(source_root / "docker" / "systemd" / "solvent-train.service", tmp_path)
+    done = docker("run", "--rm", *options, "--env", "MLFLOW_TRACKING_URI=http://127.0.0.1:1", "--env", "MLFLOW_HTTP_REQUEST_MAX_RETRIES=0", TRAIN, "train", "/home/solvent/configs/cashflow.yaml")
+    assert "lost" not in done.stderr and list((kept / "journal").iterdir()), done.stderr
     refused = docker("run", "--rm", *options, "--entrypoint", "nice", TRAIN, "-n", "5", "true", check=False)
     assert refused.returncode == 159  # SIGSYS: the filter is there
 
