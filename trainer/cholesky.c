@@ -1,11 +1,12 @@
 /* cholesky.c: right-looking blocked factorisation (Golub, Van Loan, Matrix Computations, 4.2.9). */
 #include "cholesky.h"
 
-#include <cblas.h>
+#include "blas.h"
+
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 64 };
+enum { BLOCK = SV_CHOLESKY_SMALL };
 
 /* The diagonal block, unblocked. */
 static size_t factor_small(double *a, size_t n, size_t stride)
@@ -34,16 +35,29 @@ size_t sv_cholesky(double *a, size_t n)
         size_t bad = factor_small(corner, size, n);
         if (bad) return first + bad;
         if (!rest) break;
-        cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, (int)rest, (int)size, 1, corner, (int)n, below, (int)n);
-        cblas_dsyrk(CblasRowMajor, CblasLower, CblasNoTrans, (int)rest, (int)size, -1, below, (int)n, 1, below + size, (int)n);
+        sv_blas.dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, (int)rest, (int)size, 1, corner, (int)n, below, (int)n);
+        sv_blas.dsyrk(CblasRowMajor, CblasLower, CblasNoTrans, (int)rest, (int)size, -1, below, (int)n, 1, below + size, (int)n);
     }
     return 0;
 }
 
 void sv_cholesky_solve(const double *l, size_t n, double *x)
 {
-    cblas_dtrsv(CblasRowMajor, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, l, (int)n, x, 1);
-    cblas_dtrsv(CblasRowMajor, CblasLower, CblasTrans, CblasNonUnit, (int)n, l, (int)n, x, 1);
+    if (n > SV_CHOLESKY_SMALL) {
+        sv_blas.dtrsv(CblasRowMajor, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, l, (int)n, x, 1);
+        sv_blas.dtrsv(CblasRowMajor, CblasLower, CblasTrans, CblasNonUnit, (int)n, l, (int)n, x, 1);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < i; j++)
+            x[i] -= l[i * n + j] * x[j];
+        x[i] /= l[i * n + i];
+    }
+    for (size_t i = n; i-- > 0;) {
+        x[i] /= l[i * n + i];
+        for (size_t j = 0; j < i; j++)
+            x[j] -= l[i * n + j] * x[i];
+    }
 }
 
 void sv_cholesky_inverse(const double *l, size_t n, double *inverse)
@@ -51,8 +65,13 @@ void sv_cholesky_inverse(const double *l, size_t n, double *inverse)
     memset(inverse, 0, n * n * sizeof *inverse);
     for (size_t i = 0; i < n; i++)
         inverse[i * n + i] = 1;
-    cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, (int)n, 1, l, (int)n, inverse, (int)n);
-    cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit, (int)n, (int)n, 1, l, (int)n, inverse, (int)n);
+    if (n > SV_CHOLESKY_SMALL) {
+        sv_blas.dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, (int)n, 1, l, (int)n, inverse, (int)n);
+        sv_blas.dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit, (int)n, (int)n, 1, l, (int)n, inverse, (int)n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) /* a column is a row */
+        sv_cholesky_solve(l, n, inverse + i * n);
 }
 
 double sv_cholesky_ridged(double *l, const double *a, size_t n)

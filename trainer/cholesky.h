@@ -1,8 +1,10 @@
-/* cholesky.h: A = L L' for symmetric positive definite A, by blocks on OpenBLAS. Leaves out: pivoting, updates. */
+/* cholesky.h: A = L L' for symmetric positive definite A, by blocks on OpenBLAS where n > SV_CHOLESKY_SMALL (sv_blas_reserve first). Leaves out: pivoting, updates. */
 #ifndef SV_CHOLESKY_H
 #define SV_CHOLESKY_H
 
 #include <stddef.h>
+
+enum { SV_CHOLESKY_SMALL = 64 };
 
 /* Replaces the lower triangle of a (n, n), row by row, by L. Returns 0, or 1 + the first row whose pivot is not positive (a is then spoilt). */
 size_t sv_cholesky(double *a, size_t n);

@@ -2,14 +2,13 @@
 #include "hessian.h"
 
 #include "alloc.h"
+#include "blas.h"
 
-#include <cblas.h>
 #include <string.h>
 
 enum {
     MAX_GROUP_CODES = 32,    /* of a group: a pair's table is 8 kB */
-    MAX_LONE_CODES = 65536,  /* a lone factor with more codes is read by its slots */
-    MAX_LANED = 24           /* numbers whose products are summed here; more are worth a call to BLAS */
+    MAX_LONE_CODES = 65536   /* a lone factor with more codes is read by its slots */
 };
 
 /* Factors read as one code; smaller than a design's joins, since every pair of groups needs a table. */
@@ -169,16 +168,16 @@ static void add_products(sv_hessian *h, const double *weights, size_t n)
     size_t d = h->design->n_numbers;
     sv_kernel_gradient(h->last, h->x, weights, d, n);
     h->last[d] += sv_kernel_sum(weights, n);
-    for (size_t j = 0; j < d && d <= MAX_LANED; j++) {
+    for (size_t j = 0; j < d && d <= SV_HESSIAN_LANED; j++) {
         sv_kernel_multiply(h->times, weights, h->x[j], n);
         sv_kernel_gradient(h->products + j * d, h->x, h->times, j + 1, n);
     }
-    if (d <= MAX_LANED) return;
+    if (d <= SV_HESSIAN_LANED) return;
     sv_kernel_root(h->times, weights, n);
     for (size_t j = 0; j < d; j++)
         sv_kernel_multiply(h->scaled + j * SV_PASS_ROWS, h->times, h->x[j], n);
     /* the upper triangle by columns is the lower by rows */
-    cblas_dsyrk(CblasColMajor, CblasUpper, CblasTrans, (int)d, (int)n, 1, h->scaled, SV_PASS_ROWS, 1, h->products, (int)d);
+    sv_blas.dsyrk(CblasColMajor, CblasUpper, CblasTrans, (int)d, (int)n, 1, h->scaled, SV_PASS_ROWS, 1, h->products, (int)d);
 }
 
 void sv_hessian_add(sv_hessian *h, const sv_design_block *block, const double *weights)

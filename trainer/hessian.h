@@ -5,6 +5,8 @@
 
 #include "design_block.h"
 
+enum { SV_HESSIAN_LANED = 24 }; /* numbers whose products are summed here; more are worth a call to BLAS (sv_blas_reserve first) */
+
 typedef struct sv_hessian sv_hessian;
 
 /* One thread's sums over the rows of a design, at zero. Borrows the design. 0 or SV_E_MEMORY. */

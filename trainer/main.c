@@ -1,5 +1,4 @@
 /* main.c: the `solvent` command. Each command's own file says what it does; this one lists them. */
-#include "blas.h"
 #include "commands.h"
 
 static const sv_command commands[] = {
@@ -22,6 +21,5 @@ static const sv_command commands[] = {
 
 int main(int argc, char **argv)
 {
-    sv_blas_begin(argv);
     return sv_command_main(commands, sizeof commands / sizeof *commands, argc, argv);
 }

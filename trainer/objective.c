@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "blas.h"
+#include "cholesky.h"
 #include "design_block.h"
 #include "hessian.h"
 #include "kernel.h"
@@ -102,7 +103,8 @@ static int open_objective(sv_objective **out, const sv_design_rows *rows, sv_los
         double shift;
         sv_design_shift(&design->numbers[j], &shift, &o->rest[j]);
     }
-    if ((rc = sv_blas_reserve(sv_team_size(team), error))) {
+    if (design->n_numbers > SV_HESSIAN_LANED || design->n_weights > SV_CHOLESKY_SMALL) rc = sv_blas_reserve(sv_team_size(team), error);
+    if (rc) {
         sv_objective_free(o);
         *out = NULL;
     }
