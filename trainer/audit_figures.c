@@ -7,22 +7,64 @@
 
 enum { BINS = 20, SHIFT_BINS = 10, TARGET_BINS = 10, LEVELS_MAX = 20000 };
 
-/* Distinct quantiles of the finite values of one part (or all: SV_PARTS) into edges; how many. */
-static size_t quantiles(double *edges, size_t n_bins, const double *values, const uint8_t *parts, int part, size_t n)
+/* The training rows' values that are not missing, in order, and the AUC of them for a target of two classes. */
+typedef struct ordered {
+    double *values;
+    size_t n;
+    double auc; /* NaN for other targets, and where a class is absent */
+} ordered;
+
+/* Two sorted halves into one; equal values of both count half. */
+static void merge(ordered *out, const double *up, size_t n_up, const double *down, size_t n_down)
 {
-    double *sorted = sv_array(n + 1, sizeof *sorted);
-    size_t m = 0, n_edges = 0;
-    for (size_t i = 0; sorted && i < n; i++)
-        if ((part == SV_PARTS || parts[i] == part) && isfinite(values[i]))
-            sorted[m++] = values[i];
-    if (sorted && sv_sort(sorted, m))
-        m = 0;
+    double area = 0;
+    for (size_t i = 0, j = 0; i < n_up || j < n_down;) {
+        double least = j == n_down || (i < n_up && up[i] < down[j]) ? up[i] : down[j];
+        size_t first_up = i, first_down = j;
+        for (; i < n_up && up[i] == least; i++)
+            out->values[out->n++] = least;
+        for (; j < n_down && down[j] == least; j++)
+            out->values[out->n++] = least;
+        area += (double)(i - first_up) * ((double)first_down + (double)(j - first_down) / 2);
+    }
+    out->auc = n_up && n_down ? area / (double)n_up / (double)n_down : NAN;
+}
+
+/* Out of memory: none, and no AUC. The values are the caller's (sv_free). */
+static ordered order_training(const double *values, const sv_audit_input *in)
+{
+    ordered out = {.values = sv_array(in->n + 1, sizeof *out.values), .auc = NAN};
+    double *halves = sv_array(in->n + 1, sizeof *halves);
+    size_t n_up = 0, n_down = 0, is_binary = in->target_type == SV_BOOLEAN;
+    for (size_t i = 0; out.values && halves && i < in->n; i++) {
+        if (in->parts[i] != SV_PART_TRAIN || isnan(values[i]))
+            continue;
+        if (is_binary && in->target[i] != 0)
+            halves[n_up++] = values[i] + 0.0; /* -0 is 0 */
+        else
+            halves[in->n - ++n_down] = values[i] + 0.0;
+    }
+    double *down = halves ? halves + in->n - n_down : NULL;
+    if (out.values && halves && !sv_sort(halves, n_up) && !sv_sort(down, n_down))
+        merge(&out, halves, n_up, down, n_down);
+    sv_free(halves);
+    return out;
+}
+
+/* Distinct quantiles of the finite values into edges; how many. */
+static size_t quantiles(double *edges, size_t n_bins, const ordered *all)
+{
+    const double *sorted = all->values;
+    size_t m = all->n, n_edges = 0;
+    while (m && isinf(sorted[m - 1]) && sorted[m - 1] > 0)
+        m--;
+    for (; m && isinf(sorted[0]); m--)
+        sorted++;
     for (size_t b = 1; b < n_bins && m; b++) {
         double edge = sorted[b * m / n_bins];
         if (edge > sorted[0] && (!n_edges || edge > edges[n_edges - 1]))
             edges[n_edges++] = edge;
     }
-    sv_free(sorted);
     return n_edges;
 }
 
@@ -67,7 +109,9 @@ static double entropy(const double *counts, size_t n, double total, size_t *occu
 static double information(const sv_audit_input *in, const double *edges, size_t n_edges)
 {
     double target_edges[TARGET_BINS], total = 0, result = NAN;
-    size_t n_target_edges = in->target_type == SV_DOUBLE ? quantiles(target_edges, TARGET_BINS, in->target, in->parts, SV_PART_TRAIN, in->n) : 0, n_classes = n_target_edges + 2;
+    ordered targets = in->target_type == SV_DOUBLE ? order_training(in->target, in) : (ordered){0};
+    size_t n_target_edges = quantiles(target_edges, TARGET_BINS, &targets), n_classes = n_target_edges + 2;
+    sv_free(targets.values);
     for (size_t i = 0; i < in->n && in->target_type != SV_DOUBLE; i++)
         n_classes = (size_t)in->target[i] + 1 > n_classes ? (size_t)in->target[i] + 1 : n_classes;
     size_t n_cells = count_cells(in, n_edges), used_cells, used_classes, used_joint;
@@ -121,23 +165,6 @@ static int rates(double *out, const sv_audit_input *in)
     return failed ? SV_E_MEMORY : 0;
 }
 
-static double auc(const double *scores, const sv_audit_input *in)
-{
-    double *kept = sv_array(in->n + 1, sizeof *kept), result = NAN;
-    uint8_t *labels = sv_array(in->n + 1, 1);
-    size_t n = 0;
-    for (size_t i = 0; kept && labels && i < in->n; i++)
-        if (in->parts[i] == SV_PART_TRAIN && !isnan(scores[i])) {
-            kept[n] = scores[i];
-            labels[n++] = in->target[i] != 0;
-        }
-    if (kept && labels)
-        result = sv_roc_auc(kept, labels, n);
-    sv_free(kept);
-    sv_free(labels);
-    return result < 0.5 ? 1 - result : result;
-}
-
 static double correlation(const double *scores, const sv_audit_input *in)
 {
     double n = 0, x = 0, y = 0, xx = 0, yy = 0, xy = 0;
@@ -159,10 +186,10 @@ static double correlation(const double *scores, const sv_audit_input *in)
 }
 
 /* Sum over the cells of (test - train) * log(test / train) of their shares; half a row is added to each cell. */
-static double psi(const sv_audit_input *in)
+static double psi(const sv_audit_input *in, const double *edges, size_t n_edges)
 {
-    double edges[SHIFT_BINS], n[2] = {0}, sum = 0;
-    size_t n_edges = in->is_text ? 0 : quantiles(edges, SHIFT_BINS, in->values, in->parts, SV_PART_TRAIN, in->n), n_cells = count_cells(in, n_edges);
+    double n[2] = {0}, sum = 0;
+    size_t n_cells = count_cells(in, n_edges);
     double *counts = n_cells > 1000 ? NULL : sv_calloc(2 * n_cells, sizeof *counts);
     for (size_t i = 0; counts && i < in->n; i++) {
         if (in->parts[i] != SV_PART_TRAIN && in->parts[i] != SV_PART_TEST)
@@ -207,11 +234,9 @@ static int is_probability(const sv_audit_input *in, const double *edges, size_t 
 
 void sv_audit_figures(sv_audit_feature *feature, const sv_audit_input *in)
 {
-    double edges[BINS], *encoded = NULL;
+    double edges[BINS], shift_edges[SHIFT_BINS], *encoded = NULL;
     const double *scores = in->values;
-    size_t n_edges = in->is_text ? 0 : quantiles(edges, BINS, in->values, in->parts, SV_PART_TRAIN, in->n);
     feature->auc = feature->information = feature->psi = NAN;
-    feature->is_probability = is_probability(in, edges, n_edges);
     if (in->is_text && in->target_type != SV_STRING) {
         encoded = sv_array(in->n + 1, sizeof *encoded);
         if (!encoded || rates(encoded, in)) {
@@ -220,11 +245,15 @@ void sv_audit_figures(sv_audit_feature *feature, const sv_audit_input *in)
         }
         scores = encoded;
     }
+    ordered all = order_training(scores, in);
+    size_t n_edges = in->is_text ? 0 : quantiles(edges, BINS, &all), n_shift_edges = in->is_text ? 0 : quantiles(shift_edges, SHIFT_BINS, &all);
     if (in->target_type == SV_BOOLEAN)
-        feature->auc = auc(scores, in);
+        feature->auc = all.auc < 0.5 ? 1 - all.auc : all.auc;
     else if (in->target_type == SV_DOUBLE)
         feature->auc = correlation(scores, in);
+    feature->is_probability = is_probability(in, edges, n_edges);
     feature->information = information(in, edges, n_edges);
-    feature->psi = psi(in);
+    feature->psi = psi(in, shift_edges, n_shift_edges);
+    sv_free(all.values);
     sv_free(encoded);
 }

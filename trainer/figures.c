@@ -112,29 +112,6 @@ int sv_sort(double *values, size_t n)
     return 0;
 }
 
-double sv_roc_auc(const double *score, const uint8_t *y, size_t n)
-{
-    uint32_t *order = sv_array(n ? n : 1, sizeof *order);
-    double area = NAN, below = 0, positives = 0;
-    if (order && !sv_rank(order, score, n)) {
-        area = 0;
-        for (size_t i = 0; i < n;) {
-            double up = 0, down = 0;
-            uint64_t key = key_of(score[order[i]]);
-            for (; i < n && key_of(score[order[i]]) == key; i++) {
-                up += y[order[i]] != 0;
-                down += y[order[i]] == 0;
-            }
-            area += up * (below + down / 2);
-            below += down;
-            positives += up;
-        }
-        area = positives > 0 && below > 0 ? area / positives / below : NAN;
-    }
-    sv_free(order);
-    return area;
-}
-
 /* ---- cells ---- */
 
 void sv_cells_free(sv_cells *cells)

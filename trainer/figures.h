@@ -49,9 +49,6 @@ void sv_cells_resample(sv_cells *out, const sv_cells *cells, const sv_chance (*c
 int sv_cells_copy(sv_cells *out, const sv_cells *cells);
 int sv_cells_merge(sv_cells *out, const sv_cells *cells, size_t by); /* so many neighbours on the same side of the threshold as one */
 
-/* Area under the ROC curve of any score, ties counting half; NaN where a class is absent or memory is out. NaN scores rank lowest. */
-double sv_roc_auc(const double *score, const uint8_t *y, size_t n);
-
 /* Middle share of values, which it sorts: *low and *high leave (1 - confidence) / 2 on each side; NaN when a value is, or memory is out. */
 void sv_interval(double *values, size_t n, double confidence, double *low, double *high);
 

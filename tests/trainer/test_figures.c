@@ -1,5 +1,6 @@
 /* Figures against hand-made cases and against slow definitions; the bootstrap's spread; equal seeds, equal draws. Expected values of the first case: scikit-learn 1.9. */
 #include "alloc.h"
+#include "audit_figures.h"
 #include "figures.h"
 #include "prng.h"
 #include "ranking.h"
@@ -36,7 +37,15 @@ Test(figures, ties_count_half)
     sv_cells_figures(figures, &cells);
     sv_cells_confusion(confusion, &cells);
     NEAR(figures[SV_FIGURE_ROC_AUC], 10.0 / 15);
-    NEAR(sv_roc_auc(p, y, 8), 10.0 / 15);
+    double target[8];
+    uint8_t parts[8];
+    sv_audit_feature alone = {0};
+    for (int i = 0; i < 8; i++) {
+        target[i] = y[i];
+        parts[i] = SV_PART_TRAIN;
+    }
+    sv_audit_figures(&alone, &(sv_audit_input){.values = p, .target = target, .parts = parts, .n = 8, .target_type = SV_BOOLEAN});
+    NEAR(alone.auc, 10.0 / 15);
     NEAR(figures[SV_FIGURE_PR_AUC], (2 * 1.0 + 2 * 4.0 / 6 + 5.0 / 7) / 5);
     NEAR(figures[SV_FIGURE_ACCURACY], 4.0 / 8);
     NEAR(figures[SV_FIGURE_BALANCED_ACCURACY], (2.0 / 5 + 2.0 / 3) / 2);
