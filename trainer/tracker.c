@@ -13,9 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { PARAM_MAX = 5000, KEY_MAX = 250, CHECK_SECONDS = 1 };
+enum { PARAM_MAX = 5000, KEY_MAX = 250 };
 
 /* How far the making of the run has come. */
 enum { RUN_BEGINS, RUN_READY, RUN_REFUSED };
@@ -34,6 +33,7 @@ struct sv_tracker {
     int offline;
     sv_fit_step *steps; /* (n_steps), of which n_sent are logged */
     size_t n_steps, n_sent, capacity;
+    int64_t spent_ns; /* sv_tracker_seconds */
     int version_waits; /* 1: asked for, but only the journal has it */
     char *model_uri, *version, *model_id, *address;
 };
@@ -135,6 +135,7 @@ static void free_tracker(sv_tracker *t)
 
 int sv_tracker_begin(sv_tracker **out, const sv_config *config, const sv_tracker_options *options, sv_error *error)
 {
+    int64_t began = sv_monotonic_ns();
     *out = NULL;
     if (!config->tracking.enabled)
         return 0;
@@ -156,6 +157,7 @@ int sv_tracker_begin(sv_tracker **out, const sv_config *config, const sv_tracker
     t->has_thread = !pthread_create(&t->thread, NULL, begin_run, t);
     if (!t->has_thread)
         begin_run(t);
+    t->spent_ns = sv_monotonic_ns() - began;
     *out = t;
     return 0;
 }
@@ -177,14 +179,12 @@ int sv_tracker_join(sv_tracker *t, sv_error *error)
 
 int sv_tracker_check(sv_tracker *t, sv_error *error)
 {
-    struct timespec until;
-    if (!t)
-        return 0;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += CHECK_SECONDS;
-    if (t->has_thread && !pthread_timedjoin_np(t->thread, NULL, &until))
-        t->has_thread = 0;
-    return refusal(t, error);
+    return t ? refusal(t, error) : 0;
+}
+
+double sv_tracker_seconds(const sv_tracker *t)
+{
+    return t ? (double)t->spent_ns / 1e9 : 0;
 }
 
 /* ---- steps ---- */
@@ -200,21 +200,28 @@ static void send_steps(sv_tracker *t)
     }
 }
 
+static int make_room(sv_tracker *t)
+{
+    if (t->n_steps < t->capacity)
+        return 0;
+    size_t capacity = t->capacity ? t->capacity * 2 : 64;
+    sv_fit_step *steps = sv_realloc(t->steps, capacity * sizeof *steps);
+    if (!steps)
+        return SV_E_MEMORY;
+    t->steps = steps;
+    t->capacity = capacity;
+    return 0;
+}
+
 void sv_tracker_step(sv_tracker *t, const sv_fit_step *step)
 {
-    if (!t)
+    int64_t began = sv_monotonic_ns();
+    if (!t || make_room(t))
         return;
-    if (t->n_steps == t->capacity) {
-        size_t capacity = t->capacity ? t->capacity * 2 : 64;
-        sv_fit_step *steps = sv_realloc(t->steps, capacity * sizeof *steps);
-        if (!steps)
-            return;
-        t->steps = steps;
-        t->capacity = capacity;
-    }
     t->steps[t->n_steps++] = *step;
     if (atomic_load(&t->state) == RUN_READY)
         send_steps(t);
+    t->spent_ns += sv_monotonic_ns() - began;
 }
 
 /* ---- what is logged once ---- */

@@ -25,9 +25,11 @@ int sv_tracker_begin(sv_tracker **out, const sv_config *config, const sv_tracker
 /* Never waits: what cannot be passed on yet is kept. */
 void sv_tracker_step(sv_tracker *tracker, const sv_fit_step *step);
 
-/* Before a fit that may take hours: SV_E_NETWORK when the server refuses the run (a login, a deleted experiment, no MLflow at all). Waits a second for its word
-   at most: one that is slow or away stops no training. */
+/* SV_E_NETWORK once the server has refused the run (a login, a deleted experiment, no MLflow at all): a fit that may take hours is for nothing. Never waits. */
 int sv_tracker_check(sv_tracker *tracker, sv_error *error);
+
+/* The caller's time that the functions above took: what tracking costs a training before its end. */
+double sv_tracker_seconds(const sv_tracker *tracker);
 
 /* Waits until the run exists, at the server or, when that does not answer, in the journal. Everything below does. SV_E_NETWORK when the server refuses it. */
 int sv_tracker_join(sv_tracker *tracker, sv_error *error);

@@ -26,7 +26,7 @@ typedef struct train_job {
     sv_promotion promotion;
     char *checkpoint; /* OUTPUT/checkpoint; NULL: none is written */
     int64_t began_ns;
-    double track_seconds;
+    double spent_seconds, track_seconds; /* for tracking: while it trained, and after that */
 } train_job;
 
 /* Under mpirun all ranks fit; rank 0 alone tells, tracks and writes. */
@@ -126,6 +126,7 @@ static int log_run(train_job *job, sv_error *error)
     sv_tracker_metric(job->tracker, "fit.objective", t->fit.solution.objective, 0);
     sv_tracker_metric(job->tracker, "fit.gradient_norm", t->fit.solution.gradient_norm, 0);
     sv_tracker_metric(job->tracker, "fit.converged", t->fit.solution.converged, 0);
+    sv_tracker_metric(job->tracker, "seconds.tracking", job->spent_seconds, 0);
     sv_tracker_metric(job->tracker, "seconds.read", t->read_seconds, 0);
     sv_tracker_metric(job->tracker, "seconds.fit", t->fit_seconds, 0);
     sv_tracker_metric(job->tracker, "seconds.evaluate", t->evaluate_seconds, 0);
@@ -174,6 +175,9 @@ static int log_model(train_job *job, sv_error *error)
 static int track(train_job *job, sv_error *error)
 {
     int64_t began = sv_monotonic_ns();
+    job->spent_seconds = sv_tracker_seconds(job->tracker);
+    if (job->tracker)
+        sv_progress_event(&job->progress, json_pack("{s:s,s:f}", "event", "trained", "seconds_for_tracking", job->spent_seconds));
     int code = sv_tracker_join(job->tracker, error);
     if (!code && job->tracker)
         code = log_run(job, error);

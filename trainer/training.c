@@ -131,23 +131,29 @@ int sv_training_audit(sv_training *t, sv_error *error)
     return code ? code : stop_when_asked(error);
 }
 
+/* A fit for a run that the server will not have need not go on. */
+static int is_in_vain(const sv_training *t)
+{
+    return sv_interrupted() || sv_tracker_check(t->tracker, NULL);
+}
+
 static int watch(void *context, const sv_fit_step *step)
 {
     sv_training *t = context;
     char behind[64];
     if (t->n_steps == STEPS_MAX)
-        return sv_interrupted();
+        return is_in_vain(t);
     if (!(t->n_steps & (t->n_steps - 1)) && t->n_steps != 1) {
         sv_fit_step *steps = sv_realloc(t->steps, (t->n_steps ? t->n_steps * 2 : 2) * sizeof *steps);
         if (!steps)
-            return sv_interrupted();
+            return is_in_vain(t);
         t->steps = steps;
     }
     t->steps[t->n_steps++] = *step;
     sv_tracker_step(t->tracker, step);
     snprintf(behind, sizeof behind, "loss %.6f", step->loss);
     sv_progress_bar(t->progress, "fit", step->iteration, t->config->train.max_iter, behind);
-    return sv_interrupted();
+    return is_in_vain(t);
 }
 
 static void tell_fit(sv_training *t)
@@ -174,6 +180,10 @@ int sv_training_fit(sv_training *t, const char *checkpoint, const char *resume, 
     int code = sv_fit(&t->pipeline, &t->fit, t->config, t->features, t->used, t->n_used, &t->dataset, &options, error);
     t->fit_seconds = seconds_since(began);
     sv_progress_clear(t->progress);
+    if (code == SV_E_INTERRUPTED && !sv_interrupted()) {
+        sv_error_clear(error);
+        code = sv_tracker_check(t->tracker, error);
+    }
     if (!code)
         tell_fit(t);
     if (!code)

@@ -1,11 +1,13 @@
 """What a training leaves on a real MLflow server when it is interrupted, when the champion is better, when it sweeps."""
 
+import http.server
 import json
 import os
 import random
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -142,6 +144,51 @@ def test_training_does_not_wait_for_the_server(tmp_path):
             process.kill()
             process.wait()
     assert [line.split()[0] for line in lines if line[0] != " "][:2] == ["read", "split"] and any(line.startswith("fit ") for line in lines)
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """Says no to everything, once it is told to."""
+
+    may_answer = threading.Event()
+
+    def do_GET(self):
+        self.may_answer.wait()
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_error(403)
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_fit_ends_once_the_server_refuses_its_run(tmp_path):
+    """The fit begins before the server has said a word, and would go on for days."""
+    write(tmp_path, "refused")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        env = {**os.environ, "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{server.server_port}", "HOME": str(tmp_path)}
+        endless = ["--set", "train.solver=gd", "--set", "train.tolerance=1e-300", "--set", "train.max_iter=100000000", "--set", "train.checkpoint_every=1000", "--output", "out"]
+        process = subprocess.Popen([SOLVENT, "train", "c.yaml", *endless], cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            while not (tmp_path / "out" / "checkpoint").exists():
+                assert process.poll() is None, process.communicate()[1]
+                time.sleep(0.05)
+            Refusing.may_answer.set()
+            _, stderr = process.communicate(timeout=120)
+        finally:
+            Refusing.may_answer.set()
+            process.kill()
+            process.wait()
+            server.shutdown()
+    assert process.returncode == 1 and "403" in stderr, stderr
+
+
+def test_what_tracking_takes_from_a_training_is_logged(tracking_env, client, tmp_path):
+    write(tmp_path, "costs")
+    events = solvent(tracking_env, tmp_path, "train", "c.yaml", "--json", "--no-register")
+    told = next(event["seconds_for_tracking"] for event in events if event["event"] == "trained")
+    assert 0 < told < events[-1]["seconds"]["total"] and client.get_run(events[-1]["run_id"]).data.metrics["seconds.tracking"] == told
 
 
 def test_the_validation_loss_stops_the_fit_and_its_best_weights_are_kept(tracking_env, client, tmp_path):
