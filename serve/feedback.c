@@ -1,13 +1,12 @@
 /* feedback.c: POST /feedback: {"request_id", "label"(, "row")} or an array of them: what a prediction should have been. GET /feedback: how each version
    fared. Wrong bodies get 422 with every error at once and take nothing. */
+#include "complaint.h"
 #include "json_out.h"
 #include "live_figures.h"
 #include "service.h"
 
 #include <math.h>
 #include <stdio.h>
-
-#define MAX_ERRORS 1000 /* listed in one answer */
 
 typedef struct told {
     sv_span id;
@@ -17,21 +16,12 @@ typedef struct told {
 
 typedef struct reading {
     sv_call *call;
-    long item; /* -1: the body is one object */
-    size_t n_errors;
+    sv_complaints found;
 } reading;
 
-static void complain(reading *r, const char *type, const char *field, const char *msg)
+static void complain(reading *r, const char *type, const char *field, const char *msg, const sv_json *input)
 {
-    sv_buffer *out = &r->call->reply->body;
-    if (r->n_errors++ >= MAX_ERRORS)
-        return;
-    sv_buffer_format(out, "%s{\"type\":\"%s\",\"loc\":[\"body\"", r->n_errors > 1 ? "," : "", type);
-    if (r->item >= 0)
-        sv_buffer_format(out, ",%ld", r->item);
-    if (field)
-        sv_buffer_format(out, ",\"%s\"", field);
-    sv_buffer_format(out, "],\"msg\":\"%s\",\"input\":null}", msg);
+    sv_complain(&r->found, type, field ? sv_span_of(field) : (sv_span){NULL, 0}, msg, input, NULL);
 }
 
 /* ---- reading ---- */
@@ -44,71 +34,84 @@ static int is_class(const sv_served *served, sv_span name)
     return 0;
 }
 
-static int read_truth(reading *r, const sv_json *value, double *truth)
+static double number_of(const sv_json *value)
+{
+    return value->kind == SV_JSON_LONG ? (double)value->whole : value->kind == SV_JSON_REAL || value->kind == SV_JSON_BIG ? value->real : NAN;
+}
+
+static void read_truth(reading *r, const sv_json *value, double *truth)
 {
     const sv_served *served = r->call->served;
     sv_task task = sv_pipeline_task(served->pipeline);
-    double number = value->kind == SV_JSON_LONG ? (double)value->whole : value->kind == SV_JSON_REAL ? value->real : NAN;
+    double number = number_of(value);
     if (task == SV_TASK_MULTINOMIAL) {
-        if (value->kind != SV_JSON_TEXT || !is_class(served, value->text)) {
-            complain(r, "enum", "label", "Input should be one of the model's classes");
-            return -1;
-        }
-        *truth = sv_class_number(value->text);
-        return 0;
+        if (value->kind == SV_JSON_TEXT && is_class(served, value->text))
+            *truth = sv_class_number(value->text);
+        else
+            complain(r, "enum", "label", "Input should be one of the model's classes", value);
+        return;
     }
     if (task == SV_TASK_BINARY && (value->kind == SV_JSON_TRUE || value->kind == SV_JSON_FALSE))
         number = value->kind == SV_JSON_TRUE;
     *truth = number;
-    if (task == SV_TASK_BINARY ? number == 0 || number == 1 : isfinite(number))
-        return 0;
-    complain(r, task == SV_TASK_BINARY ? "enum" : "finite_number", "label", task == SV_TASK_BINARY ? "Input should be 0, 1, true or false" : "Input should be a finite number");
-    return -1;
+    if (task == SV_TASK_BINARY && number != 0 && number != 1)
+        complain(r, "enum", "label", "Input should be 0, 1, true or false", value);
+    else if (!isfinite(number))
+        complain(r, "finite_number", "label", "Input should be a finite number", value);
 }
 
+static void read_row(reading *r, const sv_json *value, size_t *row)
+{
+    double number = number_of(value);
+    if (number >= 0 && number < SV_TAP_ROWS && number == floor(number))
+        *row = (size_t)number;
+    else
+        complain(r, "out_of_range", "row", "Input should be a row from 0 to 63: the first 64 of a request are kept", value);
+}
+
+/* Nothing is passed over: a misspelt "row" would tell the truth of another one. */
 static void read_item(reading *r, const sv_json *item, told *out)
 {
     if (item->kind != SV_JSON_OBJECT) {
-        complain(r, "model_attributes_type", NULL, "Input should be an object with request_id and label");
+        complain(r, "model_attributes_type", NULL, "Input should be an object with request_id and label", item);
         return;
     }
     const sv_json *id = sv_json_member(item, "request_id"), *label = sv_json_member(item, "label"), *row = sv_json_member(item, "row");
     if (!id || id->kind != SV_JSON_TEXT)
-        complain(r, id ? "string_type" : "missing", "request_id", id ? "Input should be a valid string" : "Field required");
+        complain(r, id ? "string_type" : "missing", "request_id", id ? "Input should be a valid string" : "Field required", id ? id : item);
     else
         out->id = id->text;
     if (!label)
-        complain(r, "missing", "label", "Field required");
+        complain(r, "missing", "label", "Field required", item);
     else
         read_truth(r, label, &out->truth);
-    if (row && (row->kind != SV_JSON_LONG || row->whole < 0 || row->whole >= SV_TAP_ROWS))
-        complain(r, "out_of_range", "row", "Input should be a row from 0 to 63: the first 64 of a request are kept");
-    else if (row)
-        out->row = (size_t)row->whole;
+    if (row)
+        read_row(r, row, &out->row);
+    for (uint32_t m = 0; m < item->n; m++)
+        if (&item->items[m] != id && &item->items[m] != label && &item->items[m] != row)
+            sv_complain(&r->found, "extra_forbidden", item->names[m], "Extra inputs are not permitted", &item->items[m], NULL);
 }
 
-/* The body's items, in the arena. -1 with the refusal in the reply. */
-static int read_body(reading *r, told **items, size_t *n)
+/* The body's items, in the arena; 1: they are a list. -1 with the refusal in the reply. */
+static int read_body(sv_call *call, told **items, size_t *n)
 {
-    sv_call *call = r->call;
-    sv_json_fault fault;
-    sv_span text;
-    const sv_json *root = sv_json_as_utf8(call->arena, call->request->body, &text, &fault) ? NULL : sv_json_read(call->arena, text, &fault);
-    sv_reply_text(call->reply, 422, "application/json", "{\"detail\":[");
-    int is_list = root && root->kind == SV_JSON_LIST;
+    reading r = {.call = call, .found = {.out = &call->reply->body, .row = -1}};
+    const sv_json *root = sv_call_read_json(call);
+    if (!root)
+        return -1;
+    int is_list = root->kind == SV_JSON_LIST;
     *n = is_list ? root->n : 1;
-    if (!root) {
-        complain(r, "json_invalid", NULL, "JSON decode error");
-    } else if (*n > call->service->options.max_rows || !(*items = sv_arena_zero(call->arena, *n + 1, sizeof **items))) {
+    if (*n > call->service->options.max_rows || !(*items = sv_arena_zero(call->arena, *n + 1, sizeof **items))) {
         sv_reply_detail(call->reply, 413, "more labels than one request may hold");
         return -1;
     }
-    for (size_t i = 0; root && i < *n; i++) {
-        r->item = is_list ? (long)i : -1;
-        read_item(r, is_list ? &root->items[i] : root, &(*items)[i]);
+    sv_reply_text(call->reply, 422, "application/json", "{\"detail\":[");
+    for (size_t i = 0; i < *n; i++) {
+        r.found.row = is_list ? (long)i : -1;
+        read_item(&r, is_list ? &root->items[i] : root, &(*items)[i]);
     }
     sv_buffer_text(&call->reply->body, "]}");
-    if (r->n_errors)
+    if (r.found.n)
         return -1;
     sv_reply_text(call->reply, 200, "application/json", "");
     return is_list;
@@ -177,12 +180,11 @@ static int is_on(sv_call *call)
 
 void sv_handle_feedback(sv_call *call)
 {
-    reading r = {.call = call, .item = -1};
     told *items = NULL;
     size_t n = 0;
     if (!is_on(call) || !sv_call_takes_json(call))
         return;
-    int is_list = read_body(&r, &items, &n);
+    int is_list = read_body(call, &items, &n);
     if (is_list > 0)
         answer_list(call, items, n);
     else if (is_list == 0)

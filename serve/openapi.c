@@ -1,6 +1,6 @@
-/* openapi.c: GET /openapi.json: OpenAPI 3.1, made from the signature, the choices and the ranges that the package knows. */
+/* openapi.c: GET /openapi.json: OpenAPI 3.1, made from the router's table and the signature, choices and ranges that the package knows. */
 #include "json_out.h"
-#include "service.h"
+#include "router.h"
 
 #include <math.h>
 
@@ -63,6 +63,7 @@ static void write_property(sv_buffer *json, const sv_served *served, size_t i)
     sv_buffer_text(json, "}");
 }
 
+/* Further names are passed over; see check_unknown in predict.c for those that are refused. */
 static void write_row_schema(sv_buffer *json, const sv_served *served)
 {
     sv_buffer_text(json, "\"Row\":{\"type\":\"object\",\"properties\":{");
@@ -77,7 +78,7 @@ static void write_row_schema(sv_buffer *json, const sv_served *served)
                 name_of(json, served->inputs[i].name, further++);
         sv_buffer_text(json, "]");
     }
-    sv_buffer_text(json, "}");
+    sv_buffer_text(json, ",\"additionalProperties\":true,\"description\":\"Further names are passed over, but for one that looks like an input which the row leaves out: 422.\"}");
 }
 
 static void write_answer_schema(sv_buffer *json, const sv_served *served, const char *name, int explained)
@@ -94,11 +95,61 @@ static void write_answer_schema(sv_buffer *json, const sv_served *served, const 
     sv_buffer_text(json, explained ? ",\"explanation\"]}" : "]}");
 }
 
-static const char problem_schemas[] =
-    "\"Problem\":{\"type\":\"object\",\"required\":[\"detail\"],\"properties\":{\"detail\":{}}},"
-    "\"ValidationError\":{\"type\":\"object\",\"required\":[\"detail\"],\"properties\":{\"detail\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
-    "\"required\":[\"type\",\"loc\",\"msg\",\"input\"],\"properties\":{\"type\":{\"type\":\"string\"},\"loc\":{\"type\":\"array\",\"items\":{\"type\":[\"string\",\"integer\"]}},"
-    "\"msg\":{\"type\":\"string\"},\"input\":{}}}}}}";
+/* What a label may be. */
+static void write_truth(sv_buffer *json, const sv_served *served)
+{
+    sv_task task = sv_pipeline_task(served->pipeline);
+    sv_buffer_text(json, task == SV_TASK_BINARY ? "{\"enum\":[0,1,true,false]}" : task == SV_TASK_MULTINOMIAL ? "{\"type\":\"string\",\"enum\":[" : "{\"type\":\"number\"}");
+    if (task != SV_TASK_MULTINOMIAL)
+        return;
+    for (size_t k = 0; k < sv_pipeline_n_scores(served->pipeline); k++)
+        name_of(json, sv_span_of(sv_pipeline_class(served->pipeline, k)), k > 0);
+    sv_buffer_text(json, "]}");
+}
+
+static void write_label_example(sv_buffer *json, const sv_served *served)
+{
+    sv_buffer_text(json, ",\"example\":{\"request_id\":\"the X-Request-Id of a prediction\",\"label\":");
+    if (sv_pipeline_task(served->pipeline) == SV_TASK_MULTINOMIAL)
+        sv_json_write_text(json, sv_span_of(sv_pipeline_class(served->pipeline, 0)));
+    else
+        sv_buffer_text(json, "1");
+    sv_buffer_text(json, "}");
+}
+
+static void write_label_schema(sv_buffer *json, const sv_served *served)
+{
+    sv_buffer_format(json,
+                     ",\"Label\":{\"type\":\"object\",\"required\":[\"request_id\",\"label\"],\"additionalProperties\":false,\"properties\":{\"request_id\":{\"type\":\"string\","
+                     "\"description\":\"X-Request-Id of the prediction\"},\"row\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":%d,\"default\":0},\"label\":",
+                     SV_TAP_ROWS - 1);
+    write_truth(json, served);
+    sv_buffer_text(json, "}}");
+}
+
+#define ONE_OR_MANY(one) "{\"anyOf\":[{\"$ref\":\"#/components/schemas/" one "\"},{\"type\":\"array\",\"items\":{\"$ref\":\"#/components/schemas/" one "\"}}]}"
+#define COUNT "{\"type\":\"integer\",\"minimum\":0}"
+#define FIGURE "{\"type\":[\"number\",\"null\"]}"
+#define LIST_OF(item) "{\"type\":\"array\",\"items\":" item "}"
+#define OBJECT(required, properties) "{\"type\":\"object\",\"required\":[" required "],\"properties\":{" properties "}}"
+
+static const char fixed_schemas[] =
+    ",\"Rows\":" ONE_OR_MANY("Row") ",\"Answers\":" ONE_OR_MANY("Answer") ",\"Explanations\":" ONE_OR_MANY("Explained") ",\"Labels\":" ONE_OR_MANY("Label") ""
+    ",\"Service\":" OBJECT("\"service\",\"model\",\"features\",\"outputs\"", "\"service\":{\"const\":\"solvent-serve\"},\"model\":{\"type\":\"string\"},\"features\":"
+                            LIST_OF("{\"type\":\"object\"}") ",\"outputs\":" LIST_OF("{\"type\":\"string\"}"))
+    ",\"Taken\":" OBJECT("\"taken\"", "\"taken\":" COUNT ",\"unknown\":" LIST_OF(COUNT) ",\"duplicate\":" LIST_OF(COUNT))
+    ",\"LiveFigures\":" OBJECT("\"kept\",\"versions\"", "\"kept\":" COUNT ",\"versions\":" LIST_OF(OBJECT("\"model\",\"version\",\"labels\"",
+        "\"model\":{\"type\":\"string\"},\"version\":{\"type\":\"string\"},\"labels\":" COUNT ",\"accuracy\":" FIGURE ",\"log_loss\":" FIGURE ",\"brier\":" FIGURE
+        ",\"mean_absolute_error\":" FIGURE ",\"root_mean_squared_error\":" FIGURE ",\"calibration\":" LIST_OF("{\"type\":\"object\"}"))))
+    ",\"Drift\":" OBJECT("\"rows\",\"min_rows\",\"window_seconds\",\"threshold\",\"noticed\",\"features\"", "\"rows\":" COUNT ",\"min_rows\":" COUNT ",\"window_seconds\":" COUNT
+        ",\"threshold\":{\"type\":\"number\"},\"noticed\":{\"type\":\"boolean\"},\"features\":" LIST_OF(OBJECT("\"name\",\"psi\",\"noticed\"",
+        "\"name\":{\"type\":\"string\"},\"psi\":" FIGURE ",\"noticed\":{\"type\":\"boolean\"}")))
+    ",\"Shadow\":" OBJECT("\"champion\",\"challenger\",\"rows\",\"disagreements\",\"failed\",\"dropped\"",
+        "\"champion\":{\"type\":[\"string\",\"null\"]},\"challenger\":{\"type\":[\"string\",\"null\"]},\"rows\":" COUNT ",\"disagreements\":" COUNT ",\"mean_difference\":" FIGURE
+        ",\"mean_absolute_difference\":" FIGURE ",\"largest_difference\":" FIGURE ",\"histogram\":" LIST_OF("{\"type\":\"object\"}") ",\"failed\":" COUNT ",\"dropped\":" COUNT)
+    ",\"Problem\":" OBJECT("\"detail\"", "\"detail\":{}")
+    ",\"ValidationError\":" OBJECT("\"detail\"", "\"detail\":" LIST_OF(OBJECT("\"type\",\"loc\",\"msg\",\"input\"",
+        "\"type\":{\"type\":\"string\"},\"loc\":" LIST_OF("{\"type\":[\"string\",\"integer\"]}") ",\"msg\":{\"type\":\"string\"},\"input\":{}")));
 
 /* The example row: the first of the package's input example, as an object. */
 static void write_example(sv_buffer *json, sv_call *call)
@@ -125,37 +176,75 @@ static void write_example(sv_buffer *json, sv_call *call)
     sv_buffer_text(json, "}");
 }
 
-static void write_problems(sv_buffer *json)
+/* What the answer's status may be beside 200. for_body: only where a body of that schema is taken ("": any body; NULL: always). */
+static const struct {
+    int status;
+    const char *what, *schema, *for_body;
+} problems[] = {{404, "No such prediction is kept", "Problem", "Labels"}, {409, "Its label was taken before", "Problem", "Labels"}, {413, "More than one request may hold", "Problem", ""},
+                {415, "Another Content-Type than JSON", "Problem", ""}, {422, "Fields that are wrong, all at once", "ValidationError", ""}, {503, "No model is loaded yet", "Problem", NULL}};
+
+static void write_problems(sv_buffer *json, const char *takes)
 {
-    static const struct {
-        int status;
-        const char *what, *schema;
-    } rows[] = {{413, "More than one request may hold", "Problem"}, {415, "Another Content-Type than JSON", "Problem"}, {422, "Fields that are wrong, all at once", "ValidationError"}, {503, "No model is loaded yet", "Problem"}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        sv_buffer_format(json, ",\"%d\":{\"description\":\"%s\",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}}}", rows[i].status,
-                         rows[i].what, rows[i].schema);
+    for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
+        const char *body = problems[i].for_body;
+        if (!body || (takes && (!*body || !strcmp(body, takes))))
+            sv_buffer_format(json, ",\"%d\":{\"description\":\"%s\",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}}}", problems[i].status,
+                             problems[i].what, problems[i].schema);
+    }
 }
 
-static void write_post(sv_buffer *json, sv_call *call, const char *path, const char *summary, const char *answer)
+static void write_body(sv_buffer *json, sv_call *call, const char *takes)
 {
-    sv_buffer_format(json,
-                     ",\"%s\":{\"post\":{\"operationId\":\"%s\",\"summary\":\"%s\",\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{\"schema\":"
-                     "{\"anyOf\":[{\"$ref\":\"#/components/schemas/Row\"},{\"type\":\"array\",\"items\":{\"$ref\":\"#/components/schemas/Row\"}}]}",
-                     path, path + 1, summary);
-    write_example(json, call);
-    sv_buffer_format(json,
-                     "}}},\"responses\":{\"200\":{\"description\":\"The answer, or one for each row\",\"content\":{\"application/json\":{\"schema\":{\"anyOf\":"
-                     "[{\"$ref\":\"#/components/schemas/%s\"},{\"type\":\"array\",\"items\":{\"$ref\":\"#/components/schemas/%s\"}}]}}}}",
-                     answer, answer);
-    write_problems(json);
+    sv_buffer_format(json, ",\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}", takes);
+    if (!strcmp(takes, "Rows"))
+        write_example(json, call);
+    else
+        write_label_example(json, call->served);
     sv_buffer_text(json, "}}}");
 }
 
-static void write_get(sv_buffer *json, const char *path, const char *summary, const char *type)
+/* The name is the path's last part; a GET's has get_ before it. */
+static void write_operation(sv_buffer *json, sv_call *call, const sv_row *row)
 {
-    sv_buffer_format(json, "\"%s\":{\"get\":{\"operationId\":\"get_%s\",\"summary\":\"%s\",\"responses\":{\"200\":{\"description\":\"OK\",\"content\":{\"%s\":{}}},\"503\":"
-                           "{\"description\":\"No model is loaded yet\",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}}}",
-                     path, path[1] ? path + 1 : "service", summary, type);
+    int is_get = !strcmp(row->method, "GET");
+    sv_buffer_format(json, "\"%s\":{\"operationId\":\"%s%s\",\"summary\":\"%s\"", is_get ? "get" : "post", is_get ? "get_" : "", row->path[1] ? row->path + 1 : "service", row->summary);
+    if (row->takes)
+        write_body(json, call, row->takes);
+    sv_buffer_text(json, ",\"responses\":{\"200\":{\"description\":\"OK\",\"content\":{");
+    if (row->gives && *row->gives)
+        sv_buffer_format(json, "\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}}}", row->gives);
+    else
+        sv_buffer_format(json, "\"%s\":{}}}", row->gives ? "application/json" : "text/plain");
+    write_problems(json, row->takes);
+    sv_buffer_text(json, "}}");
+}
+
+/* Some routes answer only where the server was started with what they tell of. */
+static int is_offered(const sv_call *call, const sv_row *row)
+{
+    const sv_service *service = call->service;
+    return row->summary && (row->route != SV_ROUTE_FEEDBACK || service->ledger) && (row->handle != sv_handle_shadow || (service->shadow && call->slot == 0));
+}
+
+static void write_paths(sv_buffer *json, sv_call *call)
+{
+    size_t n;
+    int further = 0;
+    const sv_row *rows = sv_routes(&n);
+    for (size_t i = 0; i < n; i++) {
+        int is_known = 0;
+        for (size_t before = 0; before < i; before++)
+            is_known |= is_offered(call, &rows[before]) && !strcmp(rows[before].path, rows[i].path);
+        if (is_known || !is_offered(call, &rows[i]))
+            continue;
+        sv_buffer_format(json, "%s\"%s\":{", further++ ? "," : "", rows[i].path);
+        for (size_t same = i; same < n; same++)
+            if (!strcmp(rows[same].path, rows[i].path) && is_offered(call, &rows[same])) {
+                sv_buffer_text(json, same > i ? "," : "");
+                write_operation(json, call, &rows[same]);
+            }
+        sv_buffer_text(json, "}");
+    }
 }
 
 void sv_handle_openapi(sv_call *call)
@@ -170,18 +259,14 @@ void sv_handle_openapi(sv_call *call)
     if (call->slot)
         sv_buffer_format(json, ",\"servers\":[{\"url\":\"/models/%s\"}]", call->service->slots[call->slot].key);
     sv_buffer_text(json, ",\"paths\":{");
-    write_get(json, "/", "What is served", "application/json");
-    sv_buffer_text(json, ",");
-    write_get(json, "/ping", "Whether a model is loaded", "application/json");
-    write_post(json, call, "/predict", "Predict one row or several", "Answer");
-    write_post(json, call, "/explain", "Predict and say what each feature adds", "Explained");
+    write_paths(json, call);
     sv_buffer_text(json, "},\"components\":{\"schemas\":{");
     write_row_schema(json, served);
     sv_buffer_text(json, ",");
     write_answer_schema(json, served, "Answer", 0);
     sv_buffer_text(json, ",");
     write_answer_schema(json, served, "Explained", 1);
-    sv_buffer_text(json, ",");
-    sv_buffer_text(json, problem_schemas);
+    write_label_schema(json, served);
+    sv_buffer_text(json, fixed_schemas);
     sv_buffer_text(json, "}}}");
 }

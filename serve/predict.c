@@ -1,49 +1,26 @@
 /* predict.c: POST /predict: one object of raw columns, or an array of them. A wrong body gets 422 with every error at once, in FastAPI's form. Types are
    strict (a number in quotes is no number), so that what openapi.json promises is what is taken. */
+#include "complaint.h"
+#include "expr.h"
 #include "frame_date.h"
-#include "json_out.h"
-#include "mlflow_error.h"
 #include "row_scan.h"
 #include "service.h"
 
 #include <math.h>
 #include <stdio.h>
 
-#define MAX_ERRORS 1000 /* listed in one answer */
+#define MAX_GUESSES 16384 /* comparisons of an unknown name with one that is left out, of one body */
 
 typedef struct checker {
     sv_call *call;
-    sv_buffer *out; /* the details */
-    size_t n_errors;
-    long row; /* -1: the body is one object */
+    sv_complaints found;
+    const char **left_out; /* (n_inputs): names that the row does not give, while it is looked at */
+    size_t n_guesses;
 } checker;
 
-/* {"type", "loc": ["body", (row,) (field)], "msg", "input"(, "ctx": {"expected"})} */
 static void complain(checker *c, const char *type, sv_span field, const char *msg, const sv_json *input, const char *expected)
 {
-    sv_buffer *out = c->out;
-    if (c->n_errors++ >= MAX_ERRORS)
-        return;
-    sv_buffer_format(out, "%s{\"type\":\"%s\",\"loc\":[\"body\"", c->n_errors > 1 ? "," : "", type);
-    if (c->row >= 0)
-        sv_buffer_format(out, ",%ld", c->row);
-    if (field.text) {
-        sv_buffer_text(out, ",");
-        sv_json_write_text(out, field);
-    }
-    sv_buffer_text(out, "],\"msg\":");
-    sv_json_write_text(out, sv_span_of(msg));
-    sv_buffer_text(out, ",\"input\":");
-    if (input)
-        sv_json_echo(out, input);
-    else
-        sv_buffer_text(out, "null");
-    if (expected) {
-        sv_buffer_text(out, ",\"ctx\":{\"expected\":");
-        sv_json_write_text(out, sv_span_of(expected));
-        sv_buffer_text(out, "}");
-    }
-    sv_buffer_text(out, "}");
+    sv_complain(&c->found, type, field, msg, input, expected);
 }
 
 static int check_long(checker *c, const sv_input *input, const sv_json *value, double *number)
@@ -161,6 +138,30 @@ static int check_field(checker *c, size_t column, const sv_json *value, void *ou
     }
 }
 
+/* Names that are not the model's are passed over, as FastAPI does; but one that looks like an input which the row leaves out is a slip, and the row
+   would be answered as if that input were missing. */
+static void check_unknown(checker *c, const sv_json *object, const sv_json *const *given)
+{
+    const sv_served *served = c->call->served;
+    size_t n = 0;
+    for (size_t i = 0; i < served->n_inputs; i++)
+        if (!given[i])
+            c->left_out[n++] = served->inputs[i].name.text;
+    for (uint32_t m = 0; m < object->n && n && c->n_guesses + n <= MAX_GUESSES; m++) {
+        sv_span name = object->names[m];
+        if (sv_served_input(served, name.text, name.size) >= 0)
+            continue;
+        c->n_guesses += n;
+        const char *text = sv_arena_strndup(c->call->arena, name.text, name.size), *meant = text ? sv_nearest_name(text, c->left_out, n) : NULL;
+        char msg[700];
+        if (!meant)
+            continue;
+        int is_optional = served->inputs[sv_served_input(served, meant, strlen(meant))].optional;
+        snprintf(msg, sizeof msg, is_optional ? "No input of the model; did you mean '%.200s'? Send '%.200s' as null to leave it out" : "No input of the model; did you mean '%.200s'?", meant, meant);
+        complain(c, "extra_forbidden", name, msg, &object->items[m], NULL);
+    }
+}
+
 static void check_row(checker *c, const sv_json *object, void *const *columns, size_t row)
 {
     static const sv_json null = {.kind = SV_JSON_NULL};
@@ -170,8 +171,10 @@ static void check_row(checker *c, const sv_json *object, void *const *columns, s
         return;
     }
     const sv_json **given = sv_arena_zero(c->call->arena, served->n_inputs + 1, sizeof *given);
+    size_t n_known = 0;
     for (uint32_t m = 0; given && m < object->n; m++) {
         int input = sv_served_input(served, object->names[m].text, object->names[m].size);
+        n_known += input >= 0;
         if (input >= 0)
             given[input] = &object->items[m];
     }
@@ -181,14 +184,8 @@ static void check_row(checker *c, const sv_json *object, void *const *columns, s
         else
             complain(c, "missing", served->inputs[i].name, "Field required", object, NULL);
     }
-}
-
-static void refuse_json(sv_call *call, const sv_json_fault *fault)
-{
-    sv_reply_text(call->reply, 422, "application/json", "");
-    sv_buffer_format(&call->reply->body, "{\"detail\":[{\"type\":\"json_invalid\",\"loc\":[\"body\",%zu],\"msg\":\"JSON decode error\",\"input\":{},\"ctx\":{\"error\":", fault->at);
-    sv_json_write_text(&call->reply->body, sv_span_of(fault->what ? fault->what : "out of memory"));
-    sv_buffer_text(&call->reply->body, "}}]}");
+    if (given && n_known < object->n)
+        check_unknown(c, object, given);
 }
 
 static void answer_rows(sv_call *call, void *const *columns, size_t n_rows, int is_list)
@@ -199,42 +196,50 @@ static void answer_rows(sv_call *call, void *const *columns, size_t n_rows, int 
     sv_buffer_clear(&reply->body);
     sv_buffer_text(&reply->body, is_list ? "[" : "");
     if (sv_call_answer(call, columns, n_rows, &bad_row, &error)) {
-        checker c = {.call = call, .out = &reply->body, .row = is_list ? bad_row : -1};
+        sv_complaints found = {.out = &reply->body, .row = is_list ? bad_row : -1};
         sv_reply_text(reply, 422, "application/json", "{\"detail\":[");
-        complain(&c, "value_error", (sv_span){NULL, 0}, error.message, NULL, NULL);
+        sv_complain(&found, "value_error", (sv_span){NULL, 0}, error.message, NULL, NULL);
         sv_buffer_text(&reply->body, "]}");
         return;
     }
     sv_buffer_text(&reply->body, is_list ? "]" : "");
 }
 
-int sv_call_read_rows(sv_call *call, void **columns, size_t *n_rows, int *is_list)
+const sv_json *sv_call_read_json(sv_call *call)
 {
     sv_json_fault fault;
     sv_span text;
     const sv_json *root = sv_json_as_utf8(call->arena, call->request->body, &text, &fault) ? NULL : sv_json_read(call->arena, text, &fault);
-    if (!root) {
-        refuse_json(call, &fault);
+    if (!root)
+        sv_complain_of_json(call->reply, &fault);
+    return root;
+}
+
+int sv_call_read_rows(sv_call *call, void **columns, size_t *n_rows, int *is_list)
+{
+    const sv_json *root = sv_call_read_json(call);
+    if (!root)
         return -1;
-    }
     *is_list = root->kind == SV_JSON_LIST;
     *n_rows = *is_list ? root->n : 1;
     if (*n_rows > call->service->options.max_rows) {
         sv_reply_detail(call->reply, 413, "more rows than one request may hold");
         return -1;
     }
-    for (size_t i = 0; i < call->served->n_inputs; i++)
-        if (!(columns[i] = sv_arena_alloc(call->arena, (*n_rows + 1) * sizeof(double)))) {
-            sv_reply_detail(call->reply, 413, "the request needs more memory than one request may take");
-            return -1;
-        }
+    checker c = {.call = call, .found = {.out = &call->reply->body}, .left_out = sv_arena_alloc(call->arena, (call->served->n_inputs + 1) * sizeof *c.left_out)};
+    int has_room = c.left_out != NULL;
+    for (size_t i = 0; i < call->served->n_inputs && has_room; i++)
+        has_room = (columns[i] = sv_arena_alloc(call->arena, (*n_rows + 1) * sizeof(double))) != NULL;
+    if (!has_room) {
+        sv_reply_detail(call->reply, 413, "the request needs more memory than one request may take");
+        return -1;
+    }
     sv_reply_text(call->reply, 200, "application/json", "{\"detail\":[");
-    checker c = {.call = call, .out = &call->reply->body, .row = -1};
     for (size_t row = 0; row < *n_rows; row++) {
-        c.row = *is_list ? (long)row : -1;
+        c.found.row = *is_list ? (long)row : -1;
         check_row(&c, *is_list ? &root->items[row] : root, columns, row);
     }
-    if (c.n_errors == 0) {
+    if (c.found.n == 0) {
         sv_buffer_clear(&call->reply->body);
         return 0;
     }

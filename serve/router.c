@@ -4,31 +4,37 @@
 #include <stdio.h>
 
 static const sv_row rows[] = {
-    {"POST", "/predict", sv_handle_predict, SV_ROUTE_PREDICT, 1, 1},
-    {"POST", "/invocations", sv_handle_invocations, SV_ROUTE_INVOCATIONS, 1, 1},
-    {"GET", "/ping", sv_handle_ping, SV_ROUTE_HEALTH, 0, 0},
-    {"GET", "/health", sv_handle_ping, SV_ROUTE_HEALTH, 0, 0},
-    {"GET", "/version", sv_handle_version, SV_ROUTE_HEALTH, 0, 0},
-    {"GET", "/", sv_handle_root, SV_ROUTE_ROOT, 1, 0},
-    {"POST", "/explain", sv_handle_explain, SV_ROUTE_EXPLAIN, 1, 1},
-    {"GET", "/metrics", sv_handle_metrics, SV_ROUTE_METRICS, 0, 0},
-    {"GET", "/openapi.json", sv_handle_openapi, SV_ROUTE_DOCS, 1, 0},
-    {"GET", "/docs", sv_handle_docs, SV_ROUTE_DOCS, 0, 0},
-    {"GET", "/ui", sv_handle_page, SV_ROUTE_PAGE, 0, 0},
-    {"GET", "/ui/card", sv_handle_card, SV_ROUTE_PAGE, 1, 0},
-    {"GET", "/drift", sv_handle_drift, SV_ROUTE_METRICS, 1, 0},
-    {"POST", "/feedback", sv_handle_feedback, SV_ROUTE_FEEDBACK, 1, 0},
-    {"GET", "/feedback", sv_handle_live_figures, SV_ROUTE_FEEDBACK, 1, 0},
-    {"GET", "/shadow", sv_handle_shadow, SV_ROUTE_METRICS, 0, 0},
-    {"POST", "/webhook", sv_handle_webhook, SV_ROUTE_ADMIN, 0, 0},
-    {"GET", "/v2", sv_handle_v2_server, SV_ROUTE_INFER, 0, 0},
-    {"GET", "/v2/health/live", sv_handle_v2_live, SV_ROUTE_HEALTH, 0, 0},
-    {"GET", "/v2/health/ready", sv_handle_v2_live, SV_ROUTE_HEALTH, 0, 0},
-    {"GET", "/v2/models/*", sv_handle_v2_model, SV_ROUTE_INFER, 1, 0},
-    {"POST", "/v2/models/*", sv_handle_v2_infer, SV_ROUTE_INFER, 1, 1},
+    {"POST", "/predict", sv_handle_predict, SV_ROUTE_PREDICT, 1, 1, "Predict one row or several", "Rows", "Answers"},
+    {"POST", "/invocations", sv_handle_invocations, SV_ROUTE_INVOCATIONS, 1, 1, NULL, NULL, NULL},
+    {"GET", "/ping", sv_handle_ping, SV_ROUTE_HEALTH, 0, 0, "Whether a model is loaded", NULL, ""},
+    {"GET", "/health", sv_handle_ping, SV_ROUTE_HEALTH, 0, 0, NULL, NULL, NULL},
+    {"GET", "/version", sv_handle_version, SV_ROUTE_HEALTH, 0, 0, NULL, NULL, NULL},
+    {"GET", "/", sv_handle_root, SV_ROUTE_ROOT, 1, 0, "What is served", NULL, "Service"},
+    {"POST", "/explain", sv_handle_explain, SV_ROUTE_EXPLAIN, 1, 1, "Predict and say what each feature adds", "Rows", "Explanations"},
+    {"GET", "/metrics", sv_handle_metrics, SV_ROUTE_METRICS, 0, 0, "Counts and figures for Prometheus", NULL, NULL},
+    {"GET", "/openapi.json", sv_handle_openapi, SV_ROUTE_DOCS, 1, 0, NULL, NULL, NULL},
+    {"GET", "/docs", sv_handle_docs, SV_ROUTE_DOCS, 0, 0, NULL, NULL, NULL},
+    {"GET", "/ui", sv_handle_page, SV_ROUTE_PAGE, 0, 0, NULL, NULL, NULL},
+    {"GET", "/ui/card", sv_handle_card, SV_ROUTE_PAGE, 1, 0, NULL, NULL, NULL},
+    {"GET", "/drift", sv_handle_drift, SV_ROUTE_METRICS, 1, 0, "Live rows beside training: the population stability index of each input", NULL, "Drift"},
+    {"POST", "/feedback", sv_handle_feedback, SV_ROUTE_FEEDBACK, 1, 0, "Tell what one prediction or several should have been", "Labels", "Taken"},
+    {"GET", "/feedback", sv_handle_live_figures, SV_ROUTE_FEEDBACK, 1, 0, "How each version fared, by the labels that came", NULL, "LiveFigures"},
+    {"GET", "/shadow", sv_handle_shadow, SV_ROUTE_METRICS, 0, 0, "The challenger beside the champion", NULL, "Shadow"},
+    {"POST", "/webhook", sv_handle_webhook, SV_ROUTE_ADMIN, 0, 0, NULL, NULL, NULL},
+    {"GET", "/v2", sv_handle_v2_server, SV_ROUTE_INFER, 0, 0, NULL, NULL, NULL},
+    {"GET", "/v2/health/live", sv_handle_v2_live, SV_ROUTE_HEALTH, 0, 0, NULL, NULL, NULL},
+    {"GET", "/v2/health/ready", sv_handle_v2_live, SV_ROUTE_HEALTH, 0, 0, NULL, NULL, NULL},
+    {"GET", "/v2/models/*", sv_handle_v2_model, SV_ROUTE_INFER, 1, 0, NULL, NULL, NULL},
+    {"POST", "/v2/models/*", sv_handle_v2_infer, SV_ROUTE_INFER, 1, 1, NULL, NULL, NULL},
 };
 
 #define N_ROWS (sizeof rows / sizeof *rows)
+
+const sv_row *sv_routes(size_t *n)
+{
+    *n = N_ROWS;
+    return rows;
+}
 
 static int hex_digit(char c)
 {

@@ -11,7 +11,12 @@ typedef struct sv_row {
     sv_route route;
     int needs_model; /* 503 while none is loaded */
     int is_scoring;  /* rows are scored: the request has an id, and what it was answered counts */
+    const char *summary;        /* of the operation in /openapi.json; NULL: it is not there */
+    const char *takes, *gives;  /* the schemas of its body and answer there (openapi.c); NULL: no body, plain text; "": said to be JSON, as MLflow does */
 } sv_row;
+
+/* The whole table; rows of one path need not stand together. */
+const sv_row *sv_routes(size_t *n);
 
 /* The row for the call's request; sets call->slot and call->argument. NULL when there is none: the reply then holds 404, 405 (with Allow) or a
    redirect. */

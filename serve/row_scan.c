@@ -14,7 +14,7 @@ typedef struct scan {
     const char *p, *end;
     sv_buffer *json;
     size_t n_rows, max_rows;
-    int strict_choices;
+    int is_strict;     /* /predict: unknown choices are unusual, and so are further names beside left-out inputs, which may be slips */
     int whole_records; /* every record must hold the model's inputs and nothing else: MLflow gathers `instances` column by column */
     int *order; /* (n_order) inputs in the order of the body's columns; -1: not the model's */
     size_t n_order;
@@ -116,7 +116,7 @@ static inline int scan_value(scan *s, int input, size_t row)
     }
     int32_t code = sv_features_code(s->served->features, input, text.text, text.size);
     ((int32_t *)column)[row] = code;
-    return s->strict_choices && !sv_input_takes(spec, code) ? -1 : 0;
+    return s->is_strict && !sv_input_takes(spec, code) ? -1 : 0;
 }
 
 /* A column that the model does not have: any scalar. */
@@ -224,7 +224,8 @@ static int scan_record(scan *s)
         int c = peek(s);
         s->p++;
         if (c == '}') {
-            if (s->whole_records && (n_set != s->served->n_inputs || position + 1 != n_set))
+            int is_short = n_set != s->served->n_inputs, has_further = position + 1 != n_set;
+            if (s->whole_records ? is_short || has_further : s->is_strict && is_short && has_further)
                 return -1;
             return end_row(s, n_set);
         }
@@ -408,7 +409,7 @@ long sv_scan_invocation(const sv_served *served, sv_batch *batch, sv_span body, 
 long sv_scan_prediction(const sv_served *served, sv_batch *batch, sv_span body, size_t max_rows, sv_buffer *json)
 {
     int order[MAX_ORDER];
-    scan s = {.served = served, .batch = batch, .p = body.text, .end = body.text + body.size, .json = json, .max_rows = max_rows, .order = order, .strict_choices = 1};
+    scan s = {.served = served, .batch = batch, .p = body.text, .end = body.text + body.size, .json = json, .max_rows = max_rows, .order = order, .is_strict = 1};
     batch->n_rows = 0;
     if (peek(&s) == '[') {
         if (sv_buffer_byte(json, '[') || scan_list(&s, scan_record) || at_end(&s) || flush(&s) || sv_buffer_byte(json, ']'))

@@ -135,6 +135,9 @@ void sv_call_answer_carefully(sv_call *call, int is_csv);
 /* /predict and /explain take JSON, also under the names that clients give it by default. 0: 415 is in the reply. */
 int sv_call_takes_json(sv_call *call);
 
+/* The request's body as JSON, in the call's arena; NULL: it is none, and 422 is in the reply. */
+const sv_json *sv_call_read_json(sv_call *call);
+
 /* The body of /invocations as a frame; wrapped: its answer is {"predictions": …}. -1 with the refusal in the reply. */
 int sv_call_read_frame(sv_call *call, sv_frame *frame, int *wrapped);
 

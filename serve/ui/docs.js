@@ -11,13 +11,22 @@ function bodyOf(operation) {
   return content ? JSON.stringify(content.example ?? {}, null, 1) : null;
 }
 
+// Whoever tells what came true names the prediction by its id: the last one that this page was answered.
+function fillId(id) {
+  const box = document.getElementById("post-feedback");
+  if (!box || box.dataset.touched) return;
+  box.value = JSON.stringify({ ...JSON.parse(box.value), request_id: id }, null, 1);
+}
+
 function section(path, method, operation) {
   const id = (method + path).replace(/\W/g, "-"), example = bodyOf(operation), result = make("pre", { hidden: true, tabIndex: 0 });
   const box = example === null ? null : make("textarea", { id, value: example, rows: Math.min(18, example.split("\n").length + 1), spellcheck: false });
+  if (box) box.addEventListener("input", () => { box.dataset.touched = "yes"; });
   const button = make("button", { type: "button", textContent: "Send" });
   button.addEventListener("click", async () => {
     const reply = await fetch(path.slice(1) || ".", { method: method.toUpperCase(), headers: box ? { "Content-Type": "application/json" } : { Accept: "application/json" }, body: box ? box.value : undefined });
-    const text = await reply.text();
+    const text = await reply.text(), made = reply.ok && reply.headers.get("X-Request-Id");
+    if (made) fillId(made);
     let shown = text;
     try { shown = JSON.stringify(JSON.parse(text), null, 1); } catch { /* not JSON: as it is */ }
     Object.assign(result, { hidden: false, textContent: `${reply.status} ${reply.statusText}\n${shown}` });

@@ -279,9 +279,10 @@ function showCard() {
   $("subtitle").textContent = [card.version && "version " + card.version, card.task, card.outputs.join(", ")].filter(Boolean).join(" · ");
 }
 
-// A table of texts; the first column names the row.
-const tableOf = (caption, rows) => make("table", {}, make("caption", { textContent: caption }), make("tbody", {},
-  ...rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", { textContent: cell }))))));
+// A table of texts; the first column names the row. heads: with a line of names above, its further columns are numbers.
+const tableOf = (caption, rows, heads) => make("table", { className: heads ? "counts" : "" }, make("caption", { textContent: caption }),
+  ...(heads ? [make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { textContent: text, scope: "col" }))))] : []),
+  make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", { textContent: cell }))))));
 
 async function report(path) {
   const reply = await fetch(path);
@@ -294,16 +295,16 @@ async function showLive() {
   const names = { accuracy: "Accuracy", log_loss: "Log-loss", brier: "Brier score", mean_absolute_error: "Mean absolute error", root_mean_squared_error: "Root mean squared error" };
   $("figures-live").replaceChildren(...live.versions.slice(0, 3).flatMap((one) => [
     tableOf(`${one.model}${one.version && ", version " + one.version}: ${one.labels} labels`, Object.entries(names).filter(([key]) => one[key] !== null).map(([key, name]) => [name, number(one[key])])),
-    ...(one.calibration ? [tableOf("Calibration: of the rows with a probability from … to …, how many came true",
-      one.calibration.filter((bin) => bin.rows).map((bin) => [`${percent(bin.from)} to ${percent(bin.to)}`, `${bin.rows} rows, ${percent(bin.predicted)} predicted`, percent(bin.observed)]))] : [])]));
+    ...(one.calibration ? [tableOf("Calibration", one.calibration.filter((bin) => bin.rows).map((bin) =>
+      [`${Math.round(100 * bin.from)}\u2013${Math.round(100 * bin.to)}\u00a0%`, String(bin.rows), percent(bin.predicted), percent(bin.observed)]), ["Probability", "Rows", "Predicted", "Came true"])] : [])]));
   $("live").hidden = false;
 }
 
 async function showShadow() {
   const shadow = card.has_challenger && await report("shadow");
   if (!shadow || !shadow.rows) return;
-  const name = (version) => version ? "version " + version : "no version";
-  $("shadow").replaceChildren(tableOf(`${name(shadow.challenger)} beside ${name(shadow.champion)}: ${shadow.rows} rows`, [
+  const name = (version, otherwise) => version ? "version " + version : otherwise;
+  $("shadow").replaceChildren(tableOf(`${name(shadow.challenger, "the challenger")} beside ${name(shadow.champion, "the champion")}: ${shadow.rows} rows`, [
     ["Labels that differ", `${shadow.disagreements} (${percent(shadow.disagreements / shadow.rows)})`], ["Mean difference, without its sign", number(shadow.mean_absolute_difference)],
     ["Mean difference", number(shadow.mean_difference)], ["Largest difference", number(shadow.largest_difference)],
     ["Requests that one of them refused", String(shadow.failed)], ["Requests not looked at", String(shadow.dropped)]]));

@@ -97,6 +97,10 @@ def test_wrong_bodies_name_every_error_and_take_nothing(packages):
         assert reply.status_code == 422
         assert [tuple(e["loc"]) for e in reply.json()["detail"]] == [("body", 1, "request_id"), ("body", 1, "label"), ("body", 2, "request_id"), ("body", 2, "label"), ("body", 3),
                                                                       ("body", 4, "label"), ("body", 4, "row")]
+        assert [e["input"] for e in reply.json()["detail"]][1:] == [{"request_id": 7}, {"label": 2}, 2, 3, "1", -1]
+        for slip in ("rwo", "Label", "x"):  # nothing is passed over: a misspelt row would tell the truth of another
+            (error,) = tell(server, {"request_id": "a", "label": 1, slip: 0}).json()["detail"]
+            assert error["type"] == "extra_forbidden" and error["loc"] == ["body", slip] and error["input"] == 0
         for bad in (b"", b"{", b"[1", b'{"request_id": "a", "label": NaN}', b'{"request_id": "a", "label": 1e999}', b"\xff"):
             assert requests.post(server.url + "/feedback", data=bad).status_code == 422, bad
         assert requests.post(server.url + "/feedback", data="a,1", headers={"Content-Type": "text/csv"}).status_code == 415

@@ -85,15 +85,27 @@ def test_bad_bodies(bank, name):
     assert reply.status_code == 400 and reply.json()["error"]
 
 
-def test_schemathesis_finds_nothing(packages):
+@pytest.mark.parametrize("name", ["bank", "odd", "numbers", "dates"])
+def test_schemathesis_finds_nothing(packages, name):
+    """Every operation of /openapi.json, which with a challenger are all that there are."""
     tool = os.path.join(os.path.dirname(sys.executable), "st")
     if not os.path.exists(tool):
         pytest.skip("schemathesis is not installed")
-    for name in ("bank", "odd"):
-        with Serve("--model", packages / name) as server:
-            done = subprocess.run([tool, "run", server.url + "/openapi.json", "--max-examples", "40", "--checks", "all", "--no-color", "--seed", "1"], capture_output=True,
-                                  text=True, cwd=packages)
-            assert done.returncode == 0, done.stdout[-5000:]
+    with Serve("--model", packages / name, "--shadow", packages / name) as server:
+        paths = requests.get(server.url + "/openapi.json").json()["paths"]
+        assert {"/predict", "/explain", "/feedback", "/shadow", "/drift", "/metrics", "/"} <= set(paths) and set(paths["/feedback"]) == {"get", "post"}
+        done = subprocess.run([tool, "run", server.url + "/openapi.json", "--max-examples", "40", "--checks", "all", "--no-color", "--seed", "1"], capture_output=True,
+                              text=True, cwd=packages)
+        assert done.returncode == 0, done.stdout[-5000:]
+
+
+def test_only_what_is_there_is_described(packages, tmp_path):
+    (tmp_path / "serve.yaml").write_text("feedback: {keep: 0}\n")
+    with Serve("--model", packages / "bank", "--config", tmp_path / "serve.yaml") as server:
+        paths = requests.get(server.url + "/openapi.json").json()["paths"]
+        assert "/predict" in paths and not {"/feedback", "/shadow"} & set(paths)
+        for path in paths:  # and what is described is there
+            assert requests.get(server.url + path).status_code in (200, 405), path
 
 
 def test_metrics_parse(bank):
