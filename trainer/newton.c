@@ -64,6 +64,7 @@ static int sample_round(sv_search *search, size_t stride, int64_t rounds, double
         inner.n_state = 0;
         rc = sv_newton(&inner, error);
         search->factor = inner.factor;
+        search->sampled += sv_objective_products(sample);
     }
     sv_objective_free(sample);
     return rc;

@@ -35,7 +35,7 @@ struct sv_objective {
     double c, l2, total;
     sv_team *team;
     sv_share share;
-    size_t n_scores, n_weights, n_passes;
+    size_t n_scores, n_weights, n_passes, n_products;
     size_t n_join_codes, n_copies, n_sums; /* n_sums: n_join_codes * n_copies */
     double *tables;            // (n_scores, n_join_codes): the summed weights of each code
     double *u, *base, *rest;   // (n_scores, n_numbers), (n_scores), (n_numbers): weights by value, the score of an empty row; design_block.h's rest
@@ -153,6 +153,7 @@ size_t sv_objective_size(const sv_objective *o) { return o->n_scores * o->n_weig
 size_t sv_objective_weights(const sv_objective *o) { return o->n_weights; }
 double sv_objective_total(const sv_objective *o) { return o->total; }
 size_t sv_objective_passes(const sv_objective *o) { return o->n_passes; }
+size_t sv_objective_products(const sv_objective *o) { return o->n_products; }
 const sv_design *sv_objective_design(const sv_objective *o) { return o->design; }
 sv_loss sv_objective_loss(const sv_objective *o) { return o->loss; }
 
@@ -404,6 +405,7 @@ static int run_pass(sv_objective *o, const double *w, pass_kind kind, size_t str
     set_weights(o, w);
     o->kind = kind;
     o->n_passes++;
+    if (kind == PASS_HESSIAN) o->n_products += o->rows.n * o->n_scores;
     o->first_chunk = o->share.rank * o->n_chunks / o->share.n_ranks;
     size_t end = (o->share.rank + 1) * o->n_chunks / o->share.n_ranks;
     sv_team_run(o->team, end - o->first_chunk, chunk_task, o);

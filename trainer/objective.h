@@ -39,6 +39,7 @@ size_t sv_objective_size(const sv_objective *objective);    /* n_scores * n_weig
 size_t sv_objective_weights(const sv_objective *objective); /* n_weights: of one score, intercept last */
 double sv_objective_total(const sv_objective *objective);   /* c * sum of weights */
 size_t sv_objective_passes(const sv_objective *objective);  /* how often the rows have been read */
+size_t sv_objective_products(const sv_objective *objective); /* rows whose outer product a Hessian took, each time */
 
 /* f at w (n_scores, n_weights). gradient (the same shape) may be NULL. hessian (n_scores, n_weights, n_weights), each score's own block, symmetric,
    penalty included, may be NULL. SV_E_NUMERIC when the value is not finite, SV_E_MEMORY. */

@@ -15,6 +15,7 @@ typedef struct sv_search {
     double *factor;                /* (n_scores, n_weights, n_weights) Cholesky factors of a Hessian near the optimum, or NULL */
     double *diagonal;              /* (n) when no factor is: the Hessian's diagonal, or NULL */
     int64_t iteration;
+    size_t sampled;                /* products of rows in Hessians of samples */
     double weight_error, duality_gap;
     sv_objective *validation;      /* early stopping, or NULL */
     double *best_w, best_validation;

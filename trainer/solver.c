@@ -122,6 +122,7 @@ static int finish(sv_solution *out, sv_search *search, const solver_method *meth
     out->duality_gap = search->duality_gap;
     out->iterations = search->iteration;
     out->passes = sv_objective_passes(search->objective);
+    out->products = search->sampled + sv_objective_products(search->objective);
     out->solver = method->name;
     out->weights = search->w;
     search->w = NULL;

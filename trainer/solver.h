@@ -52,6 +52,7 @@ typedef struct sv_solution {
     double duality_gap;      /* l1: f minus a lower bound of it; else NaN */
     int64_t iterations;
     size_t passes;           /* over all rows */
+    size_t products;         /* rows whose outer product a Hessian took, samples with it: what dsyrk does in a dense fit */
     int converged;
     const char *solver;      /* "newton" … */
     char why[160];           /* of auto's choice */

@@ -281,8 +281,8 @@ int main(int argc, char **argv)
         }
         best = seconds < best ? seconds : best;
         if (repeat + 1 == how.repeats && sv_ranks_rank() == 0)
-            printf("{\"seconds\": %.6f, \"objective\": %.17g, \"iterations\": %lld, \"passes\": %zu, \"gradient_norm\": %.3g, \"duality_gap\": %.6g, \"converged\": %d, \"solver\": \"%s\", \"rows\": %zu, \"weights\": %zu, \"peak_mb\": %.1f}\n",
-                   best, solution.objective, (long long)solution.iterations, solution.passes, solution.gradient_norm, isnan(solution.duality_gap) ? -1 : solution.duality_gap,
+            printf("{\"seconds\": %.6f, \"objective\": %.17g, \"iterations\": %lld, \"passes\": %zu, \"products\": %zu, \"gradient_norm\": %.3g, \"duality_gap\": %.6g, \"converged\": %d, \"solver\": \"%s\", \"rows\": %zu, \"weights\": %zu, \"peak_mb\": %.1f}\n",
+                   best, solution.objective, (long long)solution.iterations, solution.passes, solution.products, solution.gradient_norm, isnan(solution.duality_gap) ? -1 : solution.duality_gap,
                    solution.converged, solution.solver, t.n_rows, n_weights, peak_mb());
         sv_solution_free(&solution);
     }
