@@ -125,6 +125,10 @@ static int log_run(train_job *job, sv_error *error)
     sv_tracker_metric(job->tracker, "fit.iterations", (double)t->fit.solution.iterations, 0);
     sv_tracker_metric(job->tracker, "fit.objective", t->fit.solution.objective, 0);
     sv_tracker_metric(job->tracker, "fit.gradient_norm", t->fit.solution.gradient_norm, 0);
+    if (!isnan(t->fit.solution.weight_error))
+        sv_tracker_metric(job->tracker, "fit.weight_error", t->fit.solution.weight_error, 0);
+    if (!isnan(t->fit.solution.duality_gap))
+        sv_tracker_metric(job->tracker, "fit.duality_gap", t->fit.solution.duality_gap, 0);
     sv_tracker_metric(job->tracker, "fit.converged", t->fit.solution.converged, 0);
     sv_tracker_metric(job->tracker, "seconds.tracking", job->spent_seconds, 0);
     sv_tracker_metric(job->tracker, "seconds.read", t->read_seconds, 0);

@@ -184,6 +184,15 @@ def test_a_fit_ends_once_the_server_refuses_its_run(tmp_path):
     assert process.returncode == 1 and "403" in stderr, stderr
 
 
+def test_every_fit_logs_its_certificate(tracking_env, client, tmp_path):
+    write(tmp_path, "certified")
+    for more, solver, figure in ([], "newton", "fit.weight_error"), (["--set", "train.penalty=l1"], "cd", "fit.duality_gap"):
+        run = client.get_run(solvent(tracking_env, tmp_path, "train", "c.yaml", "--json", "--no-register", *more)[-1]["run_id"])
+        tolerance = float(run.data.params["train.tolerance"])
+        assert run.data.params["fit.solver"] == solver and run.data.metrics["fit.converged"] == 1
+        assert run.data.metrics["fit.gradient_norm"] <= tolerance and 0 <= run.data.metrics[figure] < 1e-3
+
+
 def test_what_tracking_takes_from_a_training_is_logged(tracking_env, client, tmp_path):
     write(tmp_path, "costs")
     events = solvent(tracking_env, tmp_path, "train", "c.yaml", "--json", "--no-register")
