@@ -4,6 +4,7 @@
 #include "json_text.h"
 #include "mlflowc.h"
 #include "number.h"
+#include "text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -12,37 +13,43 @@
 
 static void progress(void *context, const char *journal, const char *run_id, const char *state, uint64_t points)
 {
-    const mlc *m = context;
+    mlc *m = context;
     if (m->json) {
         json_t *line = json_pack("{s:s, s:s, s:s, s:I}", "journal", journal, "run_id", run_id ? run_id : "", "state",
                                  state, "points", (json_int_t)points);
-        char *text = line ? mlf_object_text(mlf_object_of(line), 0) : NULL;
-        if (text) puts(text);
-        mlf_free(text);
-        json_decref(line);
+        mlc_print_object(m, MLF_OK, mlf_object_of(line));
     } else {
-        printf("%-8s %s %s, %" PRIu64 " points\n", state, journal, run_id ? run_id : "", points);
+        sv_buffer line = SV_BUFFER_INIT(0);
+        int code = sv_text_append_line(&line, journal, strlen(journal)) || sv_buffer_text(&line, ": ") ||
+                   sv_text_append_line(&line, state, strlen(state)) ||
+                   (run_id && *run_id && sv_buffer_format(&line, ", run %s", run_id)) ||
+                   (points && sv_buffer_format(&line, ", %" PRIu64 " point%s", points, points == 1 ? "" : "s"));
+        puts(code ? journal : line.data);
+        sv_buffer_free(&line);
     }
     fflush(stdout);
 }
 
-static void put_report(const mlc *m, const mlf_sync_report *report)
+static void put_report(mlc *m, const mlf_sync_report *report)
 {
     if (!m->json) {
-        printf("%" PRIu64 " journals: %" PRIu64 " sent, %" PRIu64 " waiting, %" PRIu64 " in use elsewhere; %" PRIu64
+        printf("%" PRIu64 " journal%s: %" PRIu64 " sent, %" PRIu64 " waiting, %" PRIu64 " in use elsewhere; %" PRIu64
                " points and %" PRIu64 " operations taken, %" PRIu64 " refused\n",
-               report->journals, report->sent, report->waiting, report->busy, report->points, report->operations,
+               report->journals, report->journals == 1 ? "" : "s", report->sent, report->waiting, report->busy, report->points, report->operations,
                report->refused);
+        if (report->lost_bytes)
+            printf("lost: %" PRIu64 " bytes at the end of journals, with at least %" PRIu64 " points and %" PRIu64
+                   " operations\n",
+                   report->lost_bytes, report->lost_points, report->lost_operations);
         return;
     }
-    json_t *line = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "journals", (json_int_t)report->journals, "sent",
+    json_t *line = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "journals", (json_int_t)report->journals, "sent",
                              (json_int_t)report->sent, "waiting", (json_int_t)report->waiting, "busy",
                              (json_int_t)report->busy, "points", (json_int_t)report->points, "operations",
-                             (json_int_t)report->operations, "refused", (json_int_t)report->refused);
-    char *text = line ? mlf_object_text(mlf_object_of(line), 0) : NULL;
-    if (text) puts(text);
-    mlf_free(text);
-    json_decref(line);
+                             (json_int_t)report->operations, "refused", (json_int_t)report->refused, "lost_bytes",
+                             (json_int_t)report->lost_bytes, "lost_points", (json_int_t)report->lost_points,
+                             "lost_operations", (json_int_t)report->lost_operations);
+    mlc_print_object(m, MLF_OK, mlf_object_of(line));
 }
 
 int mlc_sync(mlc *m)
@@ -59,6 +66,7 @@ int mlc_sync(mlc *m)
     options.context = m;
     code = mlf_sync(m->client, (const char *const *)m->arguments, (size_t)m->n_arguments, &options, &report, &m->error);
     put_report(m, &report);
+    if (report.lost_bytes) m->exit_status = 1;
     return code;
 }
 

@@ -3,6 +3,7 @@
 #include "client_error.h"
 #include "mlflowc.h"
 #include "number.h"
+#include "text.h"
 #include "validate.h"
 
 #include <inttypes.h>
@@ -65,6 +66,16 @@ static void show_value(sv_buffer *out, const json_t *value)
     }
 }
 
+/* The text with nothing in it that could drive a terminal: sv_free; NULL when memory is out. Empties the buffer. */
+static char *harmless(sv_buffer *text)
+{
+    sv_buffer shown = SV_BUFFER_INIT(0);
+    char *line = sv_text_append_line(&shown, text->data ? text->data : "", text->size) ? NULL : sv_buffer_take(&shown);
+    sv_buffer_free(&shown);
+    sv_buffer_free(text);
+    return line;
+}
+
 /* The value in a list of {key, value}, whatever its type. */
 static const json_t *look_up(const json_t *list, const char *key)
 {
@@ -96,10 +107,7 @@ static char *cell(const mlf_object *item, const char *path)
         show_bytes(&out, json_integer_value(value));
     else
         show_value(&out, value);
-    for (size_t i = 0; i < out.size; i++)
-        if ((unsigned char)out.data[i] < ' ' || out.data[i] == 127)
-            out.data[i] = ' '; /* no escape sequences of others on this terminal */
-    return sv_buffer_take(&out);
+    return harmless(&out);
 }
 
 static size_t width_of(const char *text)
@@ -162,10 +170,19 @@ static void put_rows(mlc_table *table)
 
 static int put_json(const mlf_object *item)
 {
-    char *text = mlf_object_text(item, 0);
+    char *json = mlf_object_text(item, 0);
+    if (!json) return MLF_E_MEMORY;
+    sv_buffer plain = SV_BUFFER_INIT(0);
+    int failed = sv_buffer_text(&plain, json);
+    mlf_free(json);
+    char *text = harmless(&plain); /* the same JSON, see text.h */
+    if (failed) {
+        sv_free(text);
+        return MLF_E_MEMORY;
+    }
     if (!text) return MLF_E_MEMORY;
     puts(text);
-    mlf_free(text);
+    sv_free(text);
     return MLF_OK;
 }
 
@@ -234,8 +251,12 @@ static void put_leaf(const char *path, const json_t *value)
         sv_buffer_text(&out, "  ");
         show_time(&out, json_integer_value(value));
     }
-    printf("%-36s%s%s\n", path, length >= 36 ? " " : "", out.data ? out.data : "");
-    sv_buffer_free(&out);
+    sv_buffer name = SV_BUFFER_INIT(0);
+    int code = sv_buffer_append(&name, path, length);
+    char *shown_path = code ? NULL : harmless(&name), *shown = harmless(&out);
+    printf("%-36s%s%s\n", shown_path ? shown_path : "?", length >= 36 ? " " : "", shown ? shown : "?");
+    sv_free(shown_path);
+    sv_free(shown);
 }
 
 /* "path  value" lines, level by level; lists of {key, value} read as path.key. */

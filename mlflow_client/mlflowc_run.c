@@ -7,6 +7,7 @@
 #include "log.h"
 #include "mlflowc.h"
 #include "number.h"
+#include "secret.h"
 #include "validate.h"
 
 #include <errno.h>
@@ -220,21 +221,28 @@ static void follow(watch *w, int fd)
 
 /* ---- the run ---- */
 
-/* The words as a shell would want them. */
+/* The words as a shell would want them, without what looks like a secret. NULL when memory is out: rather nothing than half of it. */
 static char *joined(char **words)
 {
     sv_buffer text = SV_BUFFER_INIT(1 << 20);
-    for (size_t i = 0; words[i]; i++) {
+    int hide = 0, code = 0;
+    for (size_t i = 0; words[i] && !code; i++) {
+        sv_buffer word = SV_BUFFER_INIT(1 << 20);
+        code = sv_secret_append_word(&word, words[i], &hide);
+        const char *shown = word.data ? word.data : "";
         int plain =
-            *words[i] &&
-            !words[i][strspn(words[i], "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./=:,+@%")];
+            *shown &&
+            !shown[strspn(shown, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./=:,+@%")];
         sv_buffer_text(&text, i ? " " : "");
         sv_buffer_text(&text, plain ? "" : "'");
-        for (const char *c = words[i]; *c; c++)
+        for (const char *c = shown; *c; c++)
             sv_buffer_text(&text, *c == '\'' ? "'\\''" : (char[]){*c, '\0'});
         sv_buffer_text(&text, plain ? "" : "'");
+        sv_buffer_free(&word);
     }
-    return sv_buffer_take(&text);
+    char *line = code ? NULL : sv_buffer_take(&text);
+    sv_buffer_free(&text);
+    return line;
 }
 
 static int begin(mlc *m, watch *w)

@@ -484,14 +484,16 @@ typedef struct mlf_sync_report {
     uint64_t sent, waiting, busy;  /* of these: taken whole by the server and removed; left for the next time; in use by another process */
     uint64_t points, operations;   /* taken by the server now */
     uint64_t refused;              /* records the server will never take: DIR/refused-KEY.jsonl names each with its reason */
-    uint64_t reserved[8];
+    uint64_t lost_bytes;           /* of journals' ends that could not be read (a torn or damaged write) and were cut off */
+    uint64_t lost_points, lost_operations; /* made out in those bytes: at least so many will never arrive */
+    uint64_t reserved[5];
 } mlf_sync_report;
 
 typedef struct mlf_sync_options {
     int version;       /* MLF_ABI_VERSION */
     int connections;   /* used at once; 0: 4 */
     int timeout_ms;    /* give up when the server took nothing for so long; 0: 60,000; -1: never */
-    void (*progress)(void *context, const char *journal, const char *run_id, const char *state, uint64_t points); /* a line for a person each time one begins or ends */
+    void (*progress)(void *context, const char *journal, const char *run_id, const char *state, uint64_t points); /* a line for a person each time one begins, waits for its server or ends */
     void *context;
     void *reserved[8];
 } mlf_sync_options;
@@ -500,7 +502,7 @@ typedef struct mlf_sync_options {
 
 /* Sends the journals in dirs (n_dirs; each a journal folder or a folder of them; none: the client's own), oldest first. May be repeated and interrupted at any
    point: what the server has is not sent again, and nothing is made twice. Each goes to the server that the client's options name; where they name none, to the one
-   it was recorded for (with the environment's login only where that is MLFLOW_TRACKING_URI's host, or none is set), else to MLFLOW_TRACKING_URI. 0 when all that could be opened was taken; else the first reason why not.
+   it was recorded for (with the environment's login only where that is MLFLOW_TRACKING_URI's host, or none is set), else to MLFLOW_TRACKING_URI. 0 when all that could be opened was taken, also where a journal's end was lost (see report->lost_bytes); else the first reason why not.
    *report (may be NULL) is filled in either case. Blocks. */
 MLF_API int mlf_sync(mlf_client *client, const char *const *dirs, size_t n_dirs, const mlf_sync_options *options, mlf_sync_report *report, mlf_error *error);
 

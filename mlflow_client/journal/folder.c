@@ -98,6 +98,12 @@ static void read_holder(mlf_folder *folder, char *holder, size_t size)
     ssize_t got = pread(folder->lock_fd, holder, size - 1, 0);
     holder[got > 0 ? got : 0] = '\0';
     holder[strcspn(holder, "\n")] = '\0';
+    char *space = strrchr(holder, ' ');
+    size_t used = strlen(holder);
+    if (space && used + sizeof ", process" < size) { /* "host 123" */
+        memmove(space + sizeof ", process" - 1, space, strlen(space) + 1);
+        memcpy(space, ", process", sizeof ", process" - 1);
+    }
 }
 
 /* Folder, lock, head and position file of a new journal: the data file's descriptor, or -1 with errno. */
@@ -202,6 +208,31 @@ static int find_end(mlf_stream *stream, uint64_t offset, uint64_t *end, mlf_erro
     return got == 0 || got == SV_E_INPUT ? MLF_OK : mlf_error_from_base(error, &base);
 }
 
+/* Records that can still be made out in a frame that is no longer what was written; those behind it, too, where its length leads to another one. */
+static void count_cut(mlf_folder *folder, uint64_t from, uint64_t to)
+{
+    sv_buffer rest = SV_BUFFER_INIT(0);
+    mlf_reader reader = {0};
+    mlf_record record;
+    size_t size = to - from < MLF_FRAME_MAX + MLF_FRAME_HEAD ? (size_t)(to - from) : MLF_FRAME_MAX + MLF_FRAME_HEAD;
+    folder->cut_bytes = to - from;
+    ssize_t got = sv_buffer_reserve(&rest, size) ? -1 : pread(folder->stream.fd, rest.data, size, (off_t)from);
+    for (size_t at = 0, length; got > 0 && (size_t)got - at > MLF_FRAME_HEAD; at += length + MLF_FRAME_HEAD) {
+        const unsigned char *head_bytes = (const unsigned char *)rest.data + at;
+        size_t left = (size_t)got - at - MLF_FRAME_HEAD;
+        length = (size_t)head_bytes[0] | (size_t)head_bytes[1] << 8 | (size_t)head_bytes[2] << 16 | (size_t)head_bytes[3] << 24;
+        if (!length || length > MLF_FRAME_MAX)
+            break;
+        mlf_reader_begin(&reader, head_bytes + MLF_FRAME_HEAD, length < left ? length : left);
+        while (mlf_reader_next(&reader, &record) > 0)
+            *(record.type == MLF_RECORD_POINT ? &folder->cut_points : &folder->cut_ops) += 1;
+        if (length > left)
+            break;
+    }
+    mlf_reader_free(&reader);
+    sv_buffer_free(&rest);
+}
+
 static int open_stream(mlf_folder *folder, mlf_error *error)
 {
     char found[MLF_STREAM_HEAD];
@@ -224,7 +255,8 @@ static int open_stream(mlf_folder *folder, mlf_error *error)
     if (code)
         return code;
     if (end < (uint64_t)about.st_size) {
-        sv_log(SV_LOG_INFO, "%s: cut %llu bytes of a torn write", folder->path, (unsigned long long)((uint64_t)about.st_size - end));
+        count_cut(folder, end, (uint64_t)about.st_size);
+        sv_log(SV_LOG_INFO, "%s: cut %llu bytes that cannot be read", folder->path, (unsigned long long)folder->cut_bytes);
         if (ftruncate(fd, (off_t)end))
             return mlf_error_set(error, MLF_E_IO, "%s/data.jrn: cannot be cut: %s", folder->path, strerror(errno));
     }
@@ -259,7 +291,7 @@ static int open_files(mlf_folder *folder, mlf_error *error)
             return mlf_error_set(error, errno == ENOENT ? MLF_E_NOT_FOUND : MLF_E_IO, "%s: no lock: %s", folder->path, strerror(errno));
         char holder[96];
         read_holder(folder, holder, sizeof holder);
-        return mlf_error_set_retriable(error, MLF_E_STATE, "%s: in use by %s (host, process)", folder->path, holder);
+        return mlf_error_set_retriable(error, MLF_E_STATE, "%s: in use by %s", folder->path, *holder ? holder : "another process, which has not said its name");
     }
     folder->position_fd = open_in(folder, "position", O_RDWR | O_CREAT);
     if (folder->position_fd < 0)

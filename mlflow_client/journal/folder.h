@@ -32,6 +32,7 @@ typedef struct mlf_folder {
     int lock_fd, position_fd;
     mlf_stream stream;
     mlf_position position; /* written by whoever sends */
+    uint64_t cut_bytes, cut_points, cut_ops; /* of the journal's end, which could not be read when it was opened: at least so many records are lost */
     pthread_mutex_t lock;  /* over ids, and over the writing of position and refused.jsonl */
     json_t *ids;
     uint64_t punched; /* bytes of data.jrn that are a hole, but for the first block */

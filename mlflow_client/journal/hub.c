@@ -329,6 +329,9 @@ static void stop(void *what)
     if (*place)
         *place = hub->next_of_all;
     pthread_mutex_unlock(&all_lock);
+    pthread_mutex_lock(&hub->lock);
+    hub->leaving = 1;
+    pthread_mutex_unlock(&hub->lock);
     mlf_hub_flush(hub, NULL, -1, NULL);
     pthread_mutex_lock(&hub->lock);
     for (mlf_run *run = hub->runs; run; run = run->next)
@@ -512,7 +515,8 @@ static int is_over(mlf_hub *hub, mlf_run *run, int64_t began)
 static int is_stuck(mlf_hub *hub, mlf_run *run, int64_t began)
 {
     int64_t now = sv_monotonic_ns(), since = run->sender.progress_ns > began ? run->sender.progress_ns : began;
-    int64_t patience_ns = (atomic_load(&run->sender.known) ? MLF_HUB_PATIENCE_MS : MLF_HUB_STRANGER_MS) * MS;
+    int kept = hub->leaving && run->folder.path && !mlf_stream_is_refusing(&run->folder.stream);
+    int64_t patience_ns = (atomic_load(&run->sender.known) && !kept ? MLF_HUB_PATIENCE_MS : MLF_HUB_STRANGER_MS) * MS;
     if (!hub->sending || !is_written(run))
         return 0;
     if (run->sender.failures && run->sender.failed_ns > began && now - run->sender.failing_ns > patience_ns)

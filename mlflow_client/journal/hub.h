@@ -70,6 +70,7 @@ typedef struct mlf_hub {
     pthread_cond_t wake, work, moved; /* for the writer; for senders; for callers that wait */
     struct mlf_run *runs;
     int n_waiting;             /* callers that want everything sent now */
+    int leaving;               /* 1: the client is being freed: what the journal holds need not wait for a server that does not take it */
     int stopping, sending;     /* sending: 0 when offline or no server is named */
     atomic_int cancel;
     int64_t logged_ns;         /* when something was last found in a queue */

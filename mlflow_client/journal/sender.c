@@ -272,7 +272,9 @@ static outcome send_part(mlf_sender *sender, const mlf_batch *batch, const uint3
     sv_buffer body = SV_BUFFER_INIT(0);
     if (!*sender->replay.run_id)
         return without_run();
-    outcome result = {.code = mlf_batch_body(&body, batch, sender->replay.run_id, from, to) ? mlf_error_memory(&result.error) : MLF_OK};
+    outcome result = {.retry_after_ms = -1};
+    if (mlf_batch_body(&body, batch, sender->replay.run_id, from, to))
+        result.code = mlf_error_memory(&result.error);
     if (!result.code)
         result = post(sender, &body);
     sv_buffer_free(&body);

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CONNECTIONS = 4, CONNECTIONS_MOST = 16, TIMEOUT_MS = 60000, POLL_MS = 2 };
+enum { CONNECTIONS = 4, CONNECTIONS_MOST = 16, TIMEOUT_MS = 60000, POLL_MS = 2, SAY_MS = 5000 };
 
 /* One server that journals go to. */
 typedef struct sync_server {
@@ -116,6 +116,7 @@ static void explain(const sync_job *job, const sync_server *server, mlf_error *e
 typedef struct sync_one {
     mlf_sender *sender;
     int64_t timeout_ns; /* -1: never */
+    int64_t said_ns;    /* when a person was last told what is waited for; the caller's thread alone */
     atomic_int stop;
 } sync_one;
 
@@ -141,6 +142,25 @@ static void *work(void *argument)
     return NULL;
 }
 
+/* Every SAY_MS while nothing is taken: what is waited for, and for how long yet. */
+static void say_wait(const sync_job *job, sync_one *one)
+{
+    mlf_sender *sender = one->sender;
+    int64_t now = sv_monotonic_ns(), progress_ns = sender->progress_ns, quiet_ns = now - progress_ns;
+    char state[1400], left[64] = "";
+    mlf_error error = MLF_ERROR_INIT;
+    if (now - (one->said_ns > progress_ns ? one->said_ns : progress_ns) < SAY_MS * INT64_C(1000000))
+        return;
+    one->said_ns = now;
+    if (one->timeout_ns >= 0 && quiet_ns < one->timeout_ns)
+        snprintf(left, sizeof left, " (given up in %d s)", (int)((one->timeout_ns - quiet_ns) / 1000000000));
+    mlf_sender_failure(sender, &error);
+    snprintf(state, sizeof state, "waiting %d s for %.300s%s%s%.900s", (int)(quiet_ns / 1000000000), mlf_client_tracking_uri(sender->client), left, error.code ? ": " : "", error.message);
+    uint64_t points, ops;
+    mlf_sender_taken(sender, &points, &ops);
+    say(job, sender->folder->path, "", state, points);
+}
+
 /* How many connections are worth it: one for small journals. */
 static int connections_for(const sync_job *job, mlf_sender *sender)
 {
@@ -155,9 +175,12 @@ static void send_all(sync_job *job, mlf_sender *sender)
     sync_one one = {.sender = sender, .timeout_ns = timeout_ms < 0 ? -1 : timeout_ms * INT64_C(1000000)};
     pthread_t threads[CONNECTIONS_MOST];
     int wanted = connections_for(job, sender), n = 0;
-    while (n < wanted - 1 && !pthread_create(&threads[n], NULL, work, &one))
+    while (n < wanted && !pthread_create(&threads[n], NULL, work, &one))
         n++;
-    work(&one);
+    if (!n)
+        work(&one);
+    for (; !atomic_load(&one.stop); say_wait(job, &one))
+        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000}, NULL);
     for (int i = 0; i < n; i++)
         pthread_join(threads[i], NULL);
 }
@@ -222,6 +245,14 @@ static void sync_folder(sync_job *job, const char *dir, const char *key)
         if (code != MLF_E_STATE)
             note_failure(job, &error);
         return;
+    }
+    if (folder.cut_bytes) {
+        snprintf(state, sizeof state, "its end cannot be read: %llu bytes with at least %llu points and %llu operations are lost", (unsigned long long)folder.cut_bytes,
+                 (unsigned long long)folder.cut_points, (unsigned long long)folder.cut_ops);
+        say(job, folder.path, "", state, 0);
+        job->report.lost_bytes += folder.cut_bytes;
+        job->report.lost_points += folder.cut_points;
+        job->report.lost_operations += folder.cut_ops;
     }
     if (find_server(&server, job, &folder, &error)) {
         leave(job, &folder, error.message, &error);

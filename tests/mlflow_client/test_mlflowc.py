@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -419,3 +420,38 @@ def test_a_login_goes_to_no_other_server_than_it_is_for(server, listener, tmp_pa
     assert f"recorded for {listener.uri}; the environment's login is for {server.uri}, and goes there only with --tracking-uri" in done.stderr, done.stderr
     listener.came.clear()
     assert sync(tmp_path, None, MLFLOW_TRACKING_TOKEN="token").returncode == 1 and set(listener.came) == {"Bearer token"}
+
+
+def test_a_journal_whose_end_was_lost_is_sent_and_the_loss_is_counted(server, python, tmp_path):
+    """A torn write: a frame that says it is longer than what is there, with three points that can still be made out."""
+    record(tmp_path, "torn", server.uri)
+    (data,) = (tmp_path / "journal").glob("*/data.jrn")
+    torn = struct.pack("<II", 1000, 0) + b"K\x04loss" + 3 * (b"P\x00\x02\x02" + struct.pack("<d", 0.5))
+    data.write_bytes(data.read_bytes() + torn)
+    done = sync(tmp_path, None)
+    said = f"{len(torn)} bytes with at least 3 points and 0 operations are lost"
+    assert done.returncode == 1 and said in done.stdout and "\nlost: " in done.stdout, done.stdout + done.stderr
+    assert "1 journal: 1 sent" in done.stdout and " , " not in done.stdout, done.stdout
+    assert last_run(python, "torn").info.status == "FINISHED"
+    assert sync(tmp_path, server.uri).returncode == 0
+
+
+def test_a_wait_says_for_what_and_how_long(tmp_path):
+    record(tmp_path, "absent", "http://127.0.0.1:9")
+    done = sync(tmp_path, None, "--timeout", 12)
+    assert done.returncode == 1 and re.search(r"waiting \d+ s for http://127.0.0.1:9 \(given up in \d+ s\): .*connect", done.stdout), done.stdout
+
+
+def test_secrets_in_a_command_line_are_not_recorded(server, python, mlflowc):
+    mlflowc("run", "--name", "secretive", "--", "true", "--password", "hunter2", "API_TOKEN=hunter2", "http://me:hunter2@host/x", "--epochs", "3")
+    assert last_run(python, "secretive").data.params["command"] == "true --password '***' 'API_TOKEN=***' 'http://***@host/x' --epochs 3"
+
+
+def test_what_others_wrote_does_not_drive_the_terminal(server, python, mlflowc):
+    """ESC and the one character CSI (C1), in names, keys and values: spelt out in tables, objects and JSON, which stays the same JSON."""
+    hostile = "\x1b[2J\x9b31m\u202e"
+    run = python.create_run(python.create_experiment("hostile"), run_name=f"run {hostile}", tags={"hostile": f"value {hostile}"})
+    for words in (("runs", "list", "hostile", "--column", "tags.hostile"), ("runs", "get", run.info.run_id), ("runs", "get", run.info.run_id, "--json")):
+        out = mlflowc(*words)
+        assert not set(hostile) & set(out) - set("[2J31m") and "\\u001b[2j\\u009b31m\\u202e" in out.lower(), out
+    assert json.loads(out)["info"]["run_name"] == f"run {hostile}"
