@@ -28,6 +28,7 @@ enum {
 typedef struct attempt {
     mlf_channel *channel;
     const mlf_settings *settings;
+    const atomic_int *client_stopped;
     const mlf_http_call *call;
     mlf_http_reply *reply;
     struct curl_slist *headers;
@@ -210,7 +211,8 @@ static int on_seek(void *context, curl_off_t offset, int origin)
 static int on_progress(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
 {
     attempt *a = context;
-    if ((a->call->cancel && atomic_load_explicit(a->call->cancel, memory_order_relaxed)) ||
+    if (atomic_load_explicit(a->client_stopped, memory_order_relaxed) ||
+        (a->call->cancel && atomic_load_explicit(a->call->cancel, memory_order_relaxed)) ||
         (a->call->progress && a->call->progress(a->call->progress_context, up, down)))
         a->stopped = MLF_STOP_CANCELLED;
     return a->stopped == MLF_STOP_CANCELLED;
@@ -390,11 +392,9 @@ static int prepare(attempt *a, const char *url, int timeout_ms, char *text)
     /* curl resends by itself on a kept connection that died before the first byte; a request that must go out once gets
      * a connection of its own. */
     if (a->call->flags & MLF_HTTP_ONCE) curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-    if (a->call->cancel || a->call->progress) {
-        curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
-        curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-        curl_easy_setopt(easy, CURLOPT_XFERINFODATA, a);
-    }
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, a);
     return MLF_OK;
 }
 
@@ -442,10 +442,10 @@ static void exchange(mlf_outcome *outcome, attempt *a, const char *url, int time
     a->headers = NULL;
 }
 
-void mlf_attempt(mlf_outcome *outcome, mlf_channel *channel, const mlf_settings *settings, const mlf_http_call *call,
+void mlf_attempt(mlf_outcome *outcome, mlf_channel *channel, const mlf_client *client, const mlf_http_call *call,
                  const char *url, int timeout_ms, mlf_http_reply *reply)
 {
-    attempt a = {.channel = channel, .settings = settings, .call = call, .reply = reply};
+    attempt a = {.channel = channel, .settings = &client->settings, .client_stopped = &client->stopped, .call = call, .reply = reply};
     char *next = NULL;
     memset(outcome, 0, sizeof *outcome);
     for (int hops = 0;; hops++) {

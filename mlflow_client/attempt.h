@@ -2,6 +2,7 @@
 #ifndef MLF_ATTEMPT_H
 #define MLF_ATTEMPT_H
 
+#include "client.h"
 #include "outcome.h"
 #include "settings.h"
 #include "transport.h"
@@ -22,7 +23,7 @@ int mlf_channel_new(mlf_channel **out, const char *origin, size_t origin_length,
 void mlf_channel_free(mlf_channel *channel); /* accepts NULL */
 
 /* url is absolute. timeout_ms: of this attempt, -1 for none. reply's body and headers are emptied first. */
-void mlf_attempt(mlf_outcome *outcome, mlf_channel *channel, const mlf_settings *settings, const mlf_http_call *call, const char *url, int timeout_ms,
+void mlf_attempt(mlf_outcome *outcome, mlf_channel *channel, const mlf_client *client, const mlf_http_call *call, const char *url, int timeout_ms,
                  mlf_http_reply *reply);
 
 #endif

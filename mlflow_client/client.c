@@ -56,6 +56,11 @@ void mlf_client_free(mlf_client *client)
     sv_free(client);
 }
 
+void mlf_client_stop(mlf_client *client)
+{
+    if (client) atomic_store(&client->stopped, 1);
+}
+
 const char *mlf_client_tracking_uri(const mlf_client *client)
 {
     return client->settings.tracking_uri;
@@ -69,6 +74,8 @@ int mlf_client_may_send(const mlf_client *client, mlf_error *error)
     if (client->settings.offline)
         return mlf_error_set(error, MLF_E_STATE,
                              "offline (MLFLOW_OFFLINE): nothing is sent; `mlflowc sync` does that later");
+    if (atomic_load_explicit(&client->stopped, memory_order_relaxed))
+        return mlf_error_set_retriable(error, MLF_E_TIMEOUT, "the server is not waited for any longer");
     return MLF_OK;
 }
 

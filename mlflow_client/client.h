@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 /* What a part of the room keeps for each client (the journal's hub, a store's tokens). */
@@ -22,7 +23,8 @@ typedef struct mlf_attachment {
 struct mlf_client {
     mlf_settings settings;
     mlf_transport *transport;
-    pid_t pid; /* of the process that made it */
+    pid_t pid;          /* of the process that made it */
+    atomic_int stopped; /* mlf_client_stop() was called */
     pthread_mutex_t mutex; /* guards slots */
     mlf_attachment slots[MLF_SLOTS];
 };

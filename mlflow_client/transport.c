@@ -103,16 +103,17 @@ typedef struct effort {
     sv_prng prng;
 } effort;
 
-static int is_cancelled(const mlf_http_call *call)
+static int is_cancelled(const effort *e)
 {
-    return call->cancel && atomic_load_explicit(call->cancel, memory_order_relaxed);
+    return atomic_load_explicit(&e->client->stopped, memory_order_relaxed) ||
+           (e->call->cancel && atomic_load_explicit(e->call->cancel, memory_order_relaxed));
 }
 
 /* Sleeps in slices, so that a cancelled call is not waited for. */
 static void rest(const effort *e, int64_t wait_ms)
 {
     for (int64_t end = sv_monotonic_ns() + wait_ms * 1000000, left;
-         (left = end - sv_monotonic_ns()) > 0 && !is_cancelled(e->call);) {
+         (left = end - sv_monotonic_ns()) > 0 && !is_cancelled(e);) {
         int64_t slice = left < 50000000 ? left : 50000000;
         nanosleep(&(struct timespec){.tv_nsec = slice}, NULL);
     }
@@ -169,6 +170,8 @@ static int finish(const effort *e, const mlf_outcome *outcome, int retriable, ml
     if (reply->attempts > 1) snprintf(tries, sizeof tries, " (%d attempts)", reply->attempts);
     e->reply->ambiguous =
         outcome->code == MLF_OK ? reply->status >= 500 && reply->status != 503 : outcome->may_have_acted;
+    if (atomic_load(&e->client->stopped))
+        return mlf_error_set_retriable(error, MLF_E_TIMEOUT, "%s: not waited for any longer", what);
     if (outcome->code == MLF_OK) {
         if (reply->attempts > 1) snprintf(what + strlen(what), sizeof what - strlen(what), "%s", tries);
         return mlf_reply_error(error, what, reply->status, reply->body.data, reply->body.size, retriable);
@@ -193,7 +196,7 @@ static int persist(effort *e, mlf_error *error)
         int code = take_channel(&channel, transport, e->url, error);
         if (code) return code;
         e->reply->attempts++;
-        mlf_attempt(&outcome, channel, &e->client->settings, e->call, e->url, attempt_timeout_ms(e), e->reply);
+        mlf_attempt(&outcome, channel, e->client, e->call, e->url, attempt_timeout_ms(e), e->reply);
         return_channel(transport, channel);
         mlf_reply_error_code(error_code, sizeof error_code, e->reply->body.data,
                              e->reply->status >= 400 ? e->reply->body.size : 0);
@@ -202,7 +205,8 @@ static int persist(effort *e, mlf_error *error)
         int in_time = e->end_ns == INT64_MAX || wait < (e->end_ns - sv_monotonic_ns()) / 1000000;
         if (!again || retry > max_retries || !in_time) return finish(e, &outcome, again, error);
         rest(e, wait);
-        if (is_cancelled(e->call))
+        if (atomic_load(&e->client->stopped)) return finish(e, &outcome, again, error);
+        if (is_cancelled(e))
             return mlf_error_set(error, MLF_E_STATE, "cancelled after %d attempts", e->reply->attempts);
     }
 }

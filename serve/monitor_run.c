@@ -279,16 +279,20 @@ void sv_monitor_run_stop(sv_monitor_run *monitor)
     monitor->stopping = 1;
     pthread_cond_signal(&monitor->ended);
     pthread_mutex_unlock(&monitor->lock);
-    pthread_join(monitor->thread, NULL);
-    mlf_error why = MLF_ERROR_INIT;
-    if (mlf_flush(monitor->client, SEND_AT_END_MS, &why)) {
-        /* freeing the client would wait for the server much longer; the process ends, and the journal is on disk */
-        sv_log(SV_LOG_WARN, "monitor: %s; `mlflowc sync` sends it", why.message);
-    } else {
-        for (size_t slot = 0; slot < SV_MODELS_MAX; slot++)
-            mlf_run_free(monitor->places[slot].run);
-        mlf_client_free(monitor->client);
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += SEND_AT_END_MS / 1000;
+    if (pthread_timedjoin_np(monitor->thread, NULL, &end)) { /* it waits for the server */
+        mlf_client_stop(monitor->client);
+        pthread_join(monitor->thread, NULL);
     }
+    mlf_error why = MLF_ERROR_INIT;
+    if (mlf_flush(monitor->client, SEND_AT_END_MS, &why))
+        sv_log(SV_LOG_WARN, "monitor: %s; `mlflowc sync` sends it", why.message);
+    mlf_client_stop(monitor->client);
+    for (size_t slot = 0; slot < SV_MODELS_MAX; slot++)
+        mlf_run_free(monitor->places[slot].run);
+    mlf_client_free(monitor->client);
     pthread_mutex_destroy(&monitor->lock);
     pthread_cond_destroy(&monitor->ended);
     sv_free(monitor);

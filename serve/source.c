@@ -144,6 +144,11 @@ int sv_source_new(sv_source **out, const sv_source_options *options, sv_error *e
     return 0;
 }
 
+void sv_source_stop(sv_source *source)
+{
+    mlf_client_stop(source->client);
+}
+
 void sv_source_free(sv_source *source)
 {
     if (!source)

@@ -21,6 +21,9 @@ int sv_source_poll(sv_source *source, sv_served **out, sv_error *error);
 /* The last version that was taken, from disk. SV_E_IO when there is none. */
 int sv_source_kept(sv_source *source, sv_served **out, sv_error *error);
 
+/* A poll under way fails within a second, later ones at once. From any thread. */
+void sv_source_stop(sv_source *source);
+
 /* The version that sv_source_poll returned last was found good (it becomes the kept one) or bad (it is not offered again). */
 void sv_source_accept(sv_source *source, const sv_served *served);
 void sv_source_reject(sv_source *source);

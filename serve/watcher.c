@@ -147,6 +147,8 @@ void sv_watcher_stop(sv_watcher *watcher)
     if (!watcher)
         return;
     signal_watcher(watcher, 1);
+    for (size_t slot = 0; slot < watcher->service->n_slots; slot++)
+        sv_source_stop(watcher->sources[slot]); /* the registry may be slow to answer */
     pthread_join(watcher->thread, NULL);
     pthread_mutex_destroy(&watcher->lock);
     pthread_cond_destroy(&watcher->changed);

@@ -9,6 +9,7 @@ release="2.9" | "2.22": an older one, in the environment that tests/mlflow_clien
 stop() and start() may be called on it to test what outlives a server; kill() is a power cut.
 """
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -136,6 +137,15 @@ class MlflowServer:
     def kill(self):
         """A power cut: SIGKILL to the server and its workers."""
         self._end(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def stalled(self):
+        """Within it the server takes connections and says nothing."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self.process.pid, signal.SIGCONT)
 
     def __enter__(self):
         return self.start()

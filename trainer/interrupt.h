@@ -6,4 +6,8 @@
 void sv_interrupt_watch(void);
 int sv_interrupted(void);
 
+/* Five seconds after the first signal nobody waits for a server any more: this client is stopped (NULL: none is there). It must live until the next call. */
+struct mlf_client;
+void sv_interrupt_stops(struct mlf_client *client);
+
 #endif

@@ -38,6 +38,7 @@ static int open_destination(destination *d, const char *uri, const char *shown, 
         return sv_output_open(&d->output, uri + 7, error);
     if (mlf_client_new(&d->client, NULL, &inner) || mlf_sink_open(&d->sink, d->client, uri, &inner))
         return refused(d, &inner, error);
+    sv_interrupt_stops(d->client);
     return 0;
 }
 
@@ -64,6 +65,7 @@ static int close_destination(destination *d, int code, sv_error *error)
         code = sv_output_commit(&d->output, error);
     else
         sv_output_discard(&d->output);
+    sv_interrupt_stops(NULL);
     mlf_client_free(d->client);
     return code;
 }

@@ -2,6 +2,7 @@
 #include "alloc.h"
 #include "buffer.h"
 #include "clock.h"
+#include "interrupt.h"
 #include "log.h"
 
 #include <ctype.h>
@@ -59,8 +60,10 @@ static int make_client(sv_tracker *t, const sv_config *config, sv_error *error)
     if (t->client)
         return 0;
     t->owns_client = !mlf_client_new(&t->client, &options, &inner);
-    if (t->owns_client)
+    if (t->owns_client) {
+        sv_interrupt_stops(t->client);
         return 0;
+    }
     if (inner.code == MLF_E_ARGUMENT && config->tracking.uri)
         return sv_config_fail(error, config, "tracking.uri", "%s", inner.message);
     int code = from_mlflow(error, "tracking", &inner);
@@ -118,6 +121,8 @@ static int copy_text(char **out, const char *text)
 
 static void free_tracker(sv_tracker *t)
 {
+    if (t->owns_client)
+        sv_interrupt_stops(NULL);
     if (t->owns_client)
         mlf_client_free(t->client);
     sv_free(t->experiment);
@@ -512,7 +517,9 @@ int sv_tracker_end(sv_tracker *t, const sv_error *failure, sv_error *error)
             mlf_run_set_tag(t->run, "solvent.failure", failure->message, NULL);
         mlf_status status = !failure ? MLF_FINISHED : failure->code == SV_E_INTERRUPTED ? MLF_KILLED : MLF_FAILED;
         int ended = mlf_run_end(t->run, status, &inner);
-        if (ended && is_weather(&inner))
+        if (ended && !failure && sv_interrupted())
+            code = sv_error_set(error, SV_E_INTERRUPTED, "interrupted while the tracking server was waited for; `mlflowc sync` sends what waits in the journal");
+        else if (ended && (is_weather(&inner) || sv_interrupted()))
             sv_log(SV_LOG_WARN, "%s%s", inner.message, t->version_waits ? "; the registered version waits with it" : "");
         else if (ended)
             code = from_mlflow(error, "ending the run", &inner);

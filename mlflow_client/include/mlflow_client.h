@@ -80,6 +80,11 @@ typedef struct mlf_client_options {
 /* Reads the environment (MLFLOW_TRACKING_USERNAME and so on) but does not talk to the server. Freed by mlf_client_free(), which flushes. */
 MLF_API int mlf_client_new(mlf_client **out, const mlf_client_options *options, mlf_error *error);
 MLF_API void mlf_client_free(mlf_client *client); /* accepts NULL */
+
+/* What this client has under way ends within a second, what comes later fails at once (MLF_E_TIMEOUT), and nobody waits for the server any more: what was logged
+   is in the journal, for mlf_sync(). From any thread, also from a signal handler; the client must still be freed. Accepts NULL. */
+MLF_API void mlf_client_stop(mlf_client *client);
+
 MLF_API const char *mlf_client_tracking_uri(const mlf_client *client);
 
 /* Sends until everything logged by every run of this client has been taken by the server. MLF_E_TIMEOUT when timeout_ms (-1: no limit) passes first;

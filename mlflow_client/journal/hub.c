@@ -519,6 +519,8 @@ static int is_stuck(mlf_hub *hub, mlf_run *run, int64_t began)
     int64_t patience_ns = (atomic_load(&run->sender.known) && !kept ? MLF_HUB_PATIENCE_MS : MLF_HUB_STRANGER_MS) * MS;
     if (!hub->sending || !is_written(run))
         return 0;
+    if (atomic_load(&hub->client->stopped))
+        return 1;
     if (run->sender.failures && run->sender.failed_ns > began && now - run->sender.failing_ns > patience_ns)
         return 1;
     return now - since > 3 * patience_ns;

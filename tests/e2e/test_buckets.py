@@ -107,11 +107,13 @@ def bucket(request):
 
 class Cutter(threading.Thread):
     """Stands before a store and hangs up on both sides once `limit` bytes have passed one way: once, twice, or (times=None) for good,
-    when whoever comes again is hung up on at once."""
+    when whoever comes again is hung up on at once. With drip it keeps the line,
+    says so (`reached`), and lets little through from then on."""
 
-    def __init__(self, port, limit, times):
+    def __init__(self, port, limit, times, drip):
         super().__init__(daemon=True)
-        self.port, self.limit, self.times, self.cuts = port, limit, times, 0
+        self.port, self.limit, self.times, self.cuts, self.drip = port, limit, times, 0, drip
+        self.reached, self.released = threading.Event(), threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.own_port = self.listener.getsockname()[1]
         self.start()
@@ -122,7 +124,10 @@ class Cutter(threading.Thread):
             while piece := source.recv(65536):
                 target.sendall(piece)
                 passed += len(piece)
-                if passed > self.limit and (self.times is None or self.cuts < self.times):
+                if passed > self.limit and self.drip:
+                    self.reached.set()
+                    self.released.wait(0.02)
+                elif passed > self.limit and (self.times is None or self.cuts < self.times):
                     self.cuts += 1
                     break
         except OSError:
@@ -151,13 +156,14 @@ class Cutter(threading.Thread):
 def cutter(bucket):
     made = []
 
-    def make(limit, times=None):
-        made.append(Cutter(bucket.port, limit, times))
+    def make(limit, times=None, drip=False):
+        made.append(Cutter(bucket.port, limit, times, drip))
         return made[-1]
 
     yield make
     for one in made:
         one.listener.close()
+        one.released.set()
 
 
 @pytest.fixture(scope="module")
@@ -226,11 +232,12 @@ def test_an_upload_cut_once_arrives_whole(bucket, run, cutter, table):
     assert cut.cuts == 1 and bucket.read("once/table.csv") == table.read_bytes()
 
 
-def test_an_interrupted_upload_is_never_seen(bucket, solvent, source_root, tmp_path):
-    env = {**os.environ, **QUICKLY, **bucket.env(), "HOME": str(tmp_path)}
+def test_an_interrupted_upload_is_never_seen(bucket, cutter, solvent, source_root, tmp_path):
+    line = cutter(1_000_000, drip=True)
+    env = {**os.environ, **QUICKLY, **bucket.env(line.own_port), "HOME": str(tmp_path)}
     process = subprocess.Popen([solvent, *PREPARE[:-2], "data.source=generate:rows=1000000,seed=7", "--output", f"{bucket.scheme}://rows/stopped/table.csv"],
                                cwd=source_root, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
-    time.sleep(1.5)
+    assert line.reached.wait(60)
     process.terminate()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said

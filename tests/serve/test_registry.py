@@ -98,6 +98,17 @@ def test_a_bad_version_is_refused(registry, tmp_path):
         assert "solvent_reloads_refused_total 2" in requests.get(serving.url + "/metrics").text  # not tried again and again
 
 
+@pytest.mark.parametrize("more", [(), ("--monitor", "watching")], ids=["plain", "monitor"])
+def test_sigterm_does_not_wait_for_a_registry_that_says_nothing(registry, tmp_path, more):
+    server, client, packages, register = registry
+    client.set_registered_model_alias("bank", "champion", register(packages / "bank"))
+    with serve(server, tmp_path, *more) as serving:
+        requests.post(serving.url + "/predict", json=BANK_ROW)
+        with server.stalled():
+            time.sleep(1.5)  # the next question, if not this one, is open by now
+            assert serving.stop() == 0, serving.errors()  # within 40 s; a request may wait for 60
+
+
 def test_webhooks_ask_at_once(registry, tmp_path):
     server, client, packages, register = registry
     first, second = register(packages / "bank"), register(packages / "bank")

@@ -200,6 +200,20 @@ def test_what_tracking_takes_from_a_training_is_logged(tracking_env, client, tmp
     assert 0 < told < events[-1]["seconds"]["total"] and client.get_run(events[-1]["run_id"]).data.metrics["seconds.tracking"] == told
 
 
+def test_ctrl_c_ends_the_wait_for_a_silent_server(tmp_path):
+    """The training is done and its journal is on disk: whoever presses Ctrl-C need not wait until the server's time is up."""
+    write(tmp_path, "silent")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        env = {**os.environ, "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{silent.getsockname()[1]}", "HOME": str(tmp_path), "MLFLOW_HTTP_REQUEST_TIMEOUT": "600"}
+        process = subprocess.Popen([SOLVENT, "train", "c.yaml", "--no-register", "--output", "out"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while not (tmp_path / "out" / "report").exists():
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and "mlflowc sync" in said, said
+
+
 def test_the_validation_loss_stops_the_fit_and_its_best_weights_are_kept(tracking_env, client, tmp_path):
     """Sixty noisy columns on few rows and hardly a penalty: the longer it learns by heart, the worse on the validation rows."""
     rng, wide = random.Random(8), 60
