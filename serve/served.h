@@ -100,7 +100,7 @@ void sv_served_watch(const sv_served *served, sv_batch *batch, const sv_block *b
 /* The block of the batch's own columns. storage: (n_inputs) pointers. */
 sv_block sv_batch_block(const sv_batch *batch);
 
-/* The model's input example scored: it must give finite answers, and, where serving_input_example's recorded predictions stand in the package, those. */
+/* The model's input example scored: it must give finite answers. Packages record no answers that could be compared. */
 int sv_served_check(sv_served *served, sv_error *error);
 
 /* The new version answers what the old one's callers send: no new required input, no changed type, the same outputs. */

@@ -1,11 +1,17 @@
 #!/usr/bin/env python3
-"""bench/serve/run.py [--build DIR] [--seconds S] [--only NAME,…] [--json FILE]: solvent-serve beside `mlflow models serve`, MLServer and a FastAPI app
+"""bench/serve/run.py [--build DIR] [--seconds S] [--only NAME,…] [--measure rows,half,cold] [--json FILE]: solvent-serve beside `mlflow models serve`, MLServer and a FastAPI app
 over onnxruntime, by rows (1, 100, 1,000) and connections (16, 512).
 
 The same package (tests/serve/make_packages: the bank data's 16 columns, six derived features), the same rows, one run; wrk on one core, the server on the
-others. Prints one line for each server and load: requests/s, rows/s, p50, p99, p99.9, CPU seconds per 100,000 requests, resident memory; the same at half
-of the load that one-row requests reached; the time from exec to the first right answer, best and median of several. Needs wrk, the project's .venv, and
-for MLServer .cache/bench-mlserver, which --install makes from requirements-mlserver.txt. Every server is on 127.0.0.1 and ended by its process group.
+others. Prints one line for each server and load: requests/s, rows/s, p50, p99, p99.9, CPU seconds per 100,000 requests, resident memory. Needs wrk, the
+project's .venv, and for MLServer .cache/bench-mlserver, which --install makes from requirements-mlserver.txt. Every server is on 127.0.0.1 and ended by
+its process group. --measure takes some of:
+rows  the loads by rows and connections.
+half  latency at half of the load that one-row requests reached. wrk makes the load; a probe measures: one connection of its own, a request every 2 ms,
+      counted from the moment it was due, its thread before wrk on wrk's core (SCHED_FIFO, where that is allowed). So an answer that waits in wrk's own
+      queue counts for nothing: wrk's figures stand beside, and what other guests of the machine took (steal).
+cold  exec to the first right answer of solvent-serve: from a folder; from an MLflow started for it with nothing kept, with the version on disk, and
+      from the kept copy once MLflow is gone. MLflow's own time: the same requests, recorded on their way, asked again one after the other.
 """
 import argparse
 import json
@@ -17,6 +23,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -52,12 +59,12 @@ def ask(port, request):
 
 
 class Server:
-    def __init__(self, name, command, port, cores):
+    def __init__(self, name, command, port, cores, env=None):
         self.name, self.url = name, f"http://127.0.0.1:{port}"
         self.log = tempfile.TemporaryFile()
         path = os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ["PATH"]])
         began = time.monotonic()
-        self.process = subprocess.Popen(["taskset", "-c", cores, *map(str, command)], stdout=self.log, stderr=self.log, start_new_session=True, env={**os.environ, "PATH": path})
+        self.process = subprocess.Popen(["taskset", "-c", cores, *map(str, command)], stdout=self.log, stderr=self.log, start_new_session=True, env={**os.environ, "PATH": path, **(env or {})})
         body = json.dumps({"dataframe_records": rows(1)}).encode()
         request = b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
         self.port, self.request = port, request
@@ -121,17 +128,153 @@ def load(server, folder, body, kind, path, connections, seconds, core, pause_ms=
             "cpu_s_per_100k": cpu * 1e5 / max(n, 1), "cores_used": cpu / took, "rss_mb": server.rss_mb()}
 
 
+class Probe(threading.Thread):
+    """Asks for one row every 2 ms on a connection of its own, before everybody else on its core."""
+
+    def __init__(self, server, core):
+        super().__init__(daemon=True)
+        self.server, self.core, self.ending, self.ms, self.is_first = server, core, False, [], True
+
+    def run(self):
+        os.sched_setaffinity(0, {int(self.core)})
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+        except PermissionError:
+            self.is_first = False
+        request = self.server.request.replace(b"Connection: close\r\n", b"")
+        with socket.create_connection(("127.0.0.1", self.server.port), 10) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            due = time.perf_counter()
+            while not self.ending:
+                due += 0.002
+                late = due - time.perf_counter()
+                if late > 0:
+                    time.sleep(late)
+                began = time.perf_counter() if late > 0 else due  # after an answer that came late the next request is late too: it counts from when it was due
+                sock.sendall(request)
+                head, _, body = sock.recv(65536).partition(b"\r\n\r\n")
+                size = int(re.search(rb"(?i)content-length: *(\d+)", head)[1])
+                while len(body) < size:
+                    body += sock.recv(65536)
+                self.ms.append((time.perf_counter() - began) * 1000)
+
+    def percentile(self, p):
+        return sorted(self.ms)[min(len(self.ms) - 1, int(p / 100 * len(self.ms)))]
+
+
+def steal_s():
+    """What other guests of the machine took from this one's cores so far."""
+    return int(pathlib.Path("/proc/stat").read_text().split()[8]) / TICKS
+
+
+def probed(server, *args):
+    """load() with a probe beside it: its figures take the place of wrk's."""
+    probe, before = Probe(server, args[-2]), steal_s()
+    probe.start()
+    x = load(server, *args)
+    probe.ending = True
+    probe.join(10)
+    x["by_wrk_ms"] = [x["p50_ms"], x["p99_ms"], x["p999_ms"]]
+    return {**x, "p50_ms": probe.percentile(50), "p99_ms": probe.percentile(99), "p999_ms": probe.percentile(99.9), "probes": len(probe.ms), "probe_is_first": probe.is_first,
+            "steal_s": steal_s() - before}
+
+
+class Recorder(threading.Thread):
+    """Passes bytes between solvent-serve and MLflow, and keeps what was asked."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.port, self.asked, self.listener = port, [], socket.create_server(("127.0.0.1", 0))
+        self.uri = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def run(self):
+        while True:
+            try:
+                ours = self.listener.accept()[0]
+            except OSError:
+                return
+            theirs = socket.create_connection(("127.0.0.1", self.port))
+            threading.Thread(target=self.carry, args=(ours, theirs, True), daemon=True).start()
+            threading.Thread(target=self.carry, args=(theirs, ours, False), daemon=True).start()
+
+    def carry(self, source, target, keeps):
+        try:
+            while piece := source.recv(1 << 16):
+                if keeps:
+                    self.asked.append(piece)
+                target.sendall(piece)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def own_time(port, asked):
+    """Seconds that MLflow takes for the requests asked, one after the other on one kept connection; the best of five."""
+    import http.client
+    took = []
+    wanted = [re.match(rb"(\w+) (\S+) HTTP", piece).groups() for piece in asked if re.match(rb"(GET|POST) ", piece)]
+    bodies = [piece.partition(b"\r\n\r\n")[2] for piece in asked if re.match(rb"(GET|POST) ", piece)]
+    for _ in range(5):
+        connection, began = http.client.HTTPConnection("127.0.0.1", port, timeout=60), time.monotonic()
+        for (method, target), body in zip(wanted, bodies):
+            connection.request(method.decode(), target.decode(), body or None, {"Content-Type": "application/json"} if body else {})
+            reply = connection.getresponse()
+            reply.read()
+            assert reply.status == 200, (method, target, reply.status)
+        took.append(time.monotonic() - began)
+    return min(took), len(wanted)
+
+
+def cold_starts(options, package, folder, port, cores):
+    """-> milliseconds by where the model came from, several of each, and MLflow's own."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from mlflow_server import MlflowServer
+    binary, n = options.build / "serve" / "solvent-serve", 9
+
+    def start(model, cache, env):
+        server = Server("solvent-serve", [binary, "--model", model, "--port", port, "--cache", cache], port, cores, env)
+        server.stop()
+        return server.cold_start_s * 1000
+
+    found = {"folder": [start(package, folder / "cache-none", None) for _ in range(n)]}
+    with MlflowServer() as registry:
+        import mlflow
+        client = mlflow.MlflowClient(registry.uri)
+        client.create_registered_model("bank")
+        run = client.create_run("0")
+        client.log_artifacts(run.info.run_id, str(package), "model")
+        client.set_registered_model_alias("bank", "champion", client.create_model_version("bank", run.info.artifact_uri + "/model", run.info.run_id).version)
+        model, env = "models:/bank@champion", {"MLFLOW_TRACKING_URI": registry.uri}
+        start(model, folder / "cache-warm", env)  # MLflow's own first time
+        found["registry, nothing kept"] = [start(model, folder / f"cache-{i}", env) for i in range(n)]
+        found["registry, version on disk"] = [start(model, folder / "cache-0", env) for _ in range(n)]
+        recorder = Recorder(registry.port)
+        recorder.start()
+        start(model, folder / "cache-recorded", {"MLFLOW_TRACKING_URI": recorder.uri})
+        recorder.listener.close()
+        own_s, calls = own_time(registry.port, recorder.asked)
+    found["kept copy, MLflow gone"] = [start(model, folder / "cache-0", env) for _ in range(n)]
+    for name, ms in found.items():
+        print(f"solvent-serve        cold start, {name}: median {sorted(ms)[n // 2]:.0f} ms, {min(ms):.0f} to {max(ms):.0f}")
+    print(f"solvent-serve        MLflow's own time for the {calls} requests of 'nothing kept': {own_s * 1000:.0f} ms", flush=True)
+    return {**found, "mlflow_own_ms": own_s * 1000, "mlflow_calls": calls}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=ROOT / "build", type=pathlib.Path)
     parser.add_argument("--seconds", default=4, type=int)
     parser.add_argument("--only", default="solvent-serve,fastapi-onnxruntime,mlflow,mlserver")
+    parser.add_argument("--measure", default="rows,half,cold")
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--install", action="store_true", help="makes MLServer's own virtual environment, then ends")
     options = parser.parse_args()
     if options.install:
         subprocess.run([sys.executable, "-m", "venv", MLSERVER], check=True)
         sys.exit(subprocess.run([MLSERVER / "bin" / "pip", "install", "-q", "-r", HERE / "requirements-mlserver.txt"]).returncode)
+    measures = set(options.measure.split(","))
+    if measures - {"rows", "half", "cold"}:
+        parser.error(f"--measure takes rows, half and cold, got {options.measure}")
     cores = sorted(os.sched_getaffinity(0))
     server_cores, wrk_core = ",".join(map(str, cores[:-1] or cores)), str(cores[-1])
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-serve-"))
@@ -163,33 +306,35 @@ def main():
     def at_half_load(server, full):
         server.settle()
         pause = max(1, round(128_000 / max(full, 1)))  # 64 connections at half the rate: a request each 128 / rate seconds
-        x = report[name]["half"] = load(server, folder, bodies[1, "JSON"], "application/json", "/invocations", 64, options.seconds, wrk_core, pause)
+        x = report[name]["half"] = probed(server, folder, bodies[1, "JSON"], "application/json", "/invocations", 64, options.seconds, wrk_core, pause)
         show(f"1 row JSON, {100 * x['requests_per_s'] / full:.0f} % load", x, 1)
+        print(f"{name:20} by {x['probes']} probes {'before' if x['probe_is_first'] else 'beside'} wrk; by wrk p50, p99, p99.9: {', '.join(f'{ms:.2f}' for ms in x['by_wrk_ms'])} ms; "
+              f"steal {x['steal_s']:.2f} s", flush=True)
 
     for name in options.only.split(","):
         cold = []
-        for _ in range(8 if name == "solvent-serve" else 0):
-            server = Server(name, commands[name], port, server_cores)
-            cold.append(server.cold_start_s)
-            server.stop()
+        if name == "solvent-serve" and "cold" in measures:
+            report["cold_ms"] = cold_starts(options, package, folder, port, server_cores)
+            if measures == {"cold"}:
+                continue
         server = Server(name, commands[name], port, server_cores)
         cold.append(server.cold_start_s)
         answers.append(server.answer["predictions"][0]["surplus_probability"])
         try:
             report[name] = {"cold_start_s": sorted(cold), "idle_rss_mb": server.rss_mb(), "loads": {}}
-            for n, kind, connections in loads:
+            for n, kind, connections in loads if "rows" in measures else loads[:1]:
                 server.settle()
                 if kind == "CSV" and name == "fastapi-onnxruntime":
                     continue
                 label = f"{n} row{'s' if n > 1 else ''} {kind}, {connections}"
                 x = report[name]["loads"][label] = load(server, folder, bodies[n, kind], "application/json" if kind == "JSON" else "text/csv", "/invocations", connections, options.seconds, wrk_core)
                 show(label, x, n)
-                if label == "1 row JSON, 16":
+                if label == "1 row JSON, 16" and "half" in measures:
                     at_half_load(server, x["requests_per_s"])
-            print(f"{name:20} exec to first answer {min(cold) * 1000:.0f} ms, median {sorted(cold)[len(cold) // 2] * 1000:.0f} ms; idle {report[name]['idle_rss_mb']:.1f} MB")
+            print(f"{name:20} exec to first answer {min(cold) * 1000:.0f} ms; idle {report[name]['idle_rss_mb']:.1f} MB")
         finally:
             server.stop()
-    assert max(answers) - min(answers) < 1e-9, f"the servers disagree: {answers}"
+    assert not answers or max(answers) - min(answers) < 1e-9, f"the servers disagree: {answers}"
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))
 

@@ -37,6 +37,13 @@ def other_weights(folder, target, intercept):
     return target
 
 
+def make_two_versions(folder):
+    """The models, and `other`: bank with another intercept."""
+    packages = make_packages(folder)
+    other_weights(packages / "bank", packages / "other", -1.5)
+    return packages
+
+
 class Serve:
     def __init__(self, *args, env=None, preexec=None):
         self.log = tempfile.NamedTemporaryFile("w+", prefix="solvent-serve-", suffix=".log")

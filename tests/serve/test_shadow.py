@@ -7,15 +7,13 @@ import pytest
 import requests
 
 sys.path.insert(0, os.path.dirname(__file__))
-from serve_process import BANK_ROW, Serve, make_packages, other_weights  # noqa: E402
+from serve_process import BANK_ROW, Serve, make_two_versions  # noqa: E402
 from test_watching import samples  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
-    folder = make_packages(tmp_path_factory.mktemp("packages"))
-    other_weights(folder / "bank", folder / "other", -1.5)
-    return folder
+    return make_two_versions(tmp_path_factory.mktemp("packages"))
 
 
 def rows(n):
