@@ -4,6 +4,7 @@
 
    Each call is timed by itself with the monotonic clock, whose own cost (the median of empty measurements) is taken off. Threads: 1, 2, 4, 8. */
 #include "mlflow_client.h"
+#include "process.h"
 
 #include <dirent.h>
 #include <pthread.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -22,13 +22,6 @@ static int64_t now_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 static int by_size(const void *a, const void *b)
@@ -128,7 +121,7 @@ static void time_million(void)
 {
     mlf_client *client;
     mlf_run *run = begin(&client);
-    double cpu = cpu_seconds();
+    double cpu = process_cpu_s();
     int64_t before = now_ns();
     for (long i = 0; i < 1000000; i++)
         mlf_run_log_metric(run, (i & 1) ? "loss" : "accuracy", (double)i / 3, i / 2);
@@ -137,7 +130,7 @@ static void time_million(void)
     int64_t after = now_ns();
     mlf_client_free(client);
     printf("offline, a million points: %.3f s to the last call, %.3f s until on disk, %.3f s CPU, %.1f bytes a point\n", (double)(logged - before) / 1e9, (double)(after - before) / 1e9,
-           cpu_seconds() - cpu, (double)size_of_journals(getenv("MLFLOW_JOURNAL_DIR")) / 1e6);
+           process_cpu_s() - cpu, (double)size_of_journals(getenv("MLFLOW_JOURNAL_DIR")) / 1e6);
 }
 
 int main(int argc, char **argv)

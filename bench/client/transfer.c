@@ -4,34 +4,13 @@
 
    A written stream is made of one block of noise, over and over. Prints one JSON object: bytes, seconds, CPU seconds, largest resident size. */
 #include "mlflow_client.h"
+#include "process.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
 static char block[1 << 20];
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-/* Not getrusage's, which remembers the program that this one was started by. */
-static long resident_kb(void)
-{
-    char line[256];
-    long kb = 0;
-    FILE *file = fopen("/proc/self/status", "re");
-    while (file && fgets(line, sizeof line, file))
-        sscanf(line, "VmHWM: %ld", &kb);
-    if (file)
-        fclose(file);
-    return kb;
-}
 
 static int write_stream(mlf_client *client, const char *uri, long long bytes, mlf_error *error)
 {
@@ -62,11 +41,10 @@ int main(int argc, char **argv)
 {
     mlf_client *client = NULL;
     mlf_error error = MLF_ERROR_INIT;
-    struct rusage usage;
     long long bytes = 0;
     if (argc < 3)
         return 2;
-    double begin = seconds();
+    double begin = process_seconds();
     int code = mlf_client_new(&client, NULL, &error);
     if (!code && !strcmp(argv[1], "write") && argc > 3)
         code = write_stream(client, argv[2], bytes = atoll(argv[3]), &error);
@@ -77,10 +55,9 @@ int main(int argc, char **argv)
     else if (!code && argc > 3)
         code = mlf_artifacts_download(client, argv[2], argv[3], &error);
     mlf_client_free(client);
-    double took = seconds() - begin;
-    getrusage(RUSAGE_SELF, &usage);
-    double cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-    printf("{\"code\": %d, \"bytes\": %lld, \"seconds\": %.4f, \"cpu_s\": %.4f, \"resident_kb\": %ld}\n", code, bytes, took, cpu, resident_kb());
+    double took = process_seconds() - begin;
+    double cpu = process_cpu_s();
+    printf("{\"code\": %d, \"bytes\": %lld, \"seconds\": %.4f, \"cpu_s\": %.4f, \"resident_kb\": %ld}\n", code, bytes, took, cpu, process_resident_kb());
     if (code)
         fprintf(stderr, "%s\n", error.message);
     return code != 0;
