@@ -20,9 +20,12 @@ static void place_registers(sv_evaluator *evaluator)
     for (size_t i = 0; i < program->n_steps; i++) {
         const sv_step *step = &program->steps[i];
         evaluator->at[i] = NULL;
-        if (step->op == SV_STEP_CONSTANT) {
+        if (sv_step_is_constant(step->op)) {
             for (size_t k = 0; k < SV_BLOCK_ROWS; k++)
-                constant[k] = step->number;
+                if (step->op == SV_STEP_TEXT)
+                    ((int32_t *)(void *)constant)[k] = (int32_t)step->number;
+                else
+                    constant[k] = step->number;
             evaluator->at[i] = constant;
             constant += SV_BLOCK_ROWS;
         } else if (step->op != SV_STEP_COLUMN)
@@ -35,7 +38,7 @@ int sv_evaluator_new(sv_evaluator **out, const sv_features *features)
     const sv_program *program = &features->program;
     size_t n_registers = (size_t)program->n_slots;
     for (size_t i = 0; i < program->n_steps; i++)
-        n_registers += program->steps[i].op == SV_STEP_CONSTANT;
+        n_registers += sv_step_is_constant(program->steps[i].op);
     sv_evaluator *evaluator = sv_calloc(1, sizeof *evaluator);
     *out = evaluator;
     if (!evaluator)

@@ -12,7 +12,7 @@ int sv_features_new(sv_features **out)
 {
     sv_features *features = sv_calloc(1, sizeof *features);
     *out = features;
-    if (features && !sv_levels_new(&features->names) && !sv_program_init(&features->program))
+    if (features && !sv_levels_new(&features->names) && !sv_levels_new(&features->texts) && !sv_program_init(&features->program))
         return 0;
     sv_features_free(features);
     *out = NULL;
@@ -25,7 +25,8 @@ void sv_features_free(sv_features *features)
         return;
     for (size_t i = 0; i < features->n_columns; i++) {
         sv_free(features->columns[i].name);
-        sv_levels_free(features->columns[i].levels);
+        if (!features->columns[i].shares)
+            sv_levels_free(features->columns[i].levels);
     }
     for (size_t i = 0; i < features->n_derived; i++) {
         sv_free(features->derived[i].name);
@@ -35,6 +36,7 @@ void sv_features_free(sv_features *features)
     sv_free(features->derived);
     sv_free(features->owners);
     sv_levels_free(features->names);
+    sv_levels_free(features->texts);
     sv_program_free(&features->program);
     sv_free(features);
 }
@@ -227,6 +229,68 @@ static int resolve_all(sv_features *features, int *at_fault, sv_place *place, sv
     return code;
 }
 
+/* ---- columns that share their texts */
+
+/* Makes the column's levels the shared ones. Its unknown texts get codes that tell their hash, so that two unknown ones can be compared. */
+static int share_texts(sv_features *features, sv_raw *column)
+{
+    size_t length;
+    for (size_t i = 0; i < sv_levels_count(column->levels); i++) {
+        const char *text = sv_levels_text(column->levels, i, &length);
+        int32_t code = sv_levels_add(features->texts, text, length);
+        if (code < 0)
+            return code;
+    }
+    sv_levels_free(column->levels);
+    column->levels = features->texts;
+    column->shares = column->hashed = 1;
+    return 0;
+}
+
+static int all_constant_texts(sv_node *const *nodes, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (nodes[i]->op != SV_OP_TEXT)
+            return 0;
+    return 1;
+}
+
+/* Is the node's argument compared with constants alone, which its own levels can hold? */
+static int meets_constants_alone(const sv_node *node, uint32_t arg)
+{
+    if (node->op == SV_OP_EQ || node->op == SV_OP_NE)
+        return node->args[1 - arg]->op == SV_OP_TEXT;
+    return node->op == SV_OP_IS_MISSING || (node->op == SV_OP_IN && arg == 0 && all_constant_texts(node->args + 1, node->n_args - 1));
+}
+
+static int share_name(sv_features *features, const sv_node *name)
+{
+    int id = name->op == SV_OP_NAME ? sv_features_lookup(features, name->text, strlen(name->text)) : -1;
+    sv_raw *column = id >= 0 && (size_t)id < features->n_columns ? &features->columns[id] : NULL;
+    return column && column->type == SV_STRING && !column->shares ? share_texts(features, column) : 0;
+}
+
+static int visit_texts(void *context, const sv_node *node)
+{
+    int code = 0;
+    for (uint32_t i = 0; i < node->n_args && !code; i++)
+        if (!meets_constants_alone(node, i))
+            code = share_name(context, node->args[i]);
+    return code;
+}
+
+/* Before anything is resolved: codes of constants are of the levels that the column ends with. */
+static int share_all(sv_features *features)
+{
+    int code = 0;
+    for (size_t i = 0; i < features->n_derived && !code; i++) {
+        const sv_node *root = sv_expr_root(features->derived[i].expr);
+        code = share_name(features, root);
+        code = code ? code : sv_expr_walk(root, visit_texts, features);
+    }
+    return code;
+}
+
 /* Gives registers; columns get steps too, so that each value has one. */
 static int finish_program(sv_features *features)
 {
@@ -239,7 +303,7 @@ static int finish_program(sv_features *features)
         results[i] = features->derived[i].step;
     for (size_t i = 0; i < features->n_columns && !code; i++)
         levels[i] = features->columns[i].levels;
-    code = code ? code : sv_program_finish(&features->program, results, n, levels);
+    code = code ? code : sv_program_finish(&features->program, results, n, levels, features->texts);
     sv_free(results);
     sv_free(levels);
     return code;
@@ -251,7 +315,10 @@ int sv_features_compile(sv_features *features, int *derived, sv_place *place, sv
     sv_place nowhere = {0, 0};
     place = place ? place : &nowhere;
     *place = nowhere;
-    int code = resolve_all(features, &at_fault, place, error);
+    int code = share_all(features);
+    if (code)
+        sv_error_set(error, code, code == SV_E_LIMIT ? "the columns that are compared with one another hold too many texts" : "out of memory");
+    code = code ? code : resolve_all(features, &at_fault, place, error);
     if (!code) {
         at_fault = -1;
         code = finish_program(features);
@@ -402,9 +469,16 @@ int sv_features_optional(const sv_features *features, int column)
     return features->columns[column].optional;
 }
 
-const sv_levels *sv_features_levels(const sv_features *features, int column)
+sv_levels *sv_features_own_levels(sv_features *features, int value)
 {
-    return features->columns[column].levels;
+    if ((size_t)value < features->n_columns)
+        return features->columns[value].levels;
+    return sv_features_kind(features, value) == SV_KIND_TEXT ? features->texts : NULL;
+}
+
+const sv_levels *sv_features_levels(const sv_features *features, int value)
+{
+    return sv_features_own_levels((sv_features *)(uintptr_t)features, value);
 }
 
 int32_t sv_features_code(const sv_features *features, int column, const char *text, size_t length)

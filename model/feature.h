@@ -47,9 +47,11 @@ sv_kind sv_features_kind(const sv_features *features, int value);
 /* A raw column's; do not call with a derived feature. */
 sv_type sv_features_type(const sv_features *features, int column);
 int sv_features_optional(const sv_features *features, int column);
-const sv_levels *sv_features_levels(const sv_features *features, int column); /* strings only, else NULL */
-/* The code of a request's text in a string column, for a block: its level, or -1, or for a hashed column (a pipeline with SV_ENCODER_HASH on it) -2 - the low
-   30 bits of its hash. Any thread, allocates nothing. */
+/* What the codes of a text column or text feature are of; NULL for numbers and dates. Columns and features whose texts meet share one set, which then holds
+   more than any of them. */
+const sv_levels *sv_features_levels(const sv_features *features, int value);
+/* The code of a request's text in a string column, for a block: its level, or -1, or for a hashed column (a pipeline with SV_ENCODER_HASH on it, or one that is
+   compared with other columns) -2 - the low 30 bits of its hash. Any thread, allocates nothing. */
 int32_t sv_features_code(const sv_features *features, int column, const char *text, size_t length);
 /* A derived feature's (index 0, 1, …). */
 const char *sv_features_text(const sv_features *features, size_t derived);

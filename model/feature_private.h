@@ -11,6 +11,7 @@ typedef struct sv_raw {
     sv_levels *levels; /* strings, else NULL */
     int optional;
     int hashed; /* unknown texts get a code that tells their hash */
+    int shares; /* levels are the features' texts, not its own */
 } sv_raw;
 
 typedef struct sv_derived {
@@ -25,6 +26,7 @@ struct sv_features {
     sv_derived *derived; /* (n_derived) */
     size_t n_columns, columns_capacity, n_derived, derived_capacity;
     sv_levels *names; /* of both, in order of addition */
+    sv_levels *texts; /* of text features and of the columns that meet other texts than constants: one set, so that equal texts have equal codes */
     int *owners;      /* by position in names: c for column c, -1 - d for derived d */
     size_t owners_capacity;
     sv_program program;
@@ -33,6 +35,9 @@ struct sv_features {
 
 /* The value's id, or -1; usable before compilation too. */
 int sv_features_lookup(const sv_features *features, const char *name, size_t length);
+
+/* A text column's or text feature's levels, to be added to; NULL for a number or date. */
+sv_levels *sv_features_own_levels(sv_features *features, int value);
 
 /* Where an error of a derived feature lies. */
 typedef struct sv_resolver {

@@ -283,10 +283,10 @@ int sv_onnx_finish(sv_onnx_graph *graph, sv_buffer *model, const char *const *ke
     for (int i = 0; i < 3 && !graph->code; i++)
         if (parts[i]->size)
             graph->code = sv_buffer_append(body, parts[i]->data, parts[i]->size);
-    integer_field(graph, model, 1, 7);
+    integer_field(graph, model, 1, graph->compares_texts ? 9 : 7);
     text_field(graph, model, 2, "solvent");
     message_field(graph, model, 7, body);
-    opset(graph, model, "", 13);
+    opset(graph, model, "", graph->compares_texts ? 19 : 13);
     opset(graph, model, "ai.onnx.ml", 2);
     if (graph->uses_microsoft)
         opset(graph, model, "com.microsoft", 1);

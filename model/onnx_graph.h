@@ -1,4 +1,5 @@
-/* onnx_graph.h: building an ONNX graph, node by node, and writing it as protobuf. Opsets ai.onnx 13, ai.onnx.ml 2, IR version 7. Private to model/.
+/* onnx_graph.h: building an ONNX graph, node by node, and writing it as protobuf. Opsets ai.onnx 13 (19 where texts are compared: Equal of
+   texts came with it), ai.onnx.ml 2, IR version 7 (9). Private to model/.
 
    A value of the graph is a number: an index into its names. Every call passes an error on: once graph->code is set, nothing happens any more. */
 #ifndef SV_ONNX_GRAPH_H
@@ -34,6 +35,7 @@ typedef struct sv_onnx_graph {
     size_t n_values, capacity;
     const char *prefix; /* of made-up names; no input or output begins with it */
     int uses_microsoft; /* an operator of com.microsoft is there */
+    int compares_texts; /* an Equal of texts is there */
     int code;
 } sv_onnx_graph;
 

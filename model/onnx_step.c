@@ -46,8 +46,10 @@ static int emit_bin(sv_onnx_graph *g, int x, const double *edges, size_t n)
 
 static int emit_in(sv_emitter *e, const sv_step *step)
 {
-    const sv_program *program = &e->pipeline->features->program;
-    const sv_levels *levels = e->pipeline->features->columns[program->steps[step->a].column].levels;
+    const sv_features *features = e->pipeline->features;
+    const sv_program *program = &features->program;
+    int column = program->steps[step->a].column;
+    const sv_levels *levels = column >= 0 ? features->columns[column].levels : features->texts;
     sv_onnx_text *keys = sv_arena_zero(&e->graph.arena, step->n_list, sizeof *keys);
     int64_t *ones = sv_arena_zero(&e->graph.arena, step->n_list, sizeof *ones);
     if (!keys || !ones) {
@@ -64,6 +66,14 @@ static int emit_in(sv_emitter *e, const sv_step *step)
     return as_double(&e->graph, sv_onnx_node(&e->graph, "ml:LabelEncoder", -1, &e->steps[step->a], 1, attributes, 3));
 }
 
+/* Of one element, which goes with every row. */
+static int emit_text(sv_emitter *e, const sv_step *step)
+{
+    sv_onnx_text text;
+    text.bytes = sv_levels_text(e->pipeline->features->texts, (size_t)step->number, &text.length);
+    return sv_onnx_texts(&e->graph, &text, 1);
+}
+
 static int emit_step(sv_emitter *e, const sv_step *step)
 {
     sv_onnx_graph *g = &e->graph;
@@ -73,6 +83,8 @@ static int emit_step(sv_emitter *e, const sv_step *step)
         return e->columns[step->column];
     case SV_STEP_CONSTANT:
         return sv_onnx_scalar(g, step->number);
+    case SV_STEP_TEXT:
+        return emit_text(e, step);
     case SV_STEP_ADD:
         return sv_onnx_two(g, "Add", a, b);
     case SV_STEP_SUB:
@@ -95,6 +107,9 @@ static int emit_step(sv_emitter *e, const sv_step *step)
     case SV_STEP_LE:
         return compare(g, "LessOrEqual", a, b);
     case SV_STEP_EQ:
+        return compare(g, "Equal", a, b);
+    case SV_STEP_SAME_TEXT:
+        g->compares_texts = 1;
         return compare(g, "Equal", a, b);
     case SV_STEP_NE:
         return as_double(g, sv_onnx_one(g, "Not", sv_onnx_two(g, "Equal", a, b)));
@@ -119,6 +134,7 @@ static int emit_step(sv_emitter *e, const sv_step *step)
     case SV_STEP_IS_NAN:
         return as_double(g, sv_onnx_one(g, "IsNaN", a));
     case SV_STEP_WHERE:
+    case SV_STEP_CHOOSE_TEXT:
         return sv_onnx_three(g, "Where", sv_onnx_cast(g, a, SV_ONNX_BOOL), b, c);
     case SV_STEP_BIN:
         return emit_bin(g, a, e->pipeline->features->program.list + step->list, step->n_list);
@@ -165,7 +181,7 @@ void sv_emit_steps(sv_emitter *e)
             e->steps[i] = emit_step(e, &features->program.steps[i]);
     for (size_t d = 0; d < features->n_derived && !e->graph.code; d++) {
         int step = features->derived[d].step;
-        if (e->steps[step] >= 0 && features->program.steps[step].op == SV_STEP_CONSTANT)
+        if (e->steps[step] >= 0 && sv_step_is_constant(features->program.steps[step].op))
             e->steps[step] = spread(e, e->steps[step]);
     }
 }

@@ -248,7 +248,7 @@ static int check_texts(const sv_pipeline *pipeline, int value, const sv_levels *
 /* Categories that the feature's levels lack get a level, so that a request's text finds its code; earlier terms learn of it. */
 static int add_levels(sv_pipeline *pipeline, int value, const sv_levels *categories)
 {
-    sv_levels *levels = pipeline->features->columns[value].levels;
+    sv_levels *levels = sv_features_own_levels(pipeline->features, value);
     size_t before = sv_levels_count(levels), length;
     for (size_t i = 0; i < sv_levels_count(categories); i++) {
         const char *text = sv_levels_text(categories, i, &length);
@@ -257,7 +257,7 @@ static int add_levels(sv_pipeline *pipeline, int value, const sv_levels *categor
             return code;
     }
     for (size_t t = 0; t < pipeline->n_terms && sv_levels_count(levels) > before; t++)
-        if (pipeline->terms[t].value == value && pipeline->terms[t].map && make_map(pipeline, &pipeline->terms[t]))
+        if (pipeline->terms[t].map && sv_features_levels(pipeline->features, pipeline->terms[t].value) == levels && make_map(pipeline, &pipeline->terms[t]))
             return SV_E_MEMORY;
     return 0;
 }
@@ -330,7 +330,8 @@ int sv_pipeline_add_hash(sv_pipeline *pipeline, int value, size_t n_buckets, sv_
         return sv_error_set(error, SV_E_LIMIT, "%zu hash buckets; 1 to %d are possible", n_buckets, SV_WIDTH_MAX);
     if (make_map(pipeline, &term))
         return out_of_memory(error);
-    pipeline->features->columns[value].hashed = 1;
+    if ((size_t)value < pipeline->features->n_columns)
+        pipeline->features->columns[value].hashed = 1; // what a text feature is made of is hashed already
     return add_term(pipeline, &term, index_plan(n_buckets), error);
 }
 

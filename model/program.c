@@ -99,39 +99,69 @@ int sv_program_constant(sv_program *program, double number)
     return intern(program, &(sv_step){.op = SV_STEP_CONSTANT, .a = -1, .b = -1, .c = -1, .column = -1, .number = number, .slot = -1});
 }
 
+int sv_program_text(sv_program *program, int32_t code)
+{
+    return intern(program, &(sv_step){.op = SV_STEP_TEXT, .a = -1, .b = -1, .c = -1, .column = -1, .number = code, .slot = -1});
+}
+
+int sv_step_is_constant(sv_step_op op)
+{
+    return op == SV_STEP_CONSTANT || op == SV_STEP_TEXT;
+}
+
 static int is_constant(const sv_program *program, int step)
 {
-    return step < 0 || program->steps[step].op == SV_STEP_CONSTANT;
+    return step < 0 || sv_step_is_constant(program->steps[step].op);
 }
+
+/* A register of one row. */
+typedef union cell {
+    double number;
+    int32_t code;
+} cell;
 
 /* Computes a step whose operands are constants, by the code that computes blocks. */
 static int fold(sv_program *program, const sv_step *step)
 {
-    double in[3] = {0}, out = 0;
+    cell in[3] = {{0}}, out = {0};
     sv_step steps[4] = {0};
     int operands[3] = {step->a, step->b, step->c};
     for (int i = 0; i < 3; i++) {
         steps[i].op = SV_STEP_CONSTANT;
-        if (operands[i] >= 0)
-            in[i] = program->steps[operands[i]].number;
+        const sv_step *operand = operands[i] >= 0 ? &program->steps[operands[i]] : NULL;
+        if (operand && operand->op == SV_STEP_TEXT)
+            in[i].code = (int32_t)operand->number;
+        else if (operand)
+            in[i].number = operand->number;
     }
     steps[3] = *step;
     steps[3].a = 0, steps[3].b = 1, steps[3].c = 2;
     void *at[4] = {&in[0], &in[1], &in[2], &out};
     sv_program_run(&(sv_program){.steps = steps, .n_steps = 4, .list = program->list}, at, 1);
-    return sv_program_constant(program, out);
+    return step->op == SV_STEP_CHOOSE_TEXT ? sv_program_text(program, out.code) : sv_program_constant(program, out.number);
+}
+
+/* Is the constant text among the list's? */
+static int fold_in(sv_program *program, const sv_step *step)
+{
+    int found = 0;
+    for (size_t i = 0; i < step->n_list; i++)
+        found |= program->list[step->list + i] == program->steps[step->a].number;
+    return sv_program_constant(program, found);
 }
 
 static int add_step(sv_program *program, const sv_step *step)
 {
-    if (step->op != SV_STEP_IN && is_constant(program, step->a) && is_constant(program, step->b) && is_constant(program, step->c))
+    if (step->op == SV_STEP_IN && is_constant(program, step->a))
+        return fold_in(program, step);
+    if (is_constant(program, step->a) && is_constant(program, step->b) && is_constant(program, step->c))
         return fold(program, step);
     return intern(program, step);
 }
 
 static int n_operands(sv_step_op op)
 {
-    return op == SV_STEP_WHERE ? 3 : op <= SV_STEP_OR ? 2 : 1;
+    return op == SV_STEP_WHERE || op == SV_STEP_CHOOSE_TEXT ? 3 : op <= SV_STEP_OR ? 2 : 1;
 }
 
 int sv_program_step(sv_program *program, sv_step_op op, int a, int b, int c)
@@ -219,9 +249,10 @@ int sv_program_weekday(sv_program *p, int days)
     return subtract(p, from_monday, multiply(p, 7, quotient(p, from_monday, 7)));
 }
 
-static int make_table(sv_program *program, sv_step *step, sv_levels *const *levels)
+static int make_table(sv_program *program, sv_step *step, sv_levels *const *levels, const sv_levels *texts)
 {
-    step->n_table = (uint32_t)sv_levels_count(levels[program->steps[step->a].column]);
+    int column = program->steps[step->a].column;
+    step->n_table = (uint32_t)sv_levels_count(column >= 0 ? levels[column] : texts);
     step->table = sv_calloc(step->n_table + 1u, 1);
     if (!step->table)
         return SV_E_MEMORY;
@@ -251,7 +282,7 @@ static void assign_slots(sv_program *program, const int *last, int *unused, int 
 {
     for (size_t i = 0; i < program->n_steps; i++) {
         sv_step *step = &program->steps[i];
-        if (step->op != SV_STEP_COLUMN && step->op != SV_STEP_CONSTANT)
+        if (step->op != SV_STEP_COLUMN && !sv_step_is_constant(step->op))
             step->slot = n_unused ? unused[--n_unused] : program->n_slots++;
         for (int k = 0; k < 3; k++) {
             int operand = (const int[]){step->a, step->b, step->c}[k];
@@ -262,7 +293,7 @@ static void assign_slots(sv_program *program, const int *last, int *unused, int 
     }
 }
 
-int sv_program_finish(sv_program *program, const int *results, size_t n, sv_levels *const *levels)
+int sv_program_finish(sv_program *program, const int *results, size_t n, sv_levels *const *levels, const sv_levels *texts)
 {
     int *last = sv_array(2 * program->n_steps, sizeof *last), code = last ? 0 : SV_E_MEMORY;
     if (last) {
@@ -271,7 +302,7 @@ int sv_program_finish(sv_program *program, const int *results, size_t n, sv_leve
     }
     for (size_t i = 0; !code && i < program->n_steps; i++)
         if (program->steps[i].op == SV_STEP_IN)
-            code = make_table(program, &program->steps[i], levels);
+            code = make_table(program, &program->steps[i], levels, texts);
     sv_free(last);
     return code;
 }

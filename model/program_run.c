@@ -38,6 +38,18 @@ static void look_up(double *restrict out, const int32_t *restrict codes, size_t 
     }
 }
 
+static void compare_texts(double *restrict out, const int32_t *restrict a, const int32_t *restrict b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = a[i] == b[i] ? 1.0 : 0.0;
+}
+
+static void choose_texts(int32_t *restrict out, const double *restrict condition, const int32_t *restrict a, const int32_t *restrict b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = condition[i] != 0 ? a[i] : b[i];
+}
+
 static void run_step(const sv_step *step, double *restrict out, const double *restrict a, const double *restrict b, const double *restrict c,
                      size_t n, const double *list)
 {
@@ -97,6 +109,9 @@ static void run_step(const sv_step *step, double *restrict out, const double *re
         break;
     case SV_STEP_COLUMN:
     case SV_STEP_CONSTANT:
+    case SV_STEP_TEXT:
+    case SV_STEP_SAME_TEXT:
+    case SV_STEP_CHOOSE_TEXT:
     case SV_STEP_IN:
     case SV_N_STEP_OPS:
         break;
@@ -107,10 +122,14 @@ void sv_program_run(const sv_program *program, void *const *at, size_t n_rows)
 {
     for (size_t i = 0; i < program->n_steps; i++) {
         const sv_step *step = &program->steps[i];
-        if (step->op == SV_STEP_COLUMN || step->op == SV_STEP_CONSTANT)
+        if (step->op == SV_STEP_COLUMN || sv_step_is_constant(step->op))
             continue;
         if (step->op == SV_STEP_IN)
             look_up(at[i], at[step->a], n_rows, step->table, step->n_table);
+        else if (step->op == SV_STEP_SAME_TEXT)
+            compare_texts(at[i], at[step->a], at[step->b], n_rows);
+        else if (step->op == SV_STEP_CHOOSE_TEXT)
+            choose_texts(at[i], at[step->a], at[step->b], at[step->c], n_rows);
         else
             run_step(step, at[i], at[step->a], step->b >= 0 ? at[step->b] : NULL, step->c >= 0 ? at[step->c] : NULL, n_rows, program->list);
     }

@@ -66,6 +66,20 @@ static int resolve_name(sv_resolver *r, sv_node *node)
     return derived->step;
 }
 
+/* A text's step: of constants too, whose code is of the shared texts. */
+static int resolve_text(sv_resolver *r, sv_node *node)
+{
+    if (node->op == SV_OP_TEXT && node->step < 0) {
+        int32_t code = sv_levels_add(r->features->texts, node->text, strlen(node->text));
+        node->kind = SV_KIND_TEXT;
+        node->step = code < 0 ? code : sv_program_text(&r->features->program, code);
+    }
+    int step = resolve(r, node);
+    if (step >= 0 && node->kind != SV_KIND_TEXT)
+        return fail(r, node, "expected %s, got %s", kind_name(SV_KIND_TEXT), kind_name(node->kind));
+    return step;
+}
+
 /* A node's step, its kind being as wanted. */
 static int resolve_as(sv_resolver *r, sv_node *node, sv_kind wanted)
 {
@@ -76,6 +90,10 @@ static int resolve_as(sv_resolver *r, sv_node *node, sv_kind wanted)
         node->kind = SV_KIND_DATE;
         return sv_program_constant(&r->features->program, days);
     }
+    if (wanted == SV_KIND_TEXT)
+        return resolve_text(r, node);
+    if (node->op == SV_OP_TEXT && wanted == SV_KIND_NUMBER)
+        return fail(r, node, "expected a number, got a text");
     int step = resolve(r, node);
     if (step >= 0 && node->kind != wanted)
         return fail(r, node, "expected %s, got %s", kind_name(wanted), kind_name(node->kind));
@@ -95,6 +113,7 @@ static int is_truth_value(const sv_program *program, int step)
     case SV_STEP_LE:
     case SV_STEP_EQ:
     case SV_STEP_NE:
+    case SV_STEP_SAME_TEXT:
     case SV_STEP_AND:
     case SV_STEP_OR:
     case SV_STEP_NOT:
@@ -145,61 +164,69 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Membership of a text column in constants: their codes, which the column's levels get where they lack them. */
-static int text_in(sv_resolver *r, sv_node *node, sv_node *value, sv_node *const *members, size_t n)
+/* Is text step `value` one of the constants? Their codes are of the levels that the value's are of, which get those that they lack. */
+static int in_constants(sv_resolver *r, const sv_node *value, int step, sv_node *const *members, size_t n)
 {
-    int column = resolve(r, value), code = column < 0 ? column : 0;
+    sv_levels *levels = value->value >= 0 ? sv_features_own_levels(r->features, value->value) : r->features->texts;
     double *codes = sv_array(n, sizeof *codes);
-    if (!codes || code) {
-        sv_free(codes);
-        return code ? code : SV_E_MEMORY;
-    }
+    int code = codes ? 0 : SV_E_MEMORY;
+    size_t n_codes = 0, unique = 0;
     for (size_t i = 0; i < n && !code; i++) {
-        members[i]->kind = SV_KIND_TEXT;
         if (members[i]->op != SV_OP_TEXT)
-            code = fail(r, members[i], "a text column is compared with texts in quotes alone");
-        int32_t level = code ? code : sv_levels_add(r->features->columns[value->value].levels, members[i]->text, strlen(members[i]->text));
-        codes[i] = level;
+            continue;
+        int32_t level = sv_levels_add(levels, members[i]->text, strlen(members[i]->text));
+        codes[n_codes++] = level;
         code = level < 0 ? level : 0;
     }
-    size_t unique = 0;
     if (!code) {
-        qsort(codes, n, sizeof *codes, compare_doubles);
-        for (size_t i = 0; i < n; i++)
+        qsort(codes, n_codes, sizeof *codes, compare_doubles);
+        for (size_t i = 0; i < n_codes; i++)
             if (!unique || codes[unique - 1] != codes[i])
                 codes[unique++] = codes[i];
-        code = sv_program_list_step(&r->features->program, SV_STEP_IN, column, codes, unique);
+        code = sv_program_list_step(&r->features->program, SV_STEP_IN, step, codes, unique);
     }
     sv_free(codes);
     return code;
 }
 
-static int is_text_column(sv_resolver *r, sv_node *node)
+/* Is the text one of the members? All constants at once, then the others one by one. */
+static int text_in(sv_resolver *r, sv_node *value, sv_node *const *members, size_t n)
 {
-    return node->op == SV_OP_NAME && resolve(r, node) >= 0 && node->kind == SV_KIND_TEXT;
+    int step = resolve_text(r, value), any = -1;
+    for (size_t i = 0; i < n && step >= 0; i++)
+        if (members[i]->op == SV_OP_TEXT) {
+            any = in_constants(r, value, step, members, n);
+            if (any < 0)
+                return any;
+            break;
+        }
+    for (size_t i = 0; i < n && step >= 0; i++) {
+        if (members[i]->op == SV_OP_TEXT)
+            continue;
+        int same = sv_program_step(&r->features->program, SV_STEP_SAME_TEXT, step, resolve_text(r, members[i]), -1);
+        any = any < 0 || same < 0 ? same : sv_program_step(&r->features->program, SV_STEP_OR, any, same, -1);
+        if (any < 0)
+            return any;
+    }
+    return step < 0 ? step : any;
 }
 
-/* "a" == "b" of two constants, or anything else that has text on a side but no column. */
+/* A text in quotes where it says nothing: alone, or compared with another one. */
 static int fail_text(sv_resolver *r, sv_node *node)
 {
-    return fail(r, node, "a text in quotes can only be compared with a text column, by == or != or in");
+    return fail(r, node, "a text in quotes can only be compared with a text column or feature, by == or != or in, or chosen by if() or coalesce()");
 }
 
-static int resolve_text_comparison(sv_resolver *r, sv_node *node)
+static int resolve_text_comparison(sv_resolver *r, sv_node *node, sv_kind left, sv_kind right)
 {
-    int left_is_column = is_text_column(r, node->args[0]);
-    sv_node *column = node->args[left_is_column ? 0 : 1], *constant = node->args[left_is_column ? 1 : 0];
-    if (r->code)
-        return r->code;
+    sv_node *value = node->args[node->args[0]->op == SV_OP_TEXT], *other = node->args[node->args[0]->op != SV_OP_TEXT];
+    if (left != right)
+        return fail(r, node, "%s is compared with %s", kind_name(SV_KIND_TEXT), kind_name(left == SV_KIND_TEXT ? right : left));
     if (node->op != SV_OP_EQ && node->op != SV_OP_NE)
-        return fail(r, node, "texts are compared by == and != alone");
-    if (!left_is_column && !is_text_column(r, column))
-        return r->code ? r->code : fail_text(r, node);
-    if (constant->op != SV_OP_TEXT && resolve(r, constant) >= 0 && constant->kind != SV_KIND_TEXT)
-        return fail(r, node, "%s is compared with %s", kind_name(SV_KIND_TEXT), kind_name(constant->kind));
-    if (r->code)
-        return r->code;
-    int step = text_in(r, node, column, &constant, 1);
+        return fail(r, node, "texts are compared by == and != alone, they have no order");
+    if (value->op == SV_OP_TEXT)
+        return fail_text(r, node);
+    int step = text_in(r, value, &other, 1);
     return node->op == SV_OP_NE ? sv_program_step(&r->features->program, SV_STEP_NOT, step, -1, -1) : step;
 }
 
@@ -229,7 +256,7 @@ static int resolve_comparison(sv_resolver *r, sv_node *node)
         return code;
     int date = left == SV_KIND_DATE || right == SV_KIND_DATE;
     if (!date && (left == SV_KIND_TEXT || right == SV_KIND_TEXT))
-        return resolve_text_comparison(r, node);
+        return resolve_text_comparison(r, node, left, right);
     sv_kind wanted = date ? SV_KIND_DATE : SV_KIND_NUMBER;
     int a = resolve_as(r, node->args[0], wanted), b = a < 0 ? a : resolve_as(r, node->args[1], wanted);
     int swap = steps[node->op].swap;
@@ -243,7 +270,7 @@ static int resolve_in(sv_resolver *r, sv_node *node)
     if (code)
         return code;
     if (kind == SV_KIND_TEXT)
-        return node->args[0]->op == SV_OP_TEXT ? fail_text(r, node) : text_in(r, node, node->args[0], node->args + 1, node->n_args - 1);
+        return node->args[0]->op == SV_OP_TEXT ? fail_text(r, node) : text_in(r, node->args[0], node->args + 1, node->n_args - 1);
     int value = resolve(r, node->args[0]);
     for (uint32_t i = 1; i < node->n_args && !r->code; i++) {
         int member = resolve_as(r, node->args[i], kind);
@@ -255,31 +282,60 @@ static int resolve_in(sv_resolver *r, sv_node *node)
     return any;
 }
 
+static int is_empty_text(sv_resolver *r, const sv_node *value, int step)
+{
+    return in_constants(r, value, step, (sv_node *[]){&(sv_node){.op = SV_OP_TEXT, .text = ""}}, 1);
+}
+
 static int resolve_is_missing(sv_resolver *r, sv_node *node)
 {
     int step = resolve(r, node->args[0]);
     if (step < 0 || node->args[0]->kind != SV_KIND_TEXT)
         return sv_program_step(&r->features->program, SV_STEP_IS_NAN, step, -1, -1);
-    int32_t empty = sv_levels_add(r->features->columns[node->args[0]->value].levels, "", 0);
-    double list = empty;
-    return empty < 0 ? empty : sv_program_list_step(&r->features->program, SV_STEP_IN, step, &list, 1);
+    return is_empty_text(r, node->args[0], step);
 }
 
-/* All arguments of one kind, numbers or dates; folded from the left by op. */
+/* The kind that all of them have: the first one's that is no text in quotes, which may be a date. */
+static int common_kind(sv_resolver *r, sv_node *const *nodes, size_t n, sv_kind *kind)
+{
+    *kind = SV_KIND_TEXT;
+    for (size_t i = 0; i < n; i++)
+        if (nodes[i]->op != SV_OP_TEXT)
+            return kind_of(r, nodes[i], kind);
+    return 0;
+}
+
+/* All arguments of one kind; folded from the left by op. */
 static int resolve_fold(sv_resolver *r, sv_node *node, sv_step_op op)
 {
-    int all = resolve(r, node->args[0]);
-    sv_kind kind = node->args[0]->kind;
-    if (all >= 0 && kind == SV_KIND_TEXT)
+    sv_kind kind;
+    int code = common_kind(r, node->args, node->n_args, &kind);
+    if (code)
+        return code;
+    if (kind == SV_KIND_TEXT)
         return fail(r, node->args[0], "expected a number, got a text");
+    int all = resolve_as(r, node->args[0], kind);
+    for (uint32_t i = 1; i < node->n_args && all >= 0; i++)
+        all = sv_program_step(&r->features->program, op, all, resolve_as(r, node->args[i], kind), -1);
+    node->kind = kind;
+    return all;
+}
+
+/* The later one where all before are missing. */
+static int resolve_coalesce(sv_resolver *r, sv_node *node)
+{
+    sv_program *program = &r->features->program;
+    sv_kind kind;
+    int code = common_kind(r, node->args, node->n_args, &kind);
+    if (code)
+        return code;
+    int all = resolve_as(r, node->args[0], kind), is_text = kind == SV_KIND_TEXT;
     for (uint32_t i = 1; i < node->n_args && all >= 0; i++) {
-        int next = resolve_as(r, node->args[i], kind);
+        int next = resolve_as(r, node->args[i], kind), absent;
         if (next < 0)
             return next;
-        if (op == SV_STEP_IS_NAN) // coalesce: the later one where all before are missing
-            all = sv_program_step(&r->features->program, SV_STEP_WHERE, sv_program_step(&r->features->program, op, all, -1, -1), next, all);
-        else
-            all = sv_program_step(&r->features->program, op, all, next, -1);
+        absent = is_text ? is_empty_text(r, node, all) : sv_program_step(program, SV_STEP_IS_NAN, all, -1, -1);
+        all = sv_program_step(program, is_text ? SV_STEP_CHOOSE_TEXT : SV_STEP_WHERE, absent, next, all);
     }
     node->kind = kind;
     return all;
@@ -294,13 +350,9 @@ static int resolve_clip(sv_resolver *r, sv_node *node)
 
 static int resolve_if(sv_resolver *r, sv_node *node)
 {
-    int condition = resolve_truth(r, node->args[0]), a = condition < 0 ? condition : resolve(r, node->args[1]);
-    if (a < 0)
-        return a;
-    node->kind = node->args[1]->kind;
-    if (node->kind == SV_KIND_TEXT)
-        return fail(r, node->args[1], "if() chooses between numbers or dates, got a text");
-    return sv_program_step(&r->features->program, SV_STEP_WHERE, condition, a, resolve_as(r, node->args[2], node->kind));
+    int condition = resolve_truth(r, node->args[0]), code = condition < 0 ? condition : common_kind(r, node->args + 1, 2, &node->kind);
+    int a = code ? code : resolve_as(r, node->args[1], node->kind), b = a < 0 ? a : resolve_as(r, node->args[2], node->kind);
+    return sv_program_step(&r->features->program, node->kind == SV_KIND_TEXT ? SV_STEP_CHOOSE_TEXT : SV_STEP_WHERE, condition, a, b);
 }
 
 static int resolve_bin(sv_resolver *r, sv_node *node)
@@ -400,7 +452,7 @@ static int resolve_new(sv_resolver *r, sv_node *node)
     case SV_OP_IS_MISSING:
         return resolve_is_missing(r, node);
     case SV_OP_COALESCE:
-        return resolve_fold(r, node, SV_STEP_IS_NAN);
+        return resolve_coalesce(r, node);
     case SV_OP_BIN:
         return resolve_bin(r, node);
     case SV_OP_MONTH:
@@ -430,8 +482,6 @@ int sv_resolve(sv_resolver *r, sv_derived *derived)
 {
     sv_node *root = sv_expr_root(derived->expr);
     int step = resolve(r, root);
-    if (step >= 0 && root->kind == SV_KIND_TEXT)
-        step = fail(r, root, "a feature is a number or a date, got a text");
     if (step >= 0) {
         derived->step = step;
         derived->kind = root->kind;

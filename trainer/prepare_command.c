@@ -119,8 +119,8 @@ static int put_value(sv_buffer *out, const sv_training *t, const sv_evaluator *e
     size_t length;
     char date[SV_DATE_SIZE];
     switch (sv_features_kind(t->features, value)) {
-    case SV_KIND_TEXT: /* a derived text may come from several columns: those that are raw have levels */
-        if ((size_t)value < sv_features_n_columns(t->features) && ((const int32_t *)values)[at] >= 0)
+    case SV_KIND_TEXT:
+        if (((const int32_t *)values)[at] >= 0)
             return put_text(out, sv_levels_text(sv_features_levels(t->features, value), (size_t)((const int32_t *)values)[at], &length));
         return 0;
     case SV_KIND_DATE:

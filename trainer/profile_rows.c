@@ -140,6 +140,48 @@ static int profile_text(sv_profile_value *out, const sv_column *column, const ui
     return code;
 }
 
+/* Codes of a text feature, row by row: (n_rows), new. */
+static int text_codes(uint32_t **out, const sv_features *features, int value, const sv_table *table, sv_error *error)
+{
+    sv_binding *binding;
+    sv_evaluator *evaluator = NULL;
+    int code = sv_binding_new(&binding, features, table, error);
+    *out = NULL;
+    if (code)
+        return code;
+    uint32_t *codes = sv_array(table->n_rows + 1, sizeof *codes);
+    char *scratch = sv_aligned(64, sv_binding_scratch_size(binding) + 64);
+    if (!codes || !scratch || sv_evaluator_new(&evaluator, features))
+        code = out_of_memory(error);
+    for (size_t row = 0; row < table->n_rows && !code; row += SV_BLOCK_ROWS) {
+        sv_block block;
+        size_t n = table->n_rows - row < SV_BLOCK_ROWS ? table->n_rows - row : SV_BLOCK_ROWS;
+        sv_binding_block(binding, row, n, scratch, &block);
+        sv_evaluator_run(evaluator, &block);
+        memcpy(codes + row, sv_evaluator_value(evaluator, value), n * sizeof *codes);
+    }
+    sv_evaluator_free(evaluator);
+    sv_free(scratch);
+    sv_binding_free(binding);
+    if (code)
+        sv_free(codes);
+    else
+        *out = codes;
+    return code;
+}
+
+static int profile_text_feature(sv_profile_value *out, const sv_training *t, const sv_features *features, int value, sv_error *error)
+{
+    uint32_t *codes;
+    int code = text_codes(&codes, features, value, &t->dataset.table, error);
+    if (code)
+        return code;
+    sv_column column = {.type = SV_STRING, .store = SV_STORE_CODE32, .data = codes, .levels = (sv_levels *)(uintptr_t)sv_features_levels(features, value)};
+    code = profile_text(out, &column, t->dataset.parts, t->dataset.table.n_rows) ? out_of_memory(error) : 0;
+    sv_free(codes);
+    return code;
+}
+
 static int profile_value(sv_profile_value *out, const sv_training *t, const sv_features *features, int value, sv_error *error)
 {
     const sv_table *table = &t->dataset.table;
@@ -148,8 +190,9 @@ static int profile_value(sv_profile_value *out, const sv_training *t, const sv_f
     if (!(out->name = sv_strdup(name)))
         return out_of_memory(error);
     if (sv_features_kind(features, value) == SV_KIND_TEXT) {
-        code = column < 0 ? 0 : profile_text(out, &table->columns[column], t->dataset.parts, table->n_rows);
-        out->is_text = 1;
+        if (column < 0)
+            return profile_text_feature(out, t, features, value, error);
+        code = profile_text(out, &table->columns[column], t->dataset.parts, table->n_rows);
         return code ? out_of_memory(error) : 0;
     }
     double *values = NULL;

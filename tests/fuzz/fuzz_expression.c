@@ -23,12 +23,20 @@ static void check_print(sv_expr *expr)
     sv_buffer_free(&twice);
 }
 
+static int is_nan(const void *number)
+{
+    double x;
+    memcpy(&x, number, sizeof x);
+    return x != x;
+}
+
 static void check_bits(const sv_features *features, int value)
 {
     static double x[SV_BLOCK_ROWS], d[SV_BLOCK_ROWS];
     static int32_t s[SV_BLOCK_ROWS];
     static const double specials[] = {0, -0.0, 1, -2.5, 1e300, INFINITY, -INFINITY, NAN};
-    double among[16];
+    const size_t bytes = sv_features_levels(features, value) ? sizeof(int32_t) : sizeof(double);
+    char among[16 * sizeof(double)];
     sv_evaluator *evaluator;
     const void *columns[] = {x, d, s};
     for (size_t i = 0; i < 16; i++)
@@ -36,12 +44,12 @@ static void check_bits(const sv_features *features, int value)
     if (sv_evaluator_new(&evaluator, features))
         abort();
     sv_evaluator_run(evaluator, &(sv_block){16, columns});
-    memcpy(among, sv_evaluator_value(evaluator, value), sizeof among);
+    memcpy(among, sv_evaluator_value(evaluator, value), 16 * bytes);
     for (size_t i = 0; i < 16; i++) {
         const void *row[] = {&x[i], &d[i], &s[i]};
         sv_evaluator_run(evaluator, &(sv_block){1, row});
-        double alone = *(const double *)sv_evaluator_value(evaluator, value);
-        if (memcmp(&alone, &among[i], sizeof alone) && !(alone != alone && among[i] != among[i]))
+        const void *alone = sv_evaluator_value(evaluator, value);
+        if (memcmp(alone, among + i * bytes, bytes) && !(bytes == sizeof(double) && is_nan(alone) && is_nan(among + i * bytes)))
             abort();
     }
     sv_evaluator_free(evaluator);

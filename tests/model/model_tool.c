@@ -169,19 +169,30 @@ static int sample(const char *task_name, const char *folder)
 
 /* ---- expressions */
 
-enum { WORLD_ROWS = 60, WORLD_COLUMNS = 6 };
-static double world_numbers[WORLD_COLUMNS][WORLD_ROWS];
-static int32_t world_codes[WORLD_ROWS];
-static const char *const world_jobs[] = {"admin.", "", "student", "ö", "x"};
+enum { WORLD_ROWS = 60, WORLD_NUMBERS = 5, WORLD_COLUMNS = 7 };
+static double world_numbers[WORLD_NUMBERS][WORLD_ROWS];
+static int32_t world_codes[WORLD_COLUMNS - WORLD_NUMBERS][WORLD_ROWS];
 
-/* x, y doubles with missing and infinite ones; n long; flag boolean; d date; job string. The test's own table has the same rows. */
+/* Texts that no expression names are among them, in both columns. */
+static const char *world_text(size_t column, size_t row)
+{
+    static const char *const jobs[] = {"admin.", "", "student", "ö", "x", "never heard of"}, *const trades[] = {"x", "student", "", "never heard of", "admin.", "ö", "y"};
+    return column == 5 ? jobs[row % 6] : trades[row % 7];
+}
+
+static const void *world_at(size_t column, size_t row)
+{
+    return column < WORLD_NUMBERS ? (const void *)&world_numbers[column][row] : &world_codes[column - WORLD_NUMBERS][row];
+}
+
+/* x, y doubles with missing and infinite ones; n long; flag boolean; d date; job, trade string. The test's own table has the same rows. */
 static sv_features *make_world(void)
 {
     sv_features *features;
     if (sv_features_new(&features))
         exit(1);
     static const struct { const char *name; sv_type type; } columns[] = {
-        {"x", SV_DOUBLE}, {"y", SV_DOUBLE}, {"n", SV_LONG}, {"flag", SV_BOOLEAN}, {"d", SV_DATE}, {"job", SV_STRING}};
+        {"x", SV_DOUBLE}, {"y", SV_DOUBLE}, {"n", SV_LONG}, {"flag", SV_BOOLEAN}, {"d", SV_DATE}, {"job", SV_STRING}, {"trade", SV_STRING}};
     for (int i = 0; i < WORLD_COLUMNS; i++)
         sv_features_add_column(features, columns[i].name, columns[i].type, NULL, NULL);
     return features;
@@ -191,13 +202,13 @@ static void fill_world(const sv_features *features)
 {
     static const double specials[] = {0, -0.0, 1, -1, 0.5, -2.5, 1e-9, -1e-12, 3, 1e15, -7e15, 1e300, INFINITY, -INFINITY, NAN};
     for (size_t i = 0; i < WORLD_ROWS; i++) {
-        const char *job = world_jobs[i % 5];
         world_numbers[0][i] = specials[i % 15];
         world_numbers[1][i] = specials[(i / 4 + i) % 15];
         world_numbers[2][i] = (double)((int)i - 20);
         world_numbers[3][i] = (double)(i / 3 % 2);
         world_numbers[4][i] = i % 13 == 12 ? NAN : -40000.0 + 1511.0 * (double)i;
-        world_codes[i] = sv_features_code(features, 5, job, strlen(job));
+        for (size_t c = WORLD_NUMBERS; c < WORLD_COLUMNS; c++)
+            world_codes[c - WORLD_NUMBERS][i] = sv_features_code(features, (int)c, world_text(c, i), strlen(world_text(c, i)));
     }
 }
 
@@ -207,9 +218,9 @@ static void print_world(const char *folder)
     snprintf(path, sizeof path, "%s/world.tsv", folder);
     FILE *file = fopen(path, "w");
     for (size_t i = 0; file && i < WORLD_ROWS; i++) {
-        for (size_t c = 0; c + 1 < WORLD_COLUMNS; c++)
+        for (size_t c = 0; c < WORLD_NUMBERS; c++)
             fprintf(file, "%.17g\t", world_numbers[c][i]);
-        fprintf(file, "%s\n", world_jobs[i % 5]);
+        fprintf(file, "%s\t%s\n", world_text(5, i), world_text(6, i));
     }
     if (file)
         fclose(file);
@@ -245,11 +256,11 @@ static void run_expression(const char *text, const char *folder, size_t index, F
     fill_world(sv_pipeline_features(p));
     const void *columns[WORLD_COLUMNS];
     for (size_t c = 0; c < WORLD_COLUMNS; c++)
-        columns[c] = c + 1 < WORLD_COLUMNS ? (const void *)world_numbers[c] : world_codes;
+        columns[c] = world_at(c, 0);
     sv_scorer_run(whole, &(sv_block){WORLD_ROWS, columns}, NULL);
     for (size_t i = 0; i < WORLD_ROWS; i++) {
         for (size_t c = 0; c < WORLD_COLUMNS; c++)
-            columns[c] = c + 1 < WORLD_COLUMNS ? (const void *)&world_numbers[c][i] : &world_codes[i];
+            columns[c] = world_at(c, i);
         sv_scorer_run(single, &(sv_block){1, columns}, NULL);
         double alone = sv_scorer_output(single, 0)[0], among = sv_scorer_output(whole, 0)[i];
         int same = !memcmp(&alone, &among, sizeof alone) || (alone != alone && among != among);

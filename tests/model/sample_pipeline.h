@@ -22,7 +22,7 @@ static inline sv_levels *sample_levels(const char *const *texts, size_t n)
     return levels;
 }
 
-/* age long, balance double (may be missing), job and month string, member boolean; derived: balance_log, risk_flag, has_job. */
+/* age long, balance double (may be missing), job and month string, member boolean; derived: balance_log, risk_flag, has_job, season (a text), same. */
 static inline int sample_features(sv_features **out)
 {
     int code = sv_features_new(out);
@@ -34,6 +34,8 @@ static inline int sample_features(sv_features **out)
     code = code < 0 ? code : sv_features_define(*out, "balance_log", "log(max(balance + 2000, 1)) - 0.5 * (job == \"admin.\")", NULL, NULL);
     code = code < 0 ? code : sv_features_define(*out, "risk_flag", "balance < 0 or age in (18, 19)", NULL, NULL);
     code = code < 0 ? code : sv_features_define(*out, "has_job", "job not in (\"\", \"unemployed\", \"student\") and member", NULL, NULL);
+    code = code < 0 ? code : sv_features_define(*out, "season", "if(age > 40, coalesce(month, \"none\"), if(member, job, \"young\"))", NULL, NULL);
+    code = code < 0 ? code : sv_features_define(*out, "same", "job == month or season == job", NULL, NULL);
     code = code < 0 ? code : sv_features_compile(*out, NULL, NULL, NULL);
     return code < 0 ? code : 0;
 }
@@ -71,6 +73,10 @@ static inline int sample_pipeline_of(sv_pipeline **out, sv_task task, uint64_t s
     code = code < 0 ? code : sv_pipeline_add_pair(p, 0, 7, NULL);                                                                  /* dense x index */
     code = code < 0 ? code : sv_pipeline_add_pair(p, 7, 11, NULL);                                                                 /* index x dense */
     code = code < 0 ? code : sv_pipeline_add_pair(p, 1, 11, NULL);                                                                 /* dense x dense */
+    code = code < 0 ? code : sv_pipeline_add_category(p, 8, month, NULL, SV_UNKNOWN_ZEROS, -1, NULL); /* of a text feature */
+    code = code < 0 ? code : sv_pipeline_add_ordinal(p, 8, job, SV_UNKNOWN_ZEROS, NULL);
+    code = code < 0 ? code : sv_pipeline_add_hash(p, 8, 5, NULL);
+    code = code < 0 ? code : sv_pipeline_add_number(p, 9, NULL);
     code = code < 0 ? code : sv_pipeline_set_target(p, "surplus", NULL);
     if (code >= 0 && K > 1)
         code = sv_pipeline_set_classes(p, classes, K, NULL);
@@ -81,7 +87,7 @@ static inline int sample_pipeline_of(sv_pipeline **out, sv_task task, uint64_t s
     for (size_t t = 0; code >= 0 && t < sv_pipeline_n_terms(p); t++) {
         sv_term *term = sv_pipeline_term(p, t);
         double size = t == 0 ? 0.02 : t == 1 ? 1e-4 : 0.3;
-        term->fill = t == 8 ? 1.5 : 40;
+        term->fill = term->encoder == SV_ENCODER_ORDINAL ? 1.5 : 40;
         for (size_t j = 0; term->mean && j < term->width; j++) {
             term->mean[j] = t == 0 ? 40.9 : t == 1 ? 1400 : 0.1 * (double)j;
             term->scale[j] = t == 0 ? 10.6 : t == 1 ? 3000 : 0.5 + 0.1 * (double)j;
@@ -110,11 +116,11 @@ typedef struct sample_rows {
 static inline void sample_fill(sample_rows *rows, const sv_pipeline *p, uint64_t seed, size_t n)
 {
     static const char *const jobs[] = {"admin.", "blue-collar", "žena v domácnosti", "student", "retired", "", "unemployed", "something new", "ö"};
-    static const char *const months[] = {"jan", "feb", "mar", "apr", "may", ""};
+    static const char *const months[] = {"jan", "feb", "mar", "apr", "may", "", "something new"};
     sv_prng prng;
     sv_prng_seed(&prng, seed);
     for (size_t i = 0; i < n; i++) {
-        const char *job = jobs[sv_prng_below(&prng, 9)], *month = months[sv_prng_below(&prng, 6)];
+        const char *job = jobs[sv_prng_below(&prng, 9)], *month = months[sv_prng_below(&prng, 7)];
         rows->age[i] = (double)(15 + sv_prng_below(&prng, 70));
         rows->balance[i] = sv_prng_below(&prng, 10) ? 3000 * sv_prng_normal(&prng) : NAN;
         rows->member[i] = (double)sv_prng_below(&prng, 2);

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The world of the cases: x = 2.5, y = -3, z is missing, n = 7, big = 1e308, job = "admin.", empty = "", d = 2024-02-29, e = 1969-12-31. */
+/* The world of the cases: x = 2.5, y = -3, z is missing, n = 7, big = 1e308, job = trade = "admin.", empty = "", d = 2024-02-29, e = 1969-12-31. */
 static const struct { const char *name; sv_type type; double number; const char *text; } world[] = {
     {"x", SV_DOUBLE, 2.5, NULL}, {"y", SV_DOUBLE, -3, NULL}, {"z", SV_DOUBLE, NAN, NULL}, {"n", SV_LONG, 7, NULL}, {"big", SV_DOUBLE, 1e308, NULL},
-    {"job", SV_STRING, 0, "admin."}, {"empty", SV_STRING, 0, ""}, {"d", SV_DATE, 19782, NULL}, {"e", SV_DATE, -1, NULL},
+    {"job", SV_STRING, 0, "admin."}, {"empty", SV_STRING, 0, ""}, {"trade", SV_STRING, 0, "admin."}, {"d", SV_DATE, 19782, NULL}, {"e", SV_DATE, -1, NULL},
     {"education-num", SV_LONG, 9, NULL}, {"test.roc_auc", SV_DOUBLE, 0.75, NULL}, {"flag", SV_BOOLEAN, 1, NULL}};
 enum { N_WORLD = sizeof world / sizeof *world };
 
@@ -37,7 +37,7 @@ static double evaluate(const char *text, size_t n)
     for (int i = 0; i < N_WORLD; i++)
         for (size_t r = 0; r < n; r++) {
             numbers[i][r] = world[i].number;
-            codes[i][r] = world[i].text ? sv_levels_find(sv_features_levels(features, i), world[i].text, strlen(world[i].text)) : 0;
+            codes[i][r] = world[i].text ? sv_features_code(features, i, world[i].text, strlen(world[i].text)) : 0;
             columns[i] = world[i].text ? (void *)codes[i] : numbers[i];
         }
     cr_assert_eq(sv_evaluator_new(&evaluator, features), 0);
@@ -72,6 +72,11 @@ static const struct { const char *text; double value; } cases[] = {
     {"bin(n, [1, 5, 7, 9])", 3}, {"bin(y, 0, 1)", 0}, {"bin(z, [0])", MISSING}, {"bin(n, 7)", 1},
     {"month(d)", 2}, {"weekday(d)", 3}, {"month(e)", 12}, {"weekday(e)", 2}, {"days_between(e, d)", 19783}, {"days_between(\"2024-02-01\", d)", 28},
     {"d - e", 19783}, {"d > \"2024-01-01\"", 1}, {"\"2024-03-01\" > d", 1}, {"month(d + 1)", 3}, {"d in (\"2024-02-29\")", 1}, {"d == \"2024-02-29T10:00:00Z\"", 1},
+    {"job == trade", 1}, {"job != trade", 0}, {"job == empty", 0}, {"job in (trade, \"x\")", 1}, {"empty in (job, trade)", 0}, {"empty in (job, \"\")", 1},
+    {"if(x > 2, job, empty) == \"admin.\"", 1}, {"if(x > 3, \"a\", \"b\") == \"b\"", 1}, {"if(x > 2, job, \"none\") == trade", 1}, {"if(true, \"a\", \"b\") == \"a\"", 1},
+    {"coalesce(empty, job) == \"admin.\"", 1}, {"coalesce(empty, \"\", \"none\") == \"none\"", 1}, {"is_missing(if(x > 3, job, \"\"))", 1},
+    {"if(x > 2, if(y > 0, job, \"low\"), empty) in (\"low\", \"high\")", 1}, {"if(true, \"a\", \"b\") == if(true, \"b\", \"a\")", 0},
+    {"month(if(x > 2, \"2024-05-01\", d))", 5}, {"days_between(coalesce(d, \"2000-01-01\"), d)", 0},
     {"`education-num` > 8", 1}, {"test.roc_auc >= 0.7", 1}, {"flag", 1}, {"flag + 1", 2}, {"x", 2.5}, {"7", 7}, {"(((x)))", 2.5},
     {"log(max(n + 2000, 1))", 7.604396348796338},
 };
@@ -112,10 +117,15 @@ static const struct { const char *text, *mark, *message, *hint; } wrong[] = {
     {"job * 2", "job", "expected a number, got a text", ""},
     {"job < \"b\"", "job < \"b\"", "== and !=", ""},
     {"job == 3", "job == 3", "a text is compared with a number", ""},
-    {"job == empty", "empty", "texts in quotes", ""},
+    {"job < empty", "job < empty", "they have no order", ""},
+    {"job in (\"a\", 3)", "3", "expected a text, got a number", ""},
+    {"coalesce(job, x)", "x", "expected a text, got a number", ""},
+    {"if(x, \"a\", 3)", "\"a\"", "expected a number, got a text", ""},
+    {"max(job, empty)", "job", "expected a number, got a text", ""},
+    {"if(x, job, empty) + 1", "if(x, job, empty) + 1", "a text and a number cannot be added", ""},
+    {"if(job, 1, 2)", "job", "expected a number, got a text", ""},
     {"\"a\" == \"a\"", "\"a\" == \"a\"", "a text column", ""},
     {"\"a\"", "\"a\"", "a text column", ""},
-    {"job", "job", "a number or a date, got a text", ""},
     {"d + e", "d + e", "a date and a date cannot be added", ""},
     {"d > 3", "3", "expected a date, got a number", ""},
     {"d > \"yesterday\"", "\"yesterday\"", "expected a date like", ""},
@@ -127,7 +137,7 @@ static const struct { const char *text, *mark, *message, *hint; } wrong[] = {
     {"bin(x, y)", "y", "are numbers", ""},
     {"x not y", "y", "'in' after 'not'", ""},
     {"lag(x, 1)", "lag(x, 1)", "panel", ""},
-    {"if(x, job, 1)", "job", "numbers or dates", ""},
+    {"if(x, job, 1)", "1", "expected a text, got a number", ""},
     {"and", "and", "expected a value", ""},
     {"x in [1, [2]]", "2", "a list inside a list", ""},
     {"+x", "+", "no left side", ""},
