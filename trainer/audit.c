@@ -188,6 +188,9 @@ static void report_features(audit_job *j)
             find_something(j->audit, SV_AUDIT_LEAK, "%.80s alone tells the target: %s %.4f, %.0f%% of its information", feature->name, figure, feature->auc, 100 * feature->information);
         else if (feature->information >= LEAK_INFORMATION)
             find_something(j->audit, SV_AUDIT_LEAK, "%.80s is nearly a copy of the target: it holds %.0f%% of its information", feature->name, 100 * feature->information);
+        else if (feature->is_identifier)
+            find_something(j->audit, SV_AUDIT_NOTE, "%.80s has another text in most rows, as an identifier has: what is learnt of it helps with no further row ('drop' leaves it out)",
+                           feature->name);
         else if (feature->is_probability)
             find_something(j->audit, SV_AUDIT_LEAK, "%.80s is the probability of the target: between 0 and 1, and as many 1s as it says in every bin. Only a model, or the process that made the rows, writes such a column",
                            feature->name);

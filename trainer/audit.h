@@ -21,6 +21,7 @@ typedef struct sv_audit_feature {
     double auc;         /* 0.5 … 1, whichever way round; numbers as target: |correlation|; NaN where there is none */
     double information; /* 0 … 1 */
     double psi;         /* NaN without test rows */
+    int is_identifier;  /* 1: a text that is another one in most rows */
     int is_probability; /* 1: it says how probable the target is, and is right */
 } sv_audit_feature;
 

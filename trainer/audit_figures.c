@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BINS = 20, SHIFT_BINS = 10, TARGET_BINS = 10, LEVELS_MAX = 20000 };
+enum { BINS = 20, SHIFT_BINS = 10, TARGET_BINS = 10, LEVELS_MAX = 20000, IDENTIFIER_ROWS = 20 };
 
 /* The training rows' values that are not missing, in order, and the AUC of them for a target of two classes. */
 typedef struct ordered {
@@ -105,8 +105,9 @@ static double entropy(const double *counts, size_t n, double total, size_t *occu
     return sum;
 }
 
-/* Mutual information of cells and target classes over the training rows, as a share of the target's entropy. */
-static double information(const sv_audit_input *in, const double *edges, size_t n_edges)
+/* Mutual information of cells and target classes over the training rows, as a share of the target's entropy. NaN where there is none to speak of: texts of
+   which hardly one comes again (*is_identifier) "tell" any target. */
+static double information(int *is_identifier, const sv_audit_input *in, const double *edges, size_t n_edges)
 {
     double target_edges[TARGET_BINS], total = 0, result = NAN;
     ordered targets = in->target_type == SV_DOUBLE ? order_training(in->target, in) : (ordered){0};
@@ -134,6 +135,9 @@ static double information(const sv_audit_input *in, const double *edges, size_t 
         double correction = ((double)used_cells + (double)used_classes - (double)used_joint - 1) / (2 * total); /* Miller 1955 */
         result = h_classes > 0 ? (h_cells + h_classes - h_joint + correction) / h_classes : NAN;
         result = result < 0 ? 0 : result > 1 ? 1 : result;
+        *is_identifier = in->is_text && total >= IDENTIFIER_ROWS && (double)used_cells > total / 2;
+        if (*is_identifier)
+            result = NAN;
     }
     sv_free(joint);
     sv_free(cells);
@@ -252,7 +256,7 @@ void sv_audit_figures(sv_audit_feature *feature, const sv_audit_input *in)
     else if (in->target_type == SV_DOUBLE)
         feature->auc = correlation(scores, in);
     feature->is_probability = is_probability(in, edges, n_edges);
-    feature->information = information(in, edges, n_edges);
+    feature->information = information(&feature->is_identifier, in, edges, n_edges);
     feature->psi = psi(in, shift_edges, n_shift_edges);
     sv_free(all.values);
     sv_free(encoded);

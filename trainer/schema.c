@@ -22,8 +22,7 @@ int sv_schema_explain(sv_error *error, const sv_error *inner, const sv_config *c
     return SV_E_CONFIG;
 }
 
-/* What was missing in the rows may be missing in a request. */
-static int may_be_missing(const sv_column *column, size_t n_rows)
+int sv_schema_may_be_missing(const sv_column *column, size_t n_rows)
 {
     if (column->type == SV_STRING) return sv_levels_find(column->levels, "", 0) >= 0;
     const double *values = column->data;
@@ -37,7 +36,7 @@ static int add_columns(sv_features *features, const sv_table *table, sv_error *e
     for (size_t c = 0; c < table->n_columns; c++) {
         const sv_column *column = &table->columns[c];
         int code = sv_features_add_column(features, column->name, column->type, column->levels, error);
-        if (code >= 0) sv_features_set_optional(features, code, may_be_missing(column, table->n_rows));
+        if (code >= 0) sv_features_set_optional(features, code, sv_schema_may_be_missing(column, table->n_rows));
         if (code < 0) {
             if (error && error->code == SV_E_CONFIG)
                 error->code = SV_E_INPUT; /* the file's header is at fault, not the configuration */

@@ -7,6 +7,9 @@
 #include "table.h"
 #include "team.h"
 
+/* 1 when the column has a missing value: what was missing in the rows may be missing in a request. */
+int sv_schema_may_be_missing(const sv_column *column, size_t n_rows);
+
 /* All columns of the table and all features of the configuration, compiled. Errors name the place in the file, the expression and, by a caret, where in it.
    *out: sv_features_free(). */
 int sv_schema_build(sv_features **out, const sv_config *config, const sv_table *table, sv_error *error);

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "interrupt.h"
 #include "log.h"
+#include "schema.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -322,7 +323,8 @@ static char *schema_text(const sv_table *table)
     json_t *columns = json_array(), *whole = json_pack("{s:o}", "mlflow_colspec", columns);
     for (size_t c = 0; c < table->n_columns && c < 1000; c++) {
         const char *type = table->columns[c].type == SV_DATE ? "datetime" : sv_type_name(table->columns[c].type);
-        json_array_append_new(columns, json_pack("{s:s,s:s,s:b}", "type", type, "name", table->columns[c].name, "required", 1));
+        json_array_append_new(columns, json_pack("{s:s,s:s,s:b}", "type", type, "name", table->columns[c].name, "required",
+                                                      !sv_schema_may_be_missing(&table->columns[c], table->n_rows)));
     }
     char *text = json_dumps(whole, 0);
     json_decref(whole);

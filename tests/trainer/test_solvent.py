@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import random
 import signal
 import struct
 import subprocess
@@ -225,6 +226,16 @@ def test_duplicates_across_the_split_are_counted(world):
     (world / "twice.csv").write_text("\n".join(rows[:1] + rows[1:300] * 2) + "\n")
     (world / "twice.yaml").write_text("data: {source: twice.csv}\ntarget: {column: surplus}\nuse: [income, rent, spending, balance]\n")
     assert "test rows stand in training too" in solvent("train", "twice.yaml", "--no-tracking", folder=world).stdout
+
+
+def test_an_identifier_is_no_leak(tmp_path):
+    """Another text in every row holds all of any target's information, a coin's too, and tells nothing of the next row."""
+    coin = random.Random(1)
+    (tmp_path / "rows.csv").write_text("customer,x,y\n" + "".join(f"C{i:05d},{coin.random()},{coin.randint(0, 1)}\n" for i in range(2000)))
+    (tmp_path / "c.yaml").write_text("data: {source: rows.csv}\ntarget: {column: y}\nevaluate: {bootstrap: 0}\n")
+    done = solvent("train", "c.yaml", "--no-tracking", folder=tmp_path)
+    said = done.stdout + done.stderr
+    assert "customer has another text in most rows" in said and "LEAKAGE" not in said and "'drop'" in said
 
 
 def test_a_checkpoint_needs_an_output(world):

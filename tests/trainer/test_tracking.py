@@ -98,6 +98,14 @@ def test_the_registered_model_and_its_version_say_what_they_are(tracking_env, cl
     assert client.get_registered_model("described").description == "by hand"
 
 
+def test_the_dataset_says_which_columns_may_be_missing(tracking_env, client, tmp_path):
+    (tmp_path / "rows.csv").write_text("a,b,y\n" + "".join(f"{i % 7},{i % 5 if i % 9 else ''},{int(i % 3 == 0)}\n" for i in range(200)))
+    (tmp_path / "c.yaml").write_text("name: holes\nexperiment: holes\ndata: {source: rows.csv}\ntarget: {column: y}\nevaluate: {bootstrap: 0}\n")
+    run = client.get_run(solvent(tracking_env, tmp_path, "train", "c.yaml", "--json", "--no-register")[-1]["run_id"])
+    columns = json.loads(run.inputs.dataset_inputs[0].dataset.schema)["mlflow_colspec"]
+    assert {column["name"]: column["required"] for column in columns} == {"a": True, "b": False, "y": True}
+
+
 def test_interrupted_is_killed(tracking_env, client, tmp_path):
     write(tmp_path, "interrupted")
     slow = ["--output", "out", "--set", "train.checkpoint_every=1000", "--set", "train.solver=gd", "--set", "train.tolerance=1e-300", "--set", "train.max_iter=100000000"]
