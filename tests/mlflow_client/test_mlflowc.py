@@ -268,6 +268,13 @@ def test_a_wrapped_python_program_goes_on_with_the_run(mlflowc, python):
     assert last_run(python, "nested").data.params["inner"] == "1"
 
 
+def test_an_experiment_that_is_gone_is_named(server, python, tmp_path):
+    python.delete_experiment(python.create_experiment("gone"))
+    done = subprocess.run([MLFLOWC, "run", "--experiment", "gone", "--", "true"], env=environment(tmp_path, server.uri), capture_output=True, text=True, timeout=60)
+    assert "'gone'" in done.stderr and "deleted" in done.stderr, done.stderr
+    assert done.returncode == 0  # the command ran all the same
+
+
 def test_an_interrupted_command_is_killed(server, python, tmp_path):
     process = subprocess.Popen([MLFLOWC, "run", "--name", "stopped", "--", "sleep", "60"], env=environment(tmp_path, server.uri), stderr=subprocess.PIPE, text=True)
     assert process.stderr.readline().startswith("mlflowc: run ")

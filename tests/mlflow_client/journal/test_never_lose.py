@@ -503,6 +503,14 @@ def test_what_the_server_refuses_is_kept_with_its_reason(job, server):
     assert {point.step for point in client.get_metric_history(run_id, "loss")} == set(range(30))  # all else arrived
 
 
+def test_more_than_a_request_may_hold(job, server):
+    """MLflow itself refuses more than 1,000 metrics, 100 params or 100 tags at once."""
+    done = job(server.uri, "--experiment", "many", "--steps", 2500, "--params", 250)
+    assert words_of(done, "end")[1] == "MLF_OK"
+    (run,) = expect_once(server, "many", 2500)
+    assert len(run.data.params) == 250
+
+
 def test_a_run_deleted_meanwhile_stops_its_sending_and_nothing_else(job, server):
     process = job.start(server.uri, "--experiment", "deleted", "--steps", 300, "--pause-us", 10000)
     time.sleep(1)

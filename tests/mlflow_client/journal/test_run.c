@@ -5,11 +5,18 @@
 #include "mlflow_client.h"
 
 #include <criterion/criterion.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -167,6 +174,66 @@ Test(run, once_warm_logging_allocates_nothing_on_the_callers_thread)
     mlf_run_end(run, MLF_FINISHED, NULL);
     mlf_client_free(client);
     clean_up();
+}
+
+static atomic_long trapped;
+static atomic_int has_logged;
+
+static void on_system_call(int number)
+{
+    (void)number;
+    atomic_fetch_add(&trapped, 1);
+}
+
+/* From here on each system call of this thread is a SIGSYS instead (but for the clock, where the kernel lends no page for it); it can never end, as that
+   takes system calls. */
+static int trap_system_calls(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_rt_sigreturn, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clock_gettime, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static mlf_client *watched_client;
+static mlf_run *watched_run;
+
+static void *log_without_system_calls(void *unused)
+{
+    (void)unused;
+    mlf_run *run = watched_run;
+    long refused = 0;
+    for (int i = 0; i < 20000; i++)
+        mlf_run_log_metric(run, "loss", i, i);
+    mlf_flush(watched_client, -1, NULL);
+    if (trap_system_calls())
+        return NULL;
+    syscall(__NR_getppid); /* the trap works */
+    for (int i = 0; i < 2000; i++)
+        refused += mlf_run_log_metric(run, "loss", i, i) != 0;
+    atomic_store(&has_logged, refused ? -1 : 1);
+    while (atomic_load(&has_logged))
+        ;
+    return NULL;
+}
+
+Test(run, once_warm_logging_makes_no_system_call_on_the_callers_thread)
+{
+    pthread_t thread;
+    watched_client = new_client();
+    watched_run = new_run(watched_client);
+    signal(SIGSYS, on_system_call);
+    pthread_create(&thread, NULL, log_without_system_calls, NULL);
+    while (!atomic_load(&has_logged))
+        cr_assert_neq(pthread_tryjoin_np(thread, NULL), 0, "no filter for system calls can be set");
+    cr_expect_eq(atomic_load(&has_logged), 1);
+    cr_expect_eq(atomic_load(&trapped), 1, "%ld system calls", atomic_load(&trapped) - 1);
+    clean_up(); /* the thread, and so the client, stays until the process ends */
 }
 
 Test(run, a_forked_child_is_told_and_does_no_harm)
