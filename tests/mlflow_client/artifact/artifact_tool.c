@@ -3,6 +3,7 @@
 #include "mlflow_client.h"
 #include "registry.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,9 +38,33 @@ static int download(mlf_client *client, char **argv, mlf_error *error)
     return mlf_artifacts_download(client, argv[0], argv[1], error);
 }
 
+static void count(void *context, int64_t bytes)
+{
+    atomic_fetch_add((_Atomic int64_t *)context, bytes);
+}
+
+/* download, with what the progress callback was told on standard output. */
+static int fetch(mlf_client *client, char **argv, mlf_error *error)
+{
+    _Atomic int64_t told = 0;
+    mlf_transfer_options options = MLF_TRANSFER_OPTIONS_INIT;
+    options.progress = count;
+    options.context = &told;
+    int code = mlf_artifacts_fetch(client, argv[0], argv[1], &options, error);
+    printf("%lld\n", (long long)told);
+    return code;
+}
+
+/* upload, with the same. */
 static int upload(mlf_client *client, char **argv, mlf_error *error)
 {
-    return mlf_artifacts_upload(client, argv[0], argv[1], NULL, error);
+    _Atomic int64_t told = 0;
+    mlf_transfer_options options = MLF_TRANSFER_OPTIONS_INIT;
+    options.progress = count;
+    options.context = &told;
+    int code = mlf_artifacts_upload(client, argv[0], argv[1], &options, error);
+    printf("%lld\n", (long long)told);
+    return code;
 }
 
 static int delete (mlf_client *client, char **argv, mlf_error *error)
@@ -149,6 +174,7 @@ static const struct {
     {"list", 1, list},
     {"resolve", 1, resolve},
     {"download", 2, download},
+    {"fetch", 2, fetch},
     {"upload", 2, upload},
     {"delete", 1, delete},
     {"cat", 1, cat},

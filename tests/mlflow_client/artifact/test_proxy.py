@@ -56,6 +56,12 @@ def test_a_tree_goes_up_and_comes_down_the_same(tool, env, client, run_id, tree,
     assert contents(theirs) == contents(tree / "sub" / "deep")
 
 
+def test_progress_counts_every_byte(tool, env, run_id, tree, tmp_path, contents):
+    told = int(tool("upload", tree, f"runs:/{run_id}/told", env=env).stdout)
+    back = int(tool("fetch", f"runs:/{run_id}/told", tmp_path / "down", env=env).stdout)
+    assert told == back == sum(map(len, contents(tree).values())) > 0
+
+
 def test_what_python_logs_we_read(tool, env, client, run_id, tree, tmp_path, contents):
     client.log_artifacts(run_id, str(tree / "sub" / "deep"), "py")
     tool("download", f"runs:/{run_id}/py", tmp_path / "down", env=env)
