@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- sync ---- */
 
@@ -64,9 +65,12 @@ int mlc_sync(mlc *m)
     options.connections = connections > 64 ? 64 : (int)connections;
     options.progress = progress;
     options.context = m;
+    for (int i = 0; !code && i < m->n_arguments; i++)
+        if (access(m->arguments[i], F_OK)) code = mlf_error_set(&m->error, MLF_E_NOT_FOUND, "%s: there is no such folder", m->arguments[i]);
+    if (code) return code;
     code = mlf_sync(m->client, (const char *const *)m->arguments, (size_t)m->n_arguments, &options, &report, &m->error);
     put_report(m, &report);
-    if (report.lost_bytes) m->exit_status = 1;
+    if (report.lost_bytes || report.refused) m->exit_status = 1;
     return code;
 }
 

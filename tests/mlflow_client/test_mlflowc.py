@@ -268,6 +268,15 @@ def test_a_wrapped_python_program_goes_on_with_the_run(mlflowc, python):
     assert last_run(python, "nested").data.params["inner"] == "1"
 
 
+def test_a_sync_of_nothing_or_of_what_is_refused_fails(server, mlflowc, python, tmp_path):
+    assert "there is no such folder" in mlflowc("sync", tmp_path / "mistyped", status=1)
+    run = python.create_run(python.create_experiment("contradicted"))
+    python.log_param(run.info.run_id, "c", "1")
+    mlflowc("params", "log", run.info.run_id, "c=2", env={"MLFLOW_OFFLINE": "1"})
+    assert "refused" in mlflowc("sync", status=1)
+    assert python.get_run(run.info.run_id).data.params == {"c": "1"}
+
+
 def test_an_experiment_that_is_gone_is_named(server, python, tmp_path):
     python.delete_experiment(python.create_experiment("gone"))
     done = subprocess.run([MLFLOWC, "run", "--experiment", "gone", "--", "true"], env=environment(tmp_path, server.uri), capture_output=True, text=True, timeout=60)
