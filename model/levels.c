@@ -2,6 +2,7 @@
 #include "alloc.h"
 #include "arena.h"
 #include "table.h"
+#include "utf8.h"
 
 #include <string.h>
 
@@ -142,4 +143,16 @@ int32_t sv_levels_add(sv_levels *levels, const char *text, size_t length)
     levels->items[levels->count] = (level){copy, (uint32_t)length, hash};
     *slot = ++levels->count;
     return (int32_t)levels->count - 1;
+}
+
+int sv_levels_check_utf8(const sv_levels *levels, const char *column, sv_error *error)
+{
+    for (uint32_t i = 0; levels && i < levels->count; i++) {
+        if (sv_utf8_whole(levels->items[i].text, levels->items[i].length))
+            continue;
+        int code = sv_error_set(error, SV_E_INPUT, "%s: the text '%.100s' is not UTF-8", column, levels->items[i].text);
+        sv_error_hint(error, "convert the file first, as in: iconv -f LATIN1 -t UTF-8");
+        return code;
+    }
+    return 0;
 }

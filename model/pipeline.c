@@ -4,7 +4,6 @@
 #include "alloc.h"
 #include "murmur.h"
 #include "pipeline_private.h"
-#include "utf8.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -230,21 +229,6 @@ static int make_map(const sv_pipeline *pipeline, sv_term *term)
     return 0;
 }
 
-/* A package's files are UTF-8, so a category that is not is refused before anything is trained on it. */
-static int check_texts(const sv_pipeline *pipeline, int value, const sv_levels *categories, sv_error *error)
-{
-    size_t length;
-    for (size_t i = 0; i < sv_levels_count(categories); i++) {
-        const char *text = sv_levels_text(categories, i, &length);
-        if (sv_utf8_whole(text, length))
-            continue;
-        int code = sv_error_set(error, SV_E_INPUT, "%s: the text '%.100s' is not UTF-8", sv_features_name(pipeline->features, value), text);
-        sv_error_hint(error, "convert the file first, as in: iconv -f LATIN1 -t UTF-8");
-        return code;
-    }
-    return 0;
-}
-
 /* Categories that the feature's levels lack get a level, so that a request's text finds its code; earlier terms learn of it. */
 static int add_levels(sv_pipeline *pipeline, int value, const sv_levels *categories)
 {
@@ -285,7 +269,7 @@ int sv_pipeline_add_category(sv_pipeline *pipeline, int value, const sv_levels *
                              int32_t unknown_column, sv_error *error)
 {
     int code = check_kind(pipeline, value, SV_KIND_TEXT, error);
-    code = code ? code : check_texts(pipeline, value, categories, error);
+    code = code ? code : sv_levels_check_utf8(categories, sv_features_name(pipeline->features, value), error);
     sv_term term = new_term(SV_ENCODER_CATEGORY, value, 0);
     term.unknown = unknown;
     term.unknown_column = unknown == SV_UNKNOWN_COLUMN ? unknown_column : -1;
@@ -308,7 +292,7 @@ int sv_pipeline_add_category(sv_pipeline *pipeline, int value, const sv_levels *
 int sv_pipeline_add_ordinal(sv_pipeline *pipeline, int value, const sv_levels *categories, sv_unknown unknown, sv_error *error)
 {
     int code = check_kind(pipeline, value, SV_KIND_TEXT, error);
-    code = code ? code : check_texts(pipeline, value, categories, error);
+    code = code ? code : sv_levels_check_utf8(categories, sv_features_name(pipeline->features, value), error);
     sv_term term = new_term(SV_ENCODER_ORDINAL, value, 1);
     term.unknown = unknown == SV_UNKNOWN_ERROR ? unknown : SV_UNKNOWN_ZEROS;
     if (code)

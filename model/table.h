@@ -37,6 +37,8 @@ int sv_levels_new(sv_levels **out);
 void sv_levels_free(sv_levels *levels); /* accepts NULL */
 size_t sv_levels_count(const sv_levels *levels);
 const char *sv_levels_text(const sv_levels *levels, size_t code, size_t *length); /* borrowed; NUL-terminated */
+/* SV_E_INPUT names the first text that is not UTF-8, as a package's files must be, and the column. */
+int sv_levels_check_utf8(const sv_levels *levels, const char *column, sv_error *error);
 int32_t sv_levels_find(const sv_levels *levels, const char *text, size_t length); /* the code, or -1; any thread, allocates nothing */
 int32_t sv_levels_add(sv_levels *levels, const char *text, size_t length);        /* the code, old or new; SV_E_MEMORY or SV_E_LIMIT below 0 */
 

@@ -170,6 +170,12 @@ static int read_batch(prediction_job *j, sv_table *table, const char *text, size
         j->options.lines_before = j->n_lines;
         code = sv_csv_read(table, NULL, &source, 1, &j->options, j->team, j->error);
         sv_source_close(&source);
+        int is_read = !code;
+        for (size_t c = 0; is_read && c < table->n_columns && !code; c++)
+            if (table->columns[c].type == SV_STRING)
+                code = sv_levels_check_utf8(table->columns[c].levels, table->columns[c].name, j->error);
+        if (is_read && code)
+            sv_table_free(table);
     }
     sv_buffer_free(&whole);
     return code;

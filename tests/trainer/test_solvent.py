@@ -140,6 +140,15 @@ def test_predict_takes_rows_of_any_shape(trained, world):
     assert got[1][0] == 'two\nlines, "quoted"' and got[1][-2:] == plain[1].split(",")[-2:] and got[2][-2:] == plain[2].split(",")[-2:]
 
 
+def test_predict_refuses_a_text_that_is_not_utf8(trained, world):
+    lines = (world / "rows.csv").read_bytes().splitlines()
+    cells = lines[7].split(b",")
+    cells[lines[0].split(b",").index(b"region")] = b"S\xfcd"
+    (world / "latin.csv").write_bytes(b"\n".join([*lines[:7], b",".join(cells)]) + b"\n")
+    done = solvent("predict", "--model", "out/model", "--input", "latin.csv", "--output", "-", folder=world, code=1)
+    assert "region: the text 'S\\xfcd' is not UTF-8" in done.stderr and "iconv" in done.stderr
+
+
 def test_predict_names_the_row_that_it_cannot_read(trained, world):
     lines = (world / "rows.csv").read_text().splitlines()
     cells = lines[5].split(",")
