@@ -283,7 +283,8 @@ def test_training_goes_on_without_its_server(solvent, tmp_path):
     assert (tmp_path / "out" / "model" / "pipeline.json").exists() and len(list((tmp_path / "journal").iterdir())) == 1
 
 
-def test_a_server_that_refuses_is_told_before_the_fit(solvent, mlflow_server, tracking_env, tmp_path):
+def test_a_server_that_refuses_fails_the_training(solvent, mlflow_server, tracking_env, tmp_path):
+    """Told when the server's word comes: nothing waits for it, and it ends a fit under way (tests/trainer/test_tracking.py)."""
     import mlflow
 
     client = mlflow.MlflowClient(mlflow_server.uri)
@@ -291,7 +292,7 @@ def test_a_server_that_refuses_is_told_before_the_fit(solvent, mlflow_server, tr
     (tmp_path / "rows.csv").write_text(table())
     (tmp_path / "small.yaml").write_text("experiment: deleted\n" + CONFIG.format(source="rows.csv", extra="", use="age"))
     done = solvent_run(solvent, tmp_path, "train", "small.yaml", env=tracking_env)
-    assert done.returncode == 1 and "experiment 'deleted' is deleted" in clean(done) and "\nfit " not in done.stdout, done
+    assert done.returncode == 1 and "experiment 'deleted' is deleted" in clean(done) and "registered" not in done.stdout, done
 
 
 def test_an_unreachable_server(solvent_serve, solvent, tmp_path):
