@@ -122,10 +122,10 @@ static int copy_text(char **out, const char *text)
 
 static void free_tracker(sv_tracker *t)
 {
-    if (t->owns_client)
+    if (t->owns_client) {
         sv_interrupt_stops(NULL);
-    if (t->owns_client)
         mlf_client_free(t->client);
+    }
     sv_free(t->experiment);
     sv_free(t->name);
     sv_free(t->parent);

@@ -43,28 +43,26 @@ static void count(void *context, int64_t bytes)
     atomic_fetch_add((_Atomic int64_t *)context, bytes);
 }
 
-/* download, with what the progress callback was told on standard output. */
-static int fetch(mlf_client *client, char **argv, mlf_error *error)
+/* One way or the other, with what the progress callback was told on standard output. */
+static int move_counted(mlf_client *client, char **argv, int up, mlf_error *error)
 {
     _Atomic int64_t told = 0;
     mlf_transfer_options options = MLF_TRANSFER_OPTIONS_INIT;
     options.progress = count;
     options.context = &told;
-    int code = mlf_artifacts_fetch(client, argv[0], argv[1], &options, error);
+    int code = (up ? mlf_artifacts_upload : mlf_artifacts_fetch)(client, argv[0], argv[1], &options, error);
     printf("%lld\n", (long long)told);
     return code;
 }
 
-/* upload, with the same. */
+static int fetch(mlf_client *client, char **argv, mlf_error *error)
+{
+    return move_counted(client, argv, 0, error);
+}
+
 static int upload(mlf_client *client, char **argv, mlf_error *error)
 {
-    _Atomic int64_t told = 0;
-    mlf_transfer_options options = MLF_TRANSFER_OPTIONS_INIT;
-    options.progress = count;
-    options.context = &told;
-    int code = mlf_artifacts_upload(client, argv[0], argv[1], &options, error);
-    printf("%lld\n", (long long)told);
-    return code;
+    return move_counted(client, argv, 1, error);
 }
 
 static int delete (mlf_client *client, char **argv, mlf_error *error)
