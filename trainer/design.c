@@ -14,6 +14,25 @@ void sv_design_widen(double *out, const void *data, sv_store store, size_t first
     sv_kernel_widen(out, data, store, first, n);
 }
 
+#define GATHER(type)                                                                                                                         \
+    for (size_t i = 0; i < n; i++)                                                                                                           \
+        out[i] = (double)((const type *)data)[rows[i]];                                                                                      \
+    break
+
+void sv_design_gather(double *restrict out, const void *data, sv_store store, const uint32_t *restrict rows, size_t n)
+{
+    switch (store) {
+    case SV_STORE_I8: GATHER(int8_t);
+    case SV_STORE_I16: GATHER(int16_t);
+    case SV_STORE_I32: GATHER(int32_t);
+    case SV_STORE_I64: GATHER(int64_t);
+    case SV_STORE_F64: GATHER(double);
+    case SV_STORE_CODE8: GATHER(uint8_t);
+    case SV_STORE_CODE16: GATHER(uint16_t);
+    case SV_STORE_CODE32: GATHER(uint32_t);
+    }
+}
+
 void sv_design_row_weights(double *restrict out, const sv_design *design, size_t first, size_t n)
 {
     if (design->weights) memcpy(out, design->weights + first, n * sizeof *out);

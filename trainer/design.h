@@ -74,6 +74,9 @@ double sv_design_total_weight(const sv_design *design, size_t *n_counted);
 /* Widens n rows from `first` into out as doubles. Any store. */
 void sv_design_widen(double *out, const void *data, sv_store store, size_t first, size_t n);
 
+/* The same for n rows by their numbers. */
+void sv_design_gather(double *out, const void *data, sv_store store, const uint32_t *rows, size_t n);
+
 /* weight of rows [first, first + n), 0 for those that do not count. */
 void sv_design_row_weights(double *out, const sv_design *design, size_t first, size_t n);
 

@@ -79,28 +79,26 @@ static double number_of(uint64_t key)
 int sv_sort(double *values, size_t n)
 {
     enum { BITS = 11, SIZE = 1 << BITS, PASSES = 6 };
-    uint64_t *keys = sv_array(2 * n + 1, sizeof *keys), *from = keys, *to = keys ? keys + n : NULL;
-    size_t(*counts)[SIZE] = sv_calloc(PASSES, sizeof *counts);
-    if (!keys || !counts) {
-        sv_free(keys);
-        sv_free(counts);
-        return SV_E_MEMORY;
-    }
+    uint64_t *keys = sv_array(2 * n + 1, sizeof *keys), *from = keys, *to = keys ? keys + n : NULL, differ = 0;
+    size_t count[SIZE];
+    if (!keys) return SV_E_MEMORY;
     for (size_t i = 0; i < n; i++) {
         from[i] = key_of(values[i]);
-        for (int pass = 0; pass < PASSES; pass++)
-            counts[pass][from[i] >> (pass * BITS) & (SIZE - 1)]++;
+        differ |= from[i] ^ from[0];
     }
-    for (int pass = 0; pass < PASSES; pass++) {
-        size_t *count = counts[pass], sum = 0;
-        if (n && count[from[0] >> (pass * BITS) & (SIZE - 1)] == n) continue; /* all alike in this digit */
+    for (int shift = 0; shift < PASSES * BITS; shift += BITS) {
+        size_t sum = 0;
+        if (!(differ >> shift & (SIZE - 1))) continue; /* all alike in this digit */
+        memset(count, 0, sizeof count);
+        for (size_t i = 0; i < n; i++)
+            count[from[i] >> shift & (SIZE - 1)]++;
         for (size_t d = 0; d < SIZE; d++) {
             size_t here = count[d];
             count[d] = sum;
             sum += here;
         }
         for (size_t i = 0; i < n; i++)
-            to[count[from[i] >> (pass * BITS) & (SIZE - 1)]++] = from[i];
+            to[count[from[i] >> shift & (SIZE - 1)]++] = from[i];
         uint64_t *swap = from;
         from = to;
         to = swap;
@@ -108,7 +106,6 @@ int sv_sort(double *values, size_t n)
     for (size_t i = 0; i < n; i++)
         values[i] = number_of(from[i]);
     sv_free(keys);
-    sv_free(counts);
     return 0;
 }
 

@@ -287,11 +287,10 @@ static int sorted_values(double **out, size_t *n, const shift_job *job, int side
     *n = 0;
     *out = sv_array(job->n[side] + 1, sizeof **out);
     if (!*out) return SV_E_MEMORY;
+    sv_design_gather(*out, data, store, job->rows[side], job->n[side]);
     for (size_t k = 0; k < job->n[side]; k++) {
-        double value;
-        sv_design_widen(&value, data, store, job->rows[side][k], 1);
-        (*out)[*n] = value;
-        *n += !isnan(value);
+        (*out)[*n] = (*out)[k];
+        *n += !isnan((*out)[k]);
     }
     return sv_sort(*out, *n);
 }
@@ -342,11 +341,13 @@ static double stability_index(const double *a, size_t n_a, const double *b, size
 static void shift_levels(sv_shift *shift, const shift_job *job, const sv_column *column)
 {
     size_t n_levels = sv_levels_count(column->levels);
-    double(*counts)[2] = sv_calloc(n_levels, sizeof *counts), n[2] = {(double)job->n[0], (double)job->n[1]}, code;
+    double(*counts)[2] = sv_calloc(n_levels, sizeof *counts), n[2] = {(double)job->n[0], (double)job->n[1]}, codes[256];
     for (int side = 0; counts && side < 2; side++)
-        for (size_t k = 0; k < job->n[side]; k++) {
-            sv_design_widen(&code, column->data, column->store, job->rows[side][k], 1);
-            counts[(size_t)code][side]++;
+        for (size_t first = 0; first < job->n[side]; first += 256) {
+            size_t some = job->n[side] - first < 256 ? job->n[side] - first : 256;
+            sv_design_gather(codes, column->data, column->store, job->rows[side] + first, some);
+            for (size_t k = 0; k < some; k++)
+                counts[(size_t)codes[k]][side]++;
         }
     for (size_t k = 0; counts && k < n_levels; k++) {
         if (counts[k][0] + counts[k][1] == 0) continue;
