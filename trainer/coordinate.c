@@ -40,19 +40,11 @@ static void sweep_until_flat(const double *hessian, const double *g, double *v, 
     }
 }
 
-static double absolute_sum(const sv_search *search, const double *w)
-{
-    double sum = 0;
-    for (size_t i = 0; i < search->n; i++)
-        if (i % search->n_weights != search->n_weights - 1) sum += fabs(w[i]);
-    return sum;
-}
-
 /* Halves the step until f + l1 |w| falls by a tenth of a thousandth of what the model promised. */
 static int line(sv_search *search, const double *v, double *trial, double *trial_gradient, double *hessian, double *step, sv_error *error)
 {
     size_t n = search->n;
-    double l1 = search->options->l1, promised = l1 * (absolute_sum(search, v) - absolute_sum(search, search->w));
+    double l1 = search->options->l1, promised = l1 * (sv_search_absolute_sum(search, v) - sv_search_absolute_sum(search, search->w));
     for (size_t i = 0; i < n; i++)
         promised += search->gradient[i] * (v[i] - search->w[i]);
     for (*step = 1; *step > 1e-12; *step /= 2) {
@@ -61,7 +53,7 @@ static int line(sv_search *search, const double *v, double *trial, double *trial
             trial[i] = *step == 1 ? v[i] : search->w[i] + *step * (v[i] - search->w[i]);
         int rc = sv_objective_value(search->objective, trial, &smooth, trial_gradient, hessian, NULL);
         if (rc && rc != SV_E_NUMERIC) return sv_error_set(error, rc, "training: the rows could not be read again");
-        value = rc ? INFINITY : smooth + l1 * absolute_sum(search, trial);
+        value = rc ? INFINITY : smooth + l1 * sv_search_absolute_sum(search, trial);
         if (value <= search->value + 1e-4 * *step * promised || value <= search->value + 1e-13 * fabs(search->value)) {
             memcpy(search->w, trial, n * sizeof *trial);
             memcpy(search->gradient, trial_gradient, n * sizeof *trial_gradient);
@@ -150,7 +142,7 @@ int sv_coordinate_descent(sv_search *search, sv_error *error)
     double *v = block, *trial = v + n, *trial_gradient = trial + n, *q = trial_gradient + n, *hessian = q + 2 * p;
     rc = sv_search_resume(search, &resumed, error);
     if (!rc) rc = sv_objective_value(search->objective, search->w, &search->value, search->gradient, hessian, error);
-    search->value += l1 * absolute_sum(search, search->w);
+    search->value += l1 * sv_search_absolute_sum(search, search->w);
     while (!rc && search->iteration < search->options->max_iter && !sv_search_converged(search)) {
         double step;
         memcpy(v, search->w, n * sizeof *v);

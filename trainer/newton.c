@@ -2,7 +2,7 @@
 
        w <- w - s H^-1 g,   H by one pass over the rows, factored by Cholesky; s = 1, halved until f falls (Armijo 1966)
 
-   Stopping rule: solver.h's certificate. sv_sample_start does the same on a growing sample of the rows (Bollapragada, Byrd, Nocedal 2019): far from the
+   For softmax H holds the second derivatives between the classes too, all weights in one matrix. Stopping rule: solver.h's certificate. sv_sample_start does the same on a growing sample of the rows (Bollapragada, Byrd, Nocedal 2019): far from the
    optimum a few thousand rows tell the direction as well as a few million. */
 #include "search.h"
 
@@ -12,21 +12,37 @@
 #include <math.h>
 #include <string.h>
 
-static int refactor(sv_search *search, const double *hessian, sv_error *error)
+/* A softmax does not change when all scores move alike: where no penalty holds a weight, its Hessian has no curvature along (1, …, 1). Any will do there, the
+   gradient having no part in that direction; without it only rounding would decide how far the step goes. */
+static void hold_common_shifts(const sv_search *search, double *hessian)
 {
-    size_t p = search->n_weights;
-    for (size_t k = 0; k < search->n_scores; k++)
-        if (isnan(sv_cholesky_ridged(search->factor + k * p * p, hessian + k * p * p, p)))
+    size_t p = search->n_weights, classes = search->n_scores;
+    for (size_t j = search->options->l2 > 0 ? p - 1 : 0; j < p; j++) {
+        double mean = 0;
+        for (size_t k = 0; k < classes; k++)
+            mean += hessian[(k * p + j) * search->n + k * p + j] / (double)classes;
+        for (size_t a = 0; a < classes; a++)
+            for (size_t b = 0; b < classes; b++)
+                hessian[(a * p + j) * search->n + b * p + j] += mean / (double)classes;
+    }
+}
+
+static int refactor(sv_search *search, double *hessian, sv_error *error)
+{
+    size_t side = search->n / search->n_blocks;
+    if (search->n_blocks < search->n_scores) hold_common_shifts(search, hessian);
+    for (size_t k = 0; k < search->n_blocks; k++)
+        if (isnan(sv_cholesky_ridged(search->factor + k * side * side, hessian + k * side * side, side)))
             return sv_error_set(error, SV_E_NUMERIC, "training: the Hessian is not positive definite");
     return 0;
 }
 
 int sv_newton(sv_search *search, sv_error *error)
 {
-    size_t n = search->n, p = search->n_weights, squares = search->n_scores * p * p;
+    size_t n = search->n, squares = n * (n / search->n_blocks);
     double *block = sv_search_array(3 * n + squares), *direction = block, *trial = block + n, *trial_gradient = trial + n, *hessian = trial_gradient + n;
     if (!search->factor) search->factor = sv_search_array(squares);
-    int rc = block && search->factor ? 0 : sv_error_set(error, SV_E_MEMORY, "training: out of memory for a Hessian of %zu weights", p);
+    int rc = block && search->factor ? 0 : sv_error_set(error, SV_E_MEMORY, "training: out of memory for a Hessian of %zu weights", n / search->n_blocks);
     int resumed;
     if (!rc) rc = sv_search_resume(search, &resumed, error);
     if (!rc) rc = sv_objective_value(search->objective, search->w, &search->value, search->gradient, hessian, error);
@@ -71,33 +87,34 @@ static int sample_round(sv_search *search, size_t stride, int64_t rounds, double
 }
 
 /* The squared length of each row of the factor is the diagonal of what was factored. */
-static double factored_diagonal(const double *factor, size_t p, size_t i)
+static double factored_diagonal(const sv_search *search, size_t i)
 {
-    return sv_dot(factor + i * p, factor + i * p, i + 1);
+    size_t side = search->n / search->n_blocks;
+    return sv_dot(search->factor + i * side, search->factor + i * side, i % side + 1);
 }
 
 /* 1 when some weight's curvature rests on too few rows of the sample (a rare level, perhaps met by none). */
 static int is_thin(const sv_search *search, size_t sample_rows)
 {
     size_t p = search->n_weights;
-    for (size_t k = 0; k < search->n_scores; k++)
-        for (size_t i = 0; i + 1 < p; i++)
-            if (factored_diagonal(search->factor + k * p * p, p, i) - search->options->l2 < 20 / (double)sample_rows * factored_diagonal(search->factor + k * p * p, p, p - 1)) return 1;
+    for (size_t i = 0; i < search->n; i++) {
+        double intercepts = factored_diagonal(search, i - i % p + p - 1);
+        if (i % p != p - 1 && factored_diagonal(search, i) - search->options->l2 < 20 / (double)sample_rows * intercepts) return 1;
+    }
     return 0;
 }
 
 /* Scales the factor so that its Hessian has the diagonal that all rows give. */
 static int mend_diagonal(sv_search *search, sv_error *error)
 {
-    size_t p = search->n_weights;
+    size_t side = search->n / search->n_blocks;
     double *diagonal = sv_search_array(search->n);
     int rc = diagonal ? sv_objective_diagonal(search->objective, search->w, diagonal, error) : sv_error_set(error, SV_E_MEMORY, "training: out of memory");
-    for (size_t k = 0; !rc && k < search->n_scores; k++)
-        for (size_t i = 0; i < p; i++) {
-            double *row = search->factor + (k * p + i) * p, before = sv_dot(row, row, i + 1), scale = sqrt(diagonal[k * p + i] / before);
-            for (size_t j = 0; scale > 0 && isfinite(scale) && j <= i; j++)
-                row[j] *= scale;
-        }
+    for (size_t i = 0; !rc && i < search->n; i++) {
+        double *row = search->factor + i * side, scale = sqrt(diagonal[i] / factored_diagonal(search, i));
+        for (size_t j = 0; scale > 0 && isfinite(scale) && j <= i % side; j++)
+            row[j] *= scale;
+    }
     sv_free(diagonal);
     return rc;
 }

@@ -22,6 +22,7 @@ enum {
 typedef struct scratch {
     sv_design_block block;
     double *z, *r, *h;         // (n_scores, SV_PASS_ROWS)
+    double *cross;             // (SV_PASS_ROWS): second derivatives between two scores
     double *join_sums;         // (n_scores, n_sums)
     sv_hessian *hessian;       /* once one was asked for */
 } scratch;
@@ -36,6 +37,7 @@ struct sv_objective {
     sv_team *team;
     sv_share share;
     size_t n_scores, n_weights, n_passes, n_products;
+    size_t n_pairs;            /* of scores, whose products a Hessian takes: n_scores, or n_scores (n_scores + 1) / 2 once they are joined */
     size_t n_join_codes, n_copies, n_sums; /* n_sums: n_join_codes * n_copies */
     double *tables;            // (n_scores, n_join_codes): the summed weights of each code
     double *u, *base, *rest;   // (n_scores, n_numbers), (n_scores), (n_numbers): weights by value, the score of an empty row; design_block.h's rest
@@ -60,11 +62,12 @@ static int new_scratch(const sv_objective *o, scratch *s)
 {
     size_t k = o->n_scores;
     int rc = sv_design_block_new(&s->block, &o->rows);
-    s->z = sv_aligned(64, (3 * k * SV_PASS_ROWS + k * o->n_sums) * sizeof(double));
+    s->z = sv_aligned(64, ((3 * k + 1) * SV_PASS_ROWS + k * o->n_sums) * sizeof(double));
     if (rc || !s->z) return SV_E_MEMORY;
     s->r = s->z + k * SV_PASS_ROWS;
     s->h = s->r + k * SV_PASS_ROWS;
-    s->join_sums = s->h + k * SV_PASS_ROWS;
+    s->cross = s->h + k * SV_PASS_ROWS;
+    s->join_sums = s->cross + SV_PASS_ROWS;
     return 0;
 }
 
@@ -80,7 +83,7 @@ static int open_objective(sv_objective **out, const sv_design_rows *rows, sv_los
     sv_objective *o = *out = sv_calloc(1, sizeof *o);
     if (!o) return out_of_memory(error);
     *o = (sv_objective){.design = design, .rows = *rows, .loss = loss, .l2 = l2, .team = team, .share = {.n_ranks = 1}};
-    o->n_scores = score_count(design, loss);
+    o->n_scores = o->n_pairs = score_count(design, loss);
     o->n_weights = design->n_weights;
     for (size_t k = 0; k < design->n_joins; k++)
         o->n_join_codes += design->joins[k].n_codes;
@@ -127,6 +130,7 @@ int sv_objective_sample(sv_objective **out, const sv_objective *whole, size_t st
     sv_design_rows rows = sv_design_rows_of(whole->design, stride);
     int rc = open_objective(out, &rows, whole->loss, whole->l2, whole->team, error);
     if (rc) return rc;
+    (*out)->n_pairs = whole->n_pairs;
     double weight = sv_design_rows_weight(&rows);
     (*out)->total = weight > 0 ? whole->total : 0;
     (*out)->c = weight > 0 ? whole->total / weight : 0;
@@ -149,6 +153,7 @@ void sv_objective_free(sv_objective *o)
 }
 
 size_t sv_objective_scores(const sv_objective *o) { return o->n_scores; }
+size_t sv_objective_blocks(const sv_objective *o) { return o->n_pairs > o->n_scores ? 1 : o->n_scores; }
 size_t sv_objective_size(const sv_objective *o) { return o->n_scores * o->n_weights; }
 size_t sv_objective_weights(const sv_objective *o) { return o->n_weights; }
 double sv_objective_total(const sv_objective *o) { return o->total; }
@@ -156,6 +161,12 @@ size_t sv_objective_passes(const sv_objective *o) { return o->n_passes; }
 size_t sv_objective_products(const sv_objective *o) { return o->n_products; }
 const sv_design *sv_objective_design(const sv_objective *o) { return o->design; }
 sv_loss sv_objective_loss(const sv_objective *o) { return o->loss; }
+
+int sv_objective_join_scores(sv_objective *o, sv_error *error)
+{
+    o->n_pairs = o->n_scores * (o->n_scores + 1) / 2;
+    return o->n_scores * o->n_weights > SV_CHOLESKY_SMALL ? sv_blas_reserve(sv_team_size(o->team), error) : 0;
+}
 
 /* ---- one block ---- */
 
@@ -240,6 +251,28 @@ static void block_gradient(const sv_objective *o, scratch *s, double *g, int squ
     }
 }
 
+/* The loss's second derivative between scores a and b, a row each: -weight p_a p_b, the products taken out of the residuals weight (p - [y is the class]). */
+static const double *between(const scratch *s, size_t a, size_t b)
+{
+    const double *r_a = s->r + a * SV_PASS_ROWS, *r_b = s->r + b * SV_PASS_ROWS, *y = s->block.y, *weight = s->block.weight;
+    if (a == b) return s->h + a * SV_PASS_ROWS;
+    for (size_t i = 0; i < s->block.padded; i++) {
+        double p_a = r_a[i] + (y[i] == (double)a ? weight[i] : 0), p_b = r_b[i] + (y[i] == (double)b ? weight[i] : 0);
+        s->cross[i] = weight[i] > 0 ? -p_a * p_b / weight[i] : 0;
+    }
+    return s->cross;
+}
+
+/* Pairs in order: (0, 0), and once scores are joined (1, 0), (1, 1), (2, 0) … */
+static void next_pair(const sv_objective *o, size_t *a, size_t *b)
+{
+    if (*b < *a && o->n_pairs > o->n_scores) ++*b;
+    else {
+        ++*a;
+        *b = o->n_pairs > o->n_scores ? 0 : *a;
+    }
+}
+
 /* ---- one chunk ---- */
 
 /* Hands each code's sum to the weights that it stands for: adds up along the fastest axis, then goes on with the sums of what is left. Spoils sums. */
@@ -285,13 +318,13 @@ static void centre_gradient(const sv_objective *o, double *g)
             g[j] -= o->rest[j] * g[o->n_weights - 1];
 }
 
-/* The sums of positions [begin, end) for one pass: loss, gradient, and each score's Hessian block. */
+/* The sums of positions [begin, end) for one pass: loss, gradient, and the Hessian's block of each pair of scores. */
 static void range_pass(const sv_objective *o, scratch *s, size_t begin, size_t end, double *out)
 {
-    size_t size = o->n_scores * o->n_weights, p = o->n_weights, hessian_scores = o->kind == PASS_HESSIAN ? o->n_scores : 1;
+    size_t size = o->n_scores * o->n_weights, p = o->n_weights, n_pairs = o->kind == PASS_HESSIAN ? o->n_pairs : 1;
     memset(out, 0, o->stride * sizeof *out);
     memset(s->join_sums, 0, o->n_scores * o->n_sums * sizeof(double));
-    for (size_t k = 0; k < hessian_scores; k++) {
+    for (size_t k = 0, a = 0, b = 0; k < n_pairs; k++, next_pair(o, &a, &b)) {
         if (o->kind == PASS_HESSIAN) sv_hessian_clear(s->hessian);
         for (size_t first = begin; first < end; first += s->block.most) {
             sv_design_block_read(&s->block, first, end - first < s->block.most ? end - first : s->block.most);
@@ -299,7 +332,7 @@ static void range_pass(const sv_objective *o, scratch *s, size_t begin, size_t e
             double loss = block_loss(o, s, o->kind >= PASS_HESSIAN);
             if (k == 0) out[0] += loss;
             if (k == 0 && o->kind != PASS_VALUE) block_gradient(o, s, out + 1, o->kind == PASS_DIAGONAL);
-            if (o->kind == PASS_HESSIAN) sv_hessian_add(s->hessian, &s->block, s->h + k * SV_PASS_ROWS);
+            if (o->kind == PASS_HESSIAN) sv_hessian_add(s->hessian, &s->block, between(s, a, b));
         }
         if (k == 0 && o->kind != PASS_VALUE) spread_sums(o, s, out + 1);
         if (k == 0 && (o->kind == PASS_GRADIENT || o->kind == PASS_HESSIAN)) centre_gradient(o, out + 1);
@@ -405,7 +438,7 @@ static int run_pass(sv_objective *o, const double *w, pass_kind kind, size_t str
     set_weights(o, w);
     o->kind = kind;
     o->n_passes++;
-    if (kind == PASS_HESSIAN) o->n_products += o->rows.n * o->n_scores;
+    if (kind == PASS_HESSIAN) o->n_products += o->rows.n * o->n_pairs;
     o->first_chunk = o->share.rank * o->n_chunks / o->share.n_ranks;
     size_t end = (o->share.rank + 1) * o->n_chunks / o->share.n_ranks;
     sv_team_run(o->team, end - o->first_chunk, chunk_task, o);
@@ -438,14 +471,24 @@ static void finish_gradient(const sv_objective *o, const double *w, double *grad
         }
 }
 
-static void finish_hessian(const sv_objective *o, double *hessian)
+/* sums: a pair's lower triangle. Its block goes where scores a and b meet, and to the other side of the diagonal. */
+static void place_block(const sv_objective *o, double *hessian, size_t side, const double *sums, size_t a, size_t b)
 {
     size_t p = o->n_weights;
+    for (size_t i = 0; i < p; i++)
+        for (size_t j = 0; j < p; j++) {
+            double sum = o->c * (i >= j ? sums[i * p + j] : sums[j * p + i]) + (a == b && i == j && i + 1 < p ? o->l2 : 0);
+            hessian[(a * p + i) * side + b * p + j] = hessian[(b * p + j) * side + a * p + i] = sum;
+        }
+}
+
+static void finish_hessian(const sv_objective *o, double *hessian)
+{
+    size_t p = o->n_weights, joined = sv_objective_blocks(o) < o->n_scores, side = joined ? o->n_scores * p : p;
     const double *sums = o->partials + 1 + o->n_scores * p;
-    for (size_t k = 0; k < o->n_scores; k++, sums += p * p, hessian += p * p)
-        for (size_t i = 0; i < p; i++)
-            for (size_t j = 0; j <= i; j++)
-                hessian[i * p + j] = hessian[j * p + i] = o->c * sums[i * p + j] + (i == j && i + 1 < p ? o->l2 : 0);
+    for (size_t k = 0, a = 0, b = 0; k < o->n_pairs; k++, next_pair(o, &a, &b), sums += p * p)
+        if (joined) place_block(o, hessian, side, sums, a, b);
+        else place_block(o, hessian + k * p * p, side, sums, 0, 0);
 }
 
 static double penalty(const sv_objective *o, const double *w)
@@ -462,7 +505,7 @@ int sv_objective_value(sv_objective *o, const double *w, double *value, double *
     size_t size = o->n_scores * o->n_weights;
     if (hessian && hessian_memory(o)) return out_of_memory(error);
     pass_kind kind = hessian ? PASS_HESSIAN : gradient ? PASS_GRADIENT : PASS_VALUE;
-    size_t stride = 1 + (gradient || hessian ? size : 0) + (hessian ? size * o->n_weights : 0);
+    size_t stride = 1 + (gradient || hessian ? size : 0) + (hessian ? o->n_pairs * o->n_weights * o->n_weights : 0);
     int rc = run_pass(o, w, kind, stride, error);
     if (rc) return rc;
     *value = o->c * o->partials[0] + penalty(o, w);

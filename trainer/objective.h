@@ -35,14 +35,19 @@ int sv_objective_sample(sv_objective **out, const sv_objective *whole, size_t st
 void sv_objective_free(sv_objective *objective); /* accepts NULL */
 
 size_t sv_objective_scores(const sv_objective *objective);  /* scores a row: the classes for softmax, else 1 */
+size_t sv_objective_blocks(const sv_objective *objective);  /* of the Hessian: the scores, or 1 once they are joined */
 size_t sv_objective_size(const sv_objective *objective);    /* n_scores * n_weights */
 size_t sv_objective_weights(const sv_objective *objective); /* n_weights: of one score, intercept last */
 double sv_objective_total(const sv_objective *objective);   /* c * sum of weights */
 size_t sv_objective_passes(const sv_objective *objective);  /* how often the rows have been read */
 size_t sv_objective_products(const sv_objective *objective); /* rows whose outer product a Hessian took, each time */
 
-/* f at w (n_scores, n_weights). gradient (the same shape) may be NULL. hessian (n_scores, n_weights, n_weights), each score's own block, symmetric,
-   penalty included, may be NULL. SV_E_NUMERIC when the value is not finite, SV_E_MEMORY. */
+/* From now on a Hessian is one block with the second derivatives between the scores in it, n_scores (n_scores + 1) / 2 products a row instead of n_scores; samples
+   made later inherit it. SV_E_MEMORY. */
+int sv_objective_join_scores(sv_objective *objective, sv_error *error);
+
+/* f at w (n_scores, n_weights). gradient (the same shape) may be NULL. hessian (n_blocks, size / n_blocks, size / n_blocks), each block of one score alone or the
+   one of all, symmetric, penalty included, may be NULL. SV_E_NUMERIC when the value is not finite, SV_E_MEMORY. */
 int sv_objective_value(sv_objective *objective, const double *w, double *value, double *gradient, double *hessian, sv_error *error);
 
 /* f's second derivatives on the diagonal alone, (n_scores, n_weights). */

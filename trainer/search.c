@@ -49,12 +49,20 @@ double sv_search_gradient_norm(const sv_search *search)
     return top / search->total;
 }
 
+double sv_search_absolute_sum(const sv_search *search, const double *w)
+{
+    double sum = 0;
+    for (size_t i = 0; i < search->n; i++)
+        if (i % search->n_weights != search->n_weights - 1) sum += fabs(w[i]);
+    return sum;
+}
+
 void sv_search_precondition(const sv_search *search, double *x)
 {
-    size_t p = search->n_weights;
+    size_t side = search->n / search->n_blocks;
     if (search->factor)
-        for (size_t k = 0; k < search->n_scores; k++)
-            sv_cholesky_solve(search->factor + k * p * p, p, x + k * p);
+        for (size_t k = 0; k < search->n_blocks; k++)
+            sv_cholesky_solve(search->factor + k * side * side, side, x + k * side);
     else if (search->diagonal)
         for (size_t i = 0; i < search->n; i++)
             x[i] /= search->diagonal[i];

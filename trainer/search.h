@@ -12,7 +12,8 @@ typedef struct sv_search {
     double total;                  /* c * sum of weights */
     double *w, *gradient;          // (n)
     double value;                  /* f at w, smooth part and l1 */
-    double *factor;                /* (n_scores, n_weights, n_weights) Cholesky factors of a Hessian near the optimum, or NULL */
+    size_t n_blocks;               /* of a Hessian, as objective.h's */
+    double *factor;                /* (n_blocks, n / n_blocks, n / n_blocks) Cholesky factors of a Hessian near the optimum, or NULL; row i is weight i's */
     double *diagonal;              /* (n) when no factor is: the Hessian's diagonal, or NULL */
     int64_t iteration;
     size_t sampled;                /* products of rows in Hessians of samples */
@@ -32,6 +33,9 @@ double sv_search_gradient_norm(const sv_search *search);
 
 /* 1 when the certificate holds at search->w (solver.h). Sets weight_error where a factor is at hand. */
 int sv_search_converged(sv_search *search);
+
+/* |w without intercepts|_1, what l1 multiplies. */
+double sv_search_absolute_sum(const sv_search *search, const double *w);
 
 /* direction = -H^-1 gradient by factor or diagonal, or -gradient without either. */
 void sv_search_precondition(const sv_search *search, double *x);

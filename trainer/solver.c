@@ -9,23 +9,27 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_DENSE = 2048 }; /* weights of one score for which a Hessian is formed */
+enum {
+    MAX_DENSE = 2048,  /* weights of one score for which a Hessian is formed */
+    MAX_JOINED = 512,  /* weights of all classes together for which auto forms one of all: its products grow with the square of the classes */
+    MAX_NEWTON = 4096  /* … and for which it is formed when asked for */
+};
 
 typedef struct solver_method {
     sv_solver solver;
     const char *name;
     int (*run)(sv_search *search, sv_error *error);
-    int does_l1, does_softmax, starts_from_sample;
+    int does_l1;
 } solver_method;
 
 static const solver_method methods[] = {
-    {SV_SOLVER_GD, "gd", sv_gradient_descent, 0, 1, 0},
-    {SV_SOLVER_NESTEROV, "nesterov", sv_nesterov, 0, 1, 0},
-    {SV_SOLVER_SGD, "sgd", sv_stochastic, 0, 1, 0},
-    {SV_SOLVER_ADAM, "adam", sv_stochastic, 0, 1, 0},
-    {SV_SOLVER_LBFGS, "lbfgs", sv_lbfgs, 0, 1, 0},
-    {SV_SOLVER_NEWTON, "newton", sv_newton, 0, 0, 0},
-    {SV_SOLVER_CD, "cd", sv_coordinate_descent, 1, 1, 0},
+    {SV_SOLVER_GD, "gd", sv_gradient_descent, 0},
+    {SV_SOLVER_NESTEROV, "nesterov", sv_nesterov, 0},
+    {SV_SOLVER_SGD, "sgd", sv_stochastic, 0},
+    {SV_SOLVER_ADAM, "adam", sv_stochastic, 0},
+    {SV_SOLVER_LBFGS, "lbfgs", sv_lbfgs, 0},
+    {SV_SOLVER_NEWTON, "newton", sv_newton, 0},
+    {SV_SOLVER_CD, "cd", sv_coordinate_descent, 1},
 };
 
 static const solver_method *find(sv_solver solver)
@@ -36,7 +40,7 @@ static const solver_method *find(sv_solver solver)
 }
 
 /* By shape: l1 needs coordinate descent; a Hessian that fits makes Newton best for few rows, L-BFGS preconditioned by a sample's Hessian for many. */
-static const solver_method *choose(sv_search *search, const sv_design *design, sv_loss loss, int *sample, char *why, size_t size)
+static const solver_method *choose(sv_search *search, const sv_design *design, int *sample, char *why, size_t size)
 {
     size_t p = search->n_weights, n_train;
     *sample = 0;
@@ -49,8 +53,8 @@ static const solver_method *choose(sv_search *search, const sv_design *design, s
         snprintf(why, size, "%zu weights, too many for a Hessian: l-bfgs preconditioned by the diagonal", p);
         return find(SV_SOLVER_LBFGS);
     }
-    if (loss != SV_LOSS_SOFTMAX && design->n_rows < 16384 + 48 * p) {
-        snprintf(why, size, "%zu weights and only %zu training rows: newton", p, n_train);
+    if ((search->n_scores == 1 || search->n <= MAX_JOINED) && design->n_rows < 16384 + 48 * search->n) {
+        snprintf(why, size, "%zu weights and only %zu training rows: newton", search->n, n_train);
         return find(SV_SOLVER_NEWTON);
     }
     *sample = 1;
@@ -65,6 +69,7 @@ static int open_search(sv_search *search, const sv_design *design, sv_loss loss,
     if (rc) return rc;
     search->n_scores = sv_objective_scores(search->objective);
     search->n_weights = sv_objective_weights(search->objective);
+    search->n_blocks = sv_objective_blocks(search->objective);
     search->n = sv_objective_size(search->objective);
     search->total = sv_objective_total(search->objective);
     if (!(search->total > 0)) return sv_error_set(error, SV_E_INPUT, "training: no row has a weight above 0");
@@ -91,19 +96,28 @@ static void close_search(sv_search *search)
     sv_free(search->best_w);
 }
 
-static int check(const solver_method *method, const sv_solver_options *options, sv_loss loss, sv_error *error)
+static int check(const solver_method *method, const sv_search *search, sv_error *error)
 {
-    if (options->l1 > 0 && !method->does_l1) {
+    if (search->options->l1 > 0 && !method->does_l1) {
         sv_error_set(error, SV_E_CONFIG, "train.solver: %s cannot do an l1 penalty", method->name);
         sv_error_hint(error, "use auto or cd, or penalty l2");
         return SV_E_CONFIG;
     }
-    if (loss == SV_LOSS_SOFTMAX && !method->does_softmax) {
-        sv_error_set(error, SV_E_CONFIG, "train.solver: %s cannot do a multinomial model", method->name);
+    if (method->solver == SV_SOLVER_NEWTON && search->n > MAX_NEWTON) {
+        sv_error_set(error, SV_E_LIMIT, "train.solver: newton forms a Hessian: expected at most %d weights, got %zu", MAX_NEWTON, search->n);
         sv_error_hint(error, "use auto or lbfgs");
-        return SV_E_CONFIG;
+        return SV_E_LIMIT;
     }
     return 0;
+}
+
+/* Newton's steps need what the classes have in common; the sample's Hessian is better for it, where that is cheap. */
+static int join_scores(sv_search *search, const solver_method *method, int sample, sv_error *error)
+{
+    int wanted = search->n_scores > 1 && (method->solver == SV_SOLVER_NEWTON || (sample && search->n <= MAX_JOINED));
+    int rc = wanted ? sv_objective_join_scores(search->objective, error) : 0;
+    search->n_blocks = sv_objective_blocks(search->objective);
+    return rc;
 }
 
 /* Hands over what the search found; after early stopping the weights that were best on the validation rows. */
@@ -113,6 +127,8 @@ static int finish(sv_solution *out, sv_search *search, const solver_method *meth
         memcpy(search->w, search->best_w, search->n * sizeof *search->w);
         int rc = sv_objective_value(search->objective, search->w, &search->value, search->gradient, NULL, error);
         if (rc) return rc;
+        search->value += search->options->l1 * sv_search_absolute_sum(search, search->w);
+        search->duality_gap = NAN; /* it was the last weights' */
     }
     out->converged = sv_search_converged(search);
     out->objective = search->value;
@@ -138,9 +154,10 @@ int sv_solve(sv_solution *out, const sv_design *design, sv_loss loss, const sv_s
     if (!share) share = sv_ranks_share();
     int rc = open_search(&search, design, loss, options, team, share, error);
     if (!rc) {
-        method = options->solver == SV_SOLVER_AUTO ? choose(&search, design, loss, &sample, out->why, sizeof out->why) : find(options->solver);
-        rc = check(method, options, loss, error);
+        method = options->solver == SV_SOLVER_AUTO ? choose(&search, design, &sample, out->why, sizeof out->why) : find(options->solver);
+        rc = check(method, &search, error);
     }
+    if (!rc) rc = join_scores(&search, method, sample, error);
     if (!rc && sample) rc = sv_sample_start(&search, error);
     if (!rc) rc = method->run(&search, error);
     if (!rc) rc = finish(out, &search, method, error);

@@ -194,6 +194,61 @@ Test(objective, softmax_with_weights_and_offsets) { compare(SV_LOSS_SOFTMAX, 3, 
 Test(objective, squared) { compare(SV_LOSS_SQUARED, 1, 0, 1); }
 Test(objective, poisson) { compare(SV_LOSS_POISSON, 1, 0, 1); }
 
+/* The second derivatives between all scores, (K p, K p), straight from their definition. */
+static void naive_joined(const world *w, size_t K, double c, double l2, const double *weights, double *H)
+{
+    const sv_design *d = w->design;
+    size_t p = d->n_weights, n = K * p;
+    double x[128], z[3];
+    for (size_t i = 0; i < N; i++) {
+        double weight = w->parts[i] ? 0 : c * w->weights[i] * w->class_weights[(size_t)w->target[i]], sum = 0;
+        encode(w, i, x);
+        for (size_t k = 0; k < K; k++) {
+            z[k] = w->offsets[i];
+            for (size_t j = 0; j < p; j++)
+                z[k] += weights[k * p + j] * x[j];
+            sum += exp(z[k]);
+        }
+        for (size_t r = 0; weight > 0 && r < n; r++)
+            for (size_t s = 0; x[r % p] != 0 && s < n; s++) {
+                double p_r = exp(z[r / p]) / sum, p_s = exp(z[s / p]) / sum;
+                H[r * n + s] += weight * (r / p == s / p ? p_r * (1 - p_r) : -p_r * p_s) * x[r % p] * x[s % p];
+            }
+    }
+    for (size_t r = 0; r < n; r++)
+        if (r % p != p - 1) H[r * n + r] += l2;
+}
+
+Test(objective, joined_scores_have_one_hessian)
+{
+    enum { K = 3 };
+    world *w = build(K, 1);
+    sv_error error = SV_ERROR_INIT;
+    sv_team *team = NULL;
+    sv_objective *objective = NULL, *sample = NULL;
+    size_t n = K * w->design->n_weights;
+    double *weights = sv_calloc(2 * n, sizeof(double)), *H = sv_calloc(2 * n * n, sizeof(double)), value;
+    for (size_t i = 0; i < n; i++)
+        weights[i] = 0.1 * sin((double)i);
+    cr_assert_eq(sv_team_new(&team, 2, &error), 0);
+    cr_assert_eq(sv_objective_new(&objective, w->design, SV_LOSS_SOFTMAX, 0.7, 1.3, team, NULL, &error), 0);
+    cr_assert_eq(sv_objective_blocks(objective), K);
+    cr_assert_eq(sv_objective_join_scores(objective, &error), 0);
+    cr_assert_eq(sv_objective_blocks(objective), 1);
+    cr_assert_eq(sv_objective_value(objective, weights, &value, weights + n, H, &error), 0, "%s", error.message);
+    naive_joined(w, K, 0.7, 1.3, weights, H + n * n);
+    close_enough(H, H + n * n, n * n, "hessian");
+    cr_assert_eq(sv_objective_sample(&sample, objective, 3, &error), 0);
+    cr_assert_eq(sv_objective_blocks(sample), 1);
+    sv_objective_free(sample);
+    sv_objective_free(objective);
+    sv_team_free(team);
+    sv_design_free(w->design);
+    sv_free(weights);
+    sv_free(H);
+    sv_free(w);
+}
+
 /* The sample is the rows of one run in every three: the naive loop over them alone, weighing as much as all rows do. */
 Test(objective, a_sample_stands_for_all_rows)
 {
