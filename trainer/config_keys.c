@@ -90,7 +90,7 @@ const sv_key sv_keys[] = {
     WHOLE("train.max_iter", train.max_iter, 1, 1e9, "1000", "iterations, at most"),
     ABOVE("train.tolerance", train.tolerance, 0, 1, "1e-8", "where to stop; each solver says on what"),
     CHOICE("train.class_weight", train.class_weight, "none|balanced", "none", "balanced: n / (classes * rows of the class)"),
-    MAP("train.class_weights", train.class_weights, "class: weight, instead"),
+    MAP("train.class_weights", train.class_weights, "class: weight, instead; of two classes also 0 and 1"),
     TEXT("train.weight", train.weight, NULL, "column of sample weights"),
     TEXT("train.offset", train.offset, NULL, "a column or feature added to the score as it is, when predicting too, such as the log of an exposure"),
     CHOICE("train.step", train.step, "backtracking|fixed", "backtracking", "gd: how far to go"),

@@ -121,10 +121,15 @@ int sv_nesterov(sv_search *search, sv_error *error)
         double t = d.state[1], next = (1 + sqrt(1 + 4 * t * t)) / 2, value, at;
         for (size_t i = 0; i < n; i++)
             d.velocity[i] = search->w[i] + (t - 1) / next * (search->w[i] - d.before[i]);
-        rc = sv_objective_value(search->objective, d.velocity, &at, d.gradient, NULL, error);
+        rc = sv_objective_value(search->objective, d.velocity, &at, d.gradient, NULL, NULL);
         for (size_t i = 0; i < n; i++)
             d.trial[i] = d.velocity[i] - d.state[0] * d.gradient[i] / search->total;
-        if (!rc) rc = sv_objective_value(search->objective, d.trial, &value, d.gradient, NULL, error);
+        if (!rc) rc = sv_objective_value(search->objective, d.trial, &value, d.gradient, NULL, NULL);
+        if (rc && rc != SV_E_NUMERIC) rc = sv_error_set(error, rc, "training: the rows could not be read again");
+        else if (rc) { /* a step so long that the loss overflowed */
+            value = INFINITY;
+            rc = 0;
+        }
         if (rc) break;
         int rises = value > search->value + 1e-14 * fabs(search->value);
         if (rises && t == 1) { /* without momentum only too long a step can raise f */

@@ -91,10 +91,16 @@ static int number_column(double **out, const fitting *f, const char *name, const
     return 0;
 }
 
+/* A class by the text that the data has for it; one of two is also 0 or false, 1 or true. Of a column with target.positive, a text that is not it is the other class. */
 static int class_named(const fitting *f, const char *name)
 {
+    const sv_table *table = &f->dataset->table;
     const sv_levels *levels = f->dataset->target.levels;
+    const char *positive = f->config->target.positive;
+    int at = f->config->target.column ? sv_table_find(table, f->config->target.column) : -1;
     if (levels) return sv_levels_find(levels, name, strlen(name));
+    if (positive && !strcmp(name, positive)) return 1;
+    if (positive && at >= 0 && table->columns[at].levels && sv_levels_find(table->columns[at].levels, name, strlen(name)) >= 0) return 0;
     if (!strcmp(name, "0") || !strcmp(name, "false")) return 0;
     return !strcmp(name, "1") || !strcmp(name, "true") ? 1 : -1;
 }

@@ -14,7 +14,7 @@ int sv_hessian_new(sv_hessian **out, const sv_design *design);
 void sv_hessian_free(sv_hessian *hessian); /* accepts NULL */
 void sv_hessian_clear(sv_hessian *hessian);
 
-/* Adds a block's rows; h: (padded), 0 in the padding. */
+/* Adds a block's rows; h: (padded), not negative, 0 in the padding. */
 void sv_hessian_add(sv_hessian *hessian, const sv_design_block *block, const double *h);
 
 /* Writes the lower triangle of (n_weights, n_weights) and leaves the rest of out alone; out comes in as zeros. */

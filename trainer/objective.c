@@ -251,14 +251,15 @@ static void block_gradient(const sv_objective *o, scratch *s, double *g, int squ
     }
 }
 
-/* The loss's second derivative between scores a and b, a row each: -weight p_a p_b, the products taken out of the residuals weight (p - [y is the class]). */
+/* The loss's second derivative between scores a and b, a row each, without its sign (hessian.c takes roots): of two scores weight p_a p_b, taken out of the residuals
+   weight (p - [y is the class]). */
 static const double *between(const scratch *s, size_t a, size_t b)
 {
     const double *r_a = s->r + a * SV_PASS_ROWS, *r_b = s->r + b * SV_PASS_ROWS, *y = s->block.y, *weight = s->block.weight;
     if (a == b) return s->h + a * SV_PASS_ROWS;
     for (size_t i = 0; i < s->block.padded; i++) {
         double p_a = r_a[i] + (y[i] == (double)a ? weight[i] : 0), p_b = r_b[i] + (y[i] == (double)b ? weight[i] : 0);
-        s->cross[i] = weight[i] > 0 ? -p_a * p_b / weight[i] : 0;
+        s->cross[i] = weight[i] > 0 ? fabs(p_a * p_b) / weight[i] : 0;
     }
     return s->cross;
 }
@@ -471,13 +472,13 @@ static void finish_gradient(const sv_objective *o, const double *w, double *grad
         }
 }
 
-/* sums: a pair's lower triangle. Its block goes where scores a and b meet, and to the other side of the diagonal. */
+/* sums: a pair's lower triangle, without the sign of what is between two scores. Its block goes where they meet, and to the other side of the diagonal. */
 static void place_block(const sv_objective *o, double *hessian, size_t side, const double *sums, size_t a, size_t b)
 {
     size_t p = o->n_weights;
     for (size_t i = 0; i < p; i++)
         for (size_t j = 0; j < p; j++) {
-            double sum = o->c * (i >= j ? sums[i * p + j] : sums[j * p + i]) + (a == b && i == j && i + 1 < p ? o->l2 : 0);
+            double sum = (a == b ? o->c : -o->c) * (i >= j ? sums[i * p + j] : sums[j * p + i]) + (a == b && i == j && i + 1 < p ? o->l2 : 0);
             hessian[(a * p + i) * side + b * p + j] = hessian[(b * p + j) * side + a * p + i] = sum;
         }
 }

@@ -58,7 +58,7 @@ static const struct {
     double l1;
     size_t n_classes; /* 0: the squared loss */
 } cases[] = {
-    {"auto, from a sample", SV_SOLVER_AUTO, 0, 2}, {"auto, three classes", SV_SOLVER_AUTO, 0, 3}, {"newton", SV_SOLVER_NEWTON, 0, 2}, {"newton, squared", SV_SOLVER_NEWTON, 0, 0},
+    {"auto, from a sample", SV_SOLVER_AUTO, 0, 2}, {"auto, three classes", SV_SOLVER_AUTO, 0, 3}, {"newton", SV_SOLVER_NEWTON, 0, 2}, {"newton, squared", SV_SOLVER_NEWTON, 0, 0}, {"newton, three classes", SV_SOLVER_NEWTON, 0, 3},
     {"lbfgs", SV_SOLVER_LBFGS, 0, 2}, {"gd", SV_SOLVER_GD, 0, 2}, {"nesterov", SV_SOLVER_NESTEROV, 0, 2}, {"sgd", SV_SOLVER_SGD, 0, 2}, {"adam", SV_SOLVER_ADAM, 0, 2},
     {"cd", SV_SOLVER_CD, 1, 2}, {"cd, three classes", SV_SOLVER_CD, 1, 3},
 };
