@@ -12,7 +12,7 @@
 #include <string.h>
 
 const char *const sv_package_files[SV_PACKAGE_FILES + 1] = {"code/native_tabular_v1.py", "conda.yaml", "input_example.json", "model.onnx", "pipeline.json", "profile.json",
-                                        "python_env.yaml", "requirements.txt", "serving_input_example.json", "MLmodel", NULL};
+                                        "python_env.yaml", "requirements.txt", "serving_input_example.json", SV_PACKAGE_ANSWERS, "MLmodel", NULL};
 
 static const char requirements[] = "mlflow\nnumpy\nonnx\nonnxruntime\npandas\n";
 static const char python_env[] = "python: \"3.11\"\nbuild_dependencies:\n- pip\n- setuptools\n- wheel\ndependencies:\n- -r requirements.txt\n";
@@ -54,17 +54,24 @@ static void make_folder(files *f, const char *name)
     sv_free(path);
 }
 
+/* The example, the request that it makes, and what the model answers to that request. */
 static void write_examples(files *f, const sv_pipeline *pipeline, const sv_package_options *options)
 {
-    sv_buffer example = SV_BUFFER_INIT(0), serving = SV_BUFFER_INIT(0);
-    int code = f->code ? f->code : sv_example_write(&example, pipeline, options->example, options->profile);
+    sv_example rows = {0};
+    sv_buffer example = SV_BUFFER_INIT(0), serving = SV_BUFFER_INIT(0), answers = SV_BUFFER_INIT(0);
+    int code = f->code ? f->code : sv_example_take(&rows, pipeline, options->example, options->profile);
+    code = code ? code : sv_example_write(&example, pipeline, &rows);
     code = code ? code : sv_buffer_format(&serving, "{\"dataframe_split\": %s}", example.data);
+    code = code ? code : sv_example_write_answers(&answers, pipeline, &rows);
     if (code && !f->code)
         f->code = sv_error_set(f->error, code, "input_example.json: %s", code == SV_E_MEMORY ? "out of memory" : "a value that JSON cannot hold");
     write_file(f, "input_example.json", example.data, example.size);
     write_file(f, "serving_input_example.json", serving.data, serving.size);
+    write_file(f, SV_PACKAGE_ANSWERS, answers.data, answers.size);
+    sv_example_free(&rows);
     sv_buffer_free(&example);
     sv_buffer_free(&serving);
+    sv_buffer_free(&answers);
 }
 
 /* pipeline.json and, from the same pipeline, model.onnx, tied by the digest. */

@@ -10,7 +10,8 @@
 
 #define SV_PIPELINE_JSON_MAX (64u << 20) /* bytes */
 #define SV_PACKAGE_FILE_MAX SV_PIPELINE_JSON_MAX
-#define SV_PACKAGE_FILES 10
+#define SV_PACKAGE_FILES 11
+#define SV_PACKAGE_ANSWERS "serving_output_example.json" /* what /invocations answers to serving_input_example.json; older packages have none */
 
 /* What only the tracking side knows; every field may be NULL or 0. Texts are borrowed. */
 typedef struct sv_package_options {
@@ -40,9 +41,10 @@ typedef struct sv_package {
     char *model_id, *run_id; /* from MLmodel; NULL when it names none */
     char *sha256;            /* of pipeline.json, 64 hexadecimal digits */
     char *input_example;     /* the text of serving_input_example.json, or NULL */
+    char *output_example;    /* of SV_PACKAGE_ANSWERS; NULL: the package was written before there was such a file */
 } sv_package;
 
-/* Reads a folder. All files of sv_package_files must be there, none beyond them but hidden ones, Python's caches and what MLflow adds to a download, and
+/* Reads a folder. All files of sv_package_files must be there (SV_PACKAGE_ANSWERS unless MLmodel names none), none beyond them but hidden ones, Python's caches and what MLflow adds to a download, and
    each must have the SHA-256 that MLmodel states; MLmodel itself has none. SV_E_INPUT names file and place. */
 int sv_package_load(sv_package *package, const char *folder, sv_error *error);
 void sv_package_free(sv_package *package); /* the contents; accepts NULL */

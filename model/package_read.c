@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MLMODEL_MAX = 1 << 20 };
 
@@ -102,7 +103,20 @@ static int take_file(reader *r, const char *name, sv_buffer *bytes, const char *
         return take_profile(r, bytes);
     if (!strcmp(name, "serving_input_example.json") && bytes->size)
         return (r->package->input_example = sv_buffer_take(bytes)) ? 0 : no_memory(r);
+    if (!strcmp(name, SV_PACKAGE_ANSWERS) && bytes->size)
+        return (r->package->output_example = sv_buffer_take(bytes)) ? 0 : no_memory(r);
     return 0;
+}
+
+/* A package from before there was the file: neither it nor a word of it in MLmodel. */
+static int lacks_answers(const reader *r, const char *name)
+{
+    char *stated = strcmp(name, SV_PACKAGE_ANSWERS) ? NULL : sv_mlmodel_digest(r->mlmodel.data ? r->mlmodel.data : "", r->mlmodel.size, name);
+    char *path = strcmp(name, SV_PACKAGE_ANSWERS) || stated ? NULL : sv_path_join(r->folder, name);
+    int is_older = path && access(path, F_OK) != 0;
+    sv_free(stated);
+    sv_free(path);
+    return is_older;
 }
 
 static int read_checked(reader *r, const char *name)
@@ -125,7 +139,7 @@ int sv_package_load(sv_package *package, const char *folder, sv_error *error)
     code = code ? code : check_names(&r, "");
     code = code ? code : check_names(&r, "code/");
     for (size_t i = 0; sv_package_files[i + 1] && !code; i++)
-        code = read_checked(&r, sv_package_files[i]);
+        code = lacks_answers(&r, sv_package_files[i]) ? 0 : read_checked(&r, sv_package_files[i]);
     if (!code) {
         package->model_id = sv_mlmodel_get(r.mlmodel.data, r.mlmodel.size, NULL, "model_id");
         package->run_id = sv_mlmodel_get(r.mlmodel.data, r.mlmodel.size, NULL, "run_id");
@@ -149,5 +163,6 @@ void sv_package_free(sv_package *package)
     sv_free(package->run_id);
     sv_free(package->sha256);
     sv_free(package->input_example);
+    sv_free(package->output_example);
     *package = (sv_package){0};
 }

@@ -100,7 +100,8 @@ void sv_served_watch(const sv_served *served, sv_batch *batch, const sv_block *b
 /* The block of the batch's own columns. storage: (n_inputs) pointers. */
 sv_block sv_batch_block(const sv_batch *batch);
 
-/* The model's input example scored: it must give finite answers. Packages record no answers that could be compared. */
+/* The model's input example scored: finite answers, those that the package records. A package of before answers were recorded passes without, which is
+   logged. SV_E_INPUT: row, output, what was answered and what was recorded. */
 int sv_served_check(sv_served *served, sv_error *error);
 
 /* The new version answers what the old one's callers send: no new required input, no changed type, the same outputs. */

@@ -209,6 +209,7 @@ Test(package, a_folder_is_read_back)
     cr_expect_str_eq(package.run_id, "r-1");
     cr_expect_eq(strlen(package.sha256), 64u);
     cr_expect(strstr(package.input_example, "\"dataframe_split\""));
+    cr_expect(strstr(package.output_example, "{\"predictions\": [{\""));
     cr_assert_not_null(package.profile);
     const sv_profile_value *read = sv_profile_find(package.profile, "age");
     cr_assert_not_null(read);
@@ -279,6 +280,49 @@ Test(package, every_file_is_checked)
     sv_package_free(&package);
     overwrite("code/more.py", "");
     expect_refused(SV_E_INPUT, "code/more.py: is no file of a package");
+    sv_pipeline_free(p);
+}
+
+/* Before packages recorded what their example is answered: neither the file nor a digest of it. One without the other is no older package. */
+Test(package, an_older_one_is_read)
+{
+    sv_pipeline *p;
+    sv_package package;
+    sv_buffer yaml = SV_BUFFER_INIT(0);
+    cr_assert_eq(sample_pipeline_of(&p, SV_TASK_BINARY, 1), 0);
+    cr_assert_eq(sv_package_write(folder, p, NULL, NULL), 0);
+    char *answers = sv_path_join(folder, SV_PACKAGE_ANSWERS), *mlmodel = sv_path_join(folder, "MLmodel");
+    cr_assert(!unlink(answers) && !sv_file_read(&yaml, mlmodel, 0, NULL));
+    expect_refused(SV_E_IO, SV_PACKAGE_ANSWERS);
+    char *line = strstr(yaml.data, "    " SV_PACKAGE_ANSWERS), *end = line ? strchr(line, '\n') : NULL;
+    cr_assert(end);
+    memmove(line, end + 1, strlen(end + 1) + 1);
+    overwrite("MLmodel", yaml.data);
+    cr_assert_eq(sv_package_load(&package, folder, NULL), 0);
+    cr_expect_null(package.output_example);
+    sv_package_free(&package);
+    overwrite(SV_PACKAGE_ANSWERS, "{}");
+    expect_refused(SV_E_INPUT, "expected the SHA-256 of " SV_PACKAGE_ANSWERS);
+    sv_free(answers);
+    sv_free(mlmodel);
+    sv_buffer_free(&yaml);
+    sv_pipeline_free(p);
+}
+
+Test(package, every_failed_allocation_of_the_folder_is_reported)
+{
+    sv_pipeline *p;
+    int done = 0;
+    cr_assert_eq(sample_pipeline_of(&p, SV_TASK_MULTINOMIAL, 1), 0);
+    for (long k = 0; !done && k < 5000; k++) {
+        sv_error error = SV_ERROR_INIT;
+        sv_alloc_fail_after(k, 1);
+        int code = sv_package_write(folder, p, NULL, &error);
+        sv_alloc_fail_after(-1, 0);
+        cr_assert(!code || (code == SV_E_MEMORY && *error.message), "allocation %ld: %d %s", k, code, error.message);
+        done = !code;
+    }
+    cr_assert(done);
     sv_pipeline_free(p);
 }
 

@@ -28,13 +28,24 @@ def overwrite(package, name, text):
     stated.write_text(stated.read_text().replace(before, hashlib.sha256(path.read_bytes()).hexdigest()))
 
 
+ANSWERS = "serving_output_example.json"
+
+
+def without_answers(package):
+    """The package as it was written before packages recorded what their example is answered."""
+    path, stated = pathlib.Path(package) / ANSWERS, pathlib.Path(package) / "MLmodel"
+    path.unlink()
+    stated.write_text("".join(line for line in stated.read_text().splitlines(True) if ANSWERS not in line))
+    return package
+
+
 def other_weights(folder, target, intercept):
-    """The same model with another intercept, so that versions can be told apart by their answers."""
+    """The same model with another intercept, so that versions can be told apart by their answers; those that were recorded are the first one's and go."""
     shutil.copytree(folder, target)
     text = json.loads((target / "pipeline.json").read_text())
     text["intercept"] = [intercept]
     overwrite(target, "pipeline.json", json.dumps(text))
-    return target
+    return without_answers(target)
 
 
 def make_two_versions(folder):

@@ -16,7 +16,7 @@ import requests
 sys.path.insert(0, os.path.dirname(__file__))
 sys.path.insert(0, os.path.dirname(os.path.dirname(__file__)))
 from mlflow_server import MlflowServer  # noqa: E402
-from serve_process import BANK_ROW, Serve, make_packages, other_weights  # noqa: E402
+from serve_process import ANSWERS, BANK_ROW, Serve, make_packages, other_weights, overwrite  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,9 @@ def test_a_bad_version_is_refused(registry, tmp_path):
     good = register(packages / "bank")
     broken = shutil.copytree(packages / "bank", tmp_path / "broken")
     (broken / "pipeline.json").write_text("{")
-    bad = [register(broken), register(packages / "numbers")]
+    false = shutil.copytree(packages / "bank", tmp_path / "false")  # answers its example other than its package records
+    overwrite(false, ANSWERS, (false / ANSWERS).read_text().replace("0.5", "0.6", 1))
+    bad = [register(broken), register(packages / "numbers"), register(false)]
     client.set_registered_model_alias("bank", "champion", good)
     with serve(server, tmp_path) as serving:
         for n, version in enumerate(bad, 1):
@@ -94,8 +96,9 @@ def test_a_bad_version_is_refused(registry, tmp_path):
             assert wait_for(lambda: f"solvent_reloads_refused_total {n}" in requests.get(serving.url + "/metrics").text), serving.errors()
             assert requests.post(serving.url + "/predict", json=BANK_ROW).headers["X-Model-Version"] == str(good)
         assert f"version {bad[0]} is refused" in serving.errors() and "signature" in serving.errors()
+        assert f"version {bad[2]} is refused, version {good} goes on: check: input example, row 0: 'surplus_probability' is 0.5" in serving.errors()
         time.sleep(2.5)
-        assert "solvent_reloads_refused_total 2" in requests.get(serving.url + "/metrics").text  # not tried again and again
+        assert "solvent_reloads_refused_total 3" in requests.get(serving.url + "/metrics").text  # not tried again and again
 
 
 @pytest.mark.parametrize("more", [(), ("--monitor", "watching")], ids=["plain", "monitor"])

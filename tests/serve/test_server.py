@@ -15,7 +15,7 @@ import pytest
 import requests
 
 sys.path.insert(0, os.path.dirname(__file__))
-from serve_process import BANK_ROW, COMMAND, Serve, make_packages  # noqa: E402
+from serve_process import ANSWERS, BANK_ROW, COMMAND, Serve, make_packages, overwrite, without_answers  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -314,6 +314,45 @@ def test_a_package_that_was_changed_is_refused(packages, tmp_path):
 def test_check_answers_and_ends(packages):
     done = subprocess.run([COMMAND, "--check", "--model", packages / "odd"], capture_output=True, text=True, timeout=20)
     assert done.returncode == 0 and done.stdout == "ok: 1 model\n"
+
+
+def test_the_recorded_answers_are_what_the_server_answers(packages):
+    for name in ("bank", "numbers", "odd", "dates"):
+        with Serve("--model", packages / name) as server:
+            reply = requests.post(server.url + "/invocations", data=(packages / name / "serving_input_example.json").read_bytes(), headers={"Content-Type": "application/json"})
+            assert reply.json() == json.loads((packages / name / ANSWERS).read_text()), name  # equal doubles: the same bits
+            assert "records no answers" not in server.errors()
+
+
+def test_check_compares_the_recorded_answers(packages, tmp_path):
+    def check(name, change):
+        folder = shutil.copytree(packages / name, tmp_path / str(len(list(tmp_path.iterdir()))))
+        answers = json.loads((folder / ANSWERS).read_text())
+        change(answers["predictions"][0])
+        overwrite(folder, ANSWERS, json.dumps(answers))
+        return subprocess.run([COMMAND, "--check", "--model", folder], capture_output=True, text=True, timeout=20)
+
+    def nudge(by):
+        return lambda row: row.update(surplus_probability=row["surplus_probability"] + by)
+
+    for name, change in {"bank": nudge(1e-9), "odd": lambda row: row.update(prediction="high"), "numbers": lambda row: row.update(prediction="1"), "dates": lambda row: row.update(surplus_prediction=1 - row["surplus_prediction"])}.items():
+        done = check(name, change)
+        assert done.returncode == 1 and "the package records" in done.stderr and "row 0" in done.stderr, (name, done)
+    assert check("bank", lambda row: row.pop("surplus_prediction")).stderr.count("the package records none") == 1
+    assert check("bank", nudge(1e-15)).returncode == 0  # another C library's last place
+    folder = shutil.copytree(packages / "bank", tmp_path / "no-list")
+    overwrite(folder, ANSWERS, '{"predictions": []}')
+    assert f"{ANSWERS}: expected" in subprocess.run([COMMAND, "--check", "--model", folder], capture_output=True, text=True, timeout=20).stderr
+
+
+def test_a_package_from_before_answers_were_recorded_is_served(packages, tmp_path):
+    folder = without_answers(shutil.copytree(packages / "bank", tmp_path / "older"))
+    done = subprocess.run([COMMAND, "--check", "--model", folder], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0 and "records no answers to its input example" in done.stderr
+    folder = shutil.copytree(packages / "bank", tmp_path / "lost")  # MLmodel says that there were some
+    (folder / ANSWERS).unlink()
+    done = subprocess.run([COMMAND, "--check", "--model", folder], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and ANSWERS in done.stderr
 
 
 def test_a_taken_port_is_said(bank, packages):
