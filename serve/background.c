@@ -4,16 +4,11 @@
 #include "alloc.h"
 #include "clock.h"
 #include "log.h"
+#include "periodic.h"
 #include "prediction_line.h"
 #include "router.h"
 
-#include <errno.h>
 #include <math.h>
-#include <pthread.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #define QUEUE_BYTES (1u << 20) /* of each worker */
 #define REST_MS 10             /* between two looks at empty queues; without queues: DRIFT_EVERY_MS */
@@ -30,10 +25,7 @@ struct sv_background {
     sv_reply reply;   /* what replays answer; read by nobody */
     int64_t drift_ns, log_ns;
     size_t noticed[SV_MODELS_MAX];
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t ended;
-    int stopping;
+    sv_periodic *thread;
 };
 
 /* ---- what workers do ---- */
@@ -191,32 +183,14 @@ static void look_around(sv_background *background)
     }
 }
 
-/* Returns 0 when the thread shall end. */
-static int rest(sv_background *background)
-{
-    int64_t until_ns = sv_monotonic_ns() + (background->queues ? REST_MS : DRIFT_EVERY_MS) * INT64_C(1000000);
-    struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
-    pthread_mutex_lock(&background->lock);
-    while (!background->stopping)
-        if (pthread_cond_timedwait(&background->ended, &background->lock, &until) == ETIMEDOUT)
-            break;
-    int go_on = !background->stopping;
-    pthread_mutex_unlock(&background->lock);
-    return go_on;
-}
-
-static void *work(void *argument)
+static void work(void *argument, int is_last)
 {
     sv_background *background = argument;
-    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
-    do {
-        drain(background);
-        look_around(background);
-    } while (rest(background));
     drain(background);
-    if (background->service->shadow)
+    if (!is_last)
+        look_around(background);
+    else if (background->service->shadow)
         sv_shadow_log(background->service->shadow);
-    return NULL;
 }
 
 static void free_background(sv_background *background)
@@ -246,20 +220,14 @@ int sv_background_start(sv_background **out, sv_service *service, size_t shadow_
     background->worker = service->n_workers - 1;
     background->shadow_slot = shadow_slot;
     background->log_ns = sv_monotonic_ns();
-    if ((shadow_slot != SIZE_MAX || service->prediction_log) && make_queues(background)) {
+    int code = 0;
+    if ((shadow_slot != SIZE_MAX || service->prediction_log) && make_queues(background))
+        code = sv_error_set(error, SV_E_MEMORY, "background: out of memory");
+    if (code == 0)
+        code = sv_periodic_start(&background->thread, "background", background->queues ? REST_MS : DRIFT_EVERY_MS, NICE, work, background, error);
+    if (code) {
         free_background(background);
-        return sv_error_set(error, SV_E_MEMORY, "background: out of memory");
-    }
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_mutex_init(&background->lock, NULL);
-    pthread_cond_init(&background->ended, &attributes);
-    pthread_condattr_destroy(&attributes);
-    int reason = pthread_create(&background->thread, NULL, work, background);
-    if (reason) {
-        free_background(background);
-        return sv_error_set(error, SV_E_MEMORY, "background: no thread: %s", strerror(reason));
+        return code;
     }
     service->background = background;
     *out = background;
@@ -270,12 +238,6 @@ void sv_background_stop(sv_background *background)
 {
     if (!background)
         return;
-    pthread_mutex_lock(&background->lock);
-    background->stopping = 1;
-    pthread_cond_signal(&background->ended);
-    pthread_mutex_unlock(&background->lock);
-    pthread_join(background->thread, NULL);
-    pthread_mutex_destroy(&background->lock);
-    pthread_cond_destroy(&background->ended);
+    sv_periodic_stop(background->thread, -1);
     free_background(background);
 }

@@ -5,12 +5,10 @@
 #include "clock.h"
 #include "log.h"
 #include "mlflow_client.h"
+#include "periodic.h"
 
-#include <errno.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
-#include <time.h>
 
 #define KEY_MAX 250
 #define SEND_AT_END_MS 2000
@@ -41,10 +39,7 @@ struct sv_monitor_run {
     mlf_client *client;
     watched places[SV_MODELS_MAX];
     int is_failing; /* the last attempt to begin a run failed, which was said */
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t ended;
-    int stopping;
+    sv_periodic *thread;
 };
 
 /* ---- taking the figures ---- */
@@ -204,39 +199,18 @@ static void log_figures(mlf_run *run, const figures *f, int64_t step)
 
 /* ---- the thread ---- */
 
-static void look_at_all(sv_monitor_run *monitor, int may_begin)
+/* At the end no run is begun. */
+static void look_at_all(void *argument, int is_last)
 {
+    sv_monitor_run *monitor = argument;
     int64_t step = sv_epoch_ms() / 1000; /* so that a restart goes on where the last one stopped */
     for (size_t slot = 0; slot < monitor->service->n_slots; slot++) {
         figures f = {0};
-        mlf_run *run = (may_begin || monitor->places[slot].run) && take_figures(monitor, slot, &f) == 0 ? run_of(monitor, &monitor->places[slot], &f) : NULL;
+        mlf_run *run = (!is_last || monitor->places[slot].run) && take_figures(monitor, slot, &f) == 0 ? run_of(monitor, &monitor->places[slot], &f) : NULL;
         if (run)
             log_figures(run, &f, step);
         free_figures(&f);
     }
-}
-
-/* Returns 0 when the thread shall end. */
-static int rest(sv_monitor_run *monitor)
-{
-    int64_t until_ns = sv_monotonic_ns() + monitor->service->config->monitor_every_seconds * INT64_C(1000000000);
-    struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
-    pthread_mutex_lock(&monitor->lock);
-    while (!monitor->stopping)
-        if (pthread_cond_timedwait(&monitor->ended, &monitor->lock, &until) == ETIMEDOUT)
-            break;
-    int go_on = !monitor->stopping;
-    pthread_mutex_unlock(&monitor->lock);
-    return go_on;
-}
-
-static void *work(void *argument)
-{
-    sv_monitor_run *monitor = argument;
-    while (rest(monitor))
-        look_at_all(monitor, 1);
-    look_at_all(monitor, 0);
-    return NULL;
 }
 
 int sv_monitor_run_start(sv_monitor_run **out, sv_service *service, unsigned worker, sv_error *error)
@@ -255,17 +229,11 @@ int sv_monitor_run_start(sv_monitor_run **out, sv_service *service, unsigned wor
         sv_free(monitor);
         return sv_error_set(error, SV_E_CONFIG, "monitor: %s", why.message);
     }
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_mutex_init(&monitor->lock, NULL);
-    pthread_cond_init(&monitor->ended, &attributes);
-    pthread_condattr_destroy(&attributes);
-    int reason = pthread_create(&monitor->thread, NULL, work, monitor);
-    if (reason) {
+    int code = sv_periodic_start(&monitor->thread, "monitor", service->config->monitor_every_seconds * INT64_C(1000), 0, look_at_all, monitor, error);
+    if (code) {
         mlf_client_free(monitor->client);
         sv_free(monitor);
-        return sv_error_set(error, SV_E_MEMORY, "monitor: no thread: %s", strerror(reason));
+        return code;
     }
     *out = monitor;
     return 0;
@@ -275,16 +243,9 @@ void sv_monitor_run_stop(sv_monitor_run *monitor)
 {
     if (!monitor)
         return;
-    pthread_mutex_lock(&monitor->lock);
-    monitor->stopping = 1;
-    pthread_cond_signal(&monitor->ended);
-    pthread_mutex_unlock(&monitor->lock);
-    struct timespec end;
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += SEND_AT_END_MS / 1000;
-    if (pthread_timedjoin_np(monitor->thread, NULL, &end)) { /* it waits for the server */
+    if (sv_periodic_stop(monitor->thread, SEND_AT_END_MS)) { /* it waits for the server */
         mlf_client_stop(monitor->client);
-        pthread_join(monitor->thread, NULL);
+        sv_periodic_stop(monitor->thread, -1);
     }
     mlf_error why = MLF_ERROR_INIT;
     if (mlf_flush(monitor->client, SEND_AT_END_MS, &why))
@@ -293,7 +254,5 @@ void sv_monitor_run_stop(sv_monitor_run *monitor)
     for (size_t slot = 0; slot < SV_MODELS_MAX; slot++)
         mlf_run_free(monitor->places[slot].run);
     mlf_client_free(monitor->client);
-    pthread_mutex_destroy(&monitor->lock);
-    pthread_cond_destroy(&monitor->ended);
     sv_free(monitor);
 }
