@@ -20,6 +20,7 @@ static int open_store(mlf_store **out, mlf_client *client, const char *uri, cons
     if (!code && options) {
         (*out)->progress = options->progress;
         (*out)->progress_context = options->context;
+        (*out)->max_bytes = options->max_bytes;
     }
     mlf_model_info_free(info);
     return code;

@@ -11,6 +11,7 @@
 #define SV_PIPELINE_JSON_MAX (64u << 20) /* bytes */
 #define SV_PACKAGE_FILE_MAX SV_PIPELINE_JSON_MAX
 #define SV_PACKAGE_FILES 11
+#define SV_PACKAGE_MAX (SV_PACKAGE_FILES * (int64_t)SV_PACKAGE_FILE_MAX) /* bytes of a whole package */
 #define SV_PACKAGE_ANSWERS "serving_output_example.json" /* what /invocations answers to serving_input_example.json; older packages have none */
 
 /* What only the tracking side knows; every field may be NULL or 0. Texts are borrowed. */

@@ -214,7 +214,9 @@ static int fetch(sv_source *source, const mlf_model_info *info, const char *vers
     if (code == 0 && !*was_there) {
         mlf_error why = MLF_ERROR_INIT;
         code = sv_folder_remove(incoming, error);
-        if (code == 0 && mlf_artifacts_download(source->client, info->artifact_uri, incoming, &why))
+        mlf_transfer_options options = MLF_TRANSFER_OPTIONS_INIT;
+        options.max_bytes = SV_PACKAGE_MAX; /* a disk is not to be filled by what could not be loaded */
+        if (code == 0 && mlf_artifacts_fetch(source->client, info->artifact_uri, incoming, &options, &why))
             code = from_client(error, &why, source->shown);
         if (code == 0)
             code = sv_folder_remove(*folder, error);
@@ -243,6 +245,7 @@ static int take(sv_source *source, const mlf_model_info *info, const char *versi
     sv_identity identity = {.uri = copy_text(source->shown),   .name = copy_text(info->name),     .version = copy_text(info->version), .alias = copy_text(info->alias),
                             .run_id = copy_text(info->run_id), .model_id = copy_text(info->model_id), .description = copy_text(info->description)};
     remember(source, version, info->artifact_uri, folder);
+    snprintf(source->offered, sizeof source->offered, "%s", version);
     return sv_served_load(out, folder, &identity, source->n_batches, error);
 }
 
@@ -260,6 +263,7 @@ static int poll_folder(sv_source *source, sv_served **out, sv_error *error)
 int sv_source_poll(sv_source *source, sv_served **out, sv_error *error)
 {
     *out = NULL;
+    *source->offered = 0;
     if (source->is_folder)
         return poll_folder(source, out, error);
     mlf_model_info *info = NULL;
@@ -268,7 +272,6 @@ int sv_source_poll(sv_source *source, sv_served **out, sv_error *error)
         return from_client(error, &why, source->shown);
     const char *version = info->version ? info->version : info->model_id ? info->model_id : "run";
     int code = 0;
-    snprintf(source->offered, sizeof source->offered, "%s", version);
     if (!is_seen(source, version, info->artifact_uri)) {
         int was_there;
         code = take(source, info, version, 0, &was_there, out, error);
@@ -313,7 +316,7 @@ void sv_source_accept(sv_source *source, const sv_served *served)
 
 void sv_source_reject(sv_source *source)
 {
-    if (source->seen_folder) {
+    if (source->seen_folder && *source->offered) {
         sv_error error = SV_ERROR_INIT;
         sv_folder_remove(source->seen_folder, &error);
     }

@@ -63,6 +63,7 @@ struct mlf_store {
     void *state;        /* the store's own */
     void (*progress)(void *context, int64_t bytes); /* NULL: nobody wants to know; called from any thread */
     void *progress_context;
+    int64_t max_bytes; /* of a tree's download; 0: no limit */
 };
 
 /* MLF_E_UNSUPPORTED for a scheme nobody here knows. client: borrowed; NULL: what the environment says, and MLFLOW_OFFLINE does not matter. */

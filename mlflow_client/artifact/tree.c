@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,11 +131,37 @@ struct download {
     const mlf_leaves *leaves;
     const char *only; /* the name under which the store's root, a single file, is kept; else NULL */
     int stage_fd, folder_fd;
+    _Atomic int64_t n_bytes; /* that have come */
 };
+
+struct arrival {
+    struct download *download;
+    mlf_incoming incoming;
+};
+
+static int check_size(const mlf_store *store, int64_t bytes, mlf_error *error)
+{
+    if (!store->max_bytes || bytes <= store->max_bytes)
+        return 0;
+    return mlf_error_set(error, MLF_E_REPLY, "%.600s: more than %lld bytes, which is the most that is taken; nothing was kept", store->uri, (long long)store->max_bytes);
+}
+
+/* What the listing says, so that nothing is fetched in vain. */
+static int check_listed_sizes(const mlf_store *store, const mlf_leaves *leaves, mlf_error *error)
+{
+    int64_t bytes = 0;
+    for (size_t i = 0; i < leaves->count; i++)
+        if (leaves->items[i].size_bytes > 0 && __builtin_add_overflow(bytes, leaves->items[i].size_bytes, &bytes))
+            bytes = INT64_MAX;
+    return check_size(store, bytes, error);
+}
 
 static int keep(void *context, const void *bytes, size_t length, mlf_error *error)
 {
-    return mlf_inside_write(context, bytes, length, error);
+    struct arrival *arrival = context;
+    struct download *download = arrival->download;
+    int code = check_size(download->store, atomic_fetch_add(&download->n_bytes, (int64_t)length) + (int64_t)length, error);
+    return code ? code : mlf_inside_write(&arrival->incoming, bytes, length, error);
 }
 
 static const char *target_of(const struct download *download, size_t index)
@@ -145,13 +172,13 @@ static const char *target_of(const struct download *download, size_t index)
 static int fetch_one(void *context, size_t index, mlf_error *error)
 {
     struct download *download = context;
-    mlf_incoming incoming;
-    int code = mlf_inside_create(&incoming, download->stage_fd, target_of(download, index), error);
+    struct arrival arrival = {.download = download};
+    int code = mlf_inside_create(&arrival.incoming, download->stage_fd, target_of(download, index), error);
     if (!code)
-        code = mlf_store_fetch(download->store, download->only ? "" : download->leaves->items[index].path, NULL, keep, &incoming, error);
+        code = mlf_store_fetch(download->store, download->only ? "" : download->leaves->items[index].path, NULL, keep, &arrival, error);
     if (!code)
-        code = mlf_inside_commit(&incoming, error);
-    mlf_inside_abort(&incoming);
+        code = mlf_inside_commit(&arrival.incoming, error);
+    mlf_inside_abort(&arrival.incoming);
     return code;
 }
 
@@ -190,11 +217,13 @@ static char *last_name(const mlf_store *store)
 int mlf_tree_download(mlf_store *store, const char *folder, unsigned threads, mlf_error *error)
 {
     mlf_leaves leaves = {NULL, 0, 0};
-    struct download download = {store, &leaves, NULL, -1, -1};
+    struct download download = {store, &leaves, NULL, -1, -1, 0};
     char *name = last_name(store);
     int code = name ? mlf_tree_walk(&leaves, store, "", error) : mlf_error_memory(error), made = access(folder, F_OK) != 0;
     if (!code && !leaves.count)
         download.only = sv_path_is_inside(name) ? name : "artifact";
+    if (!code)
+        code = check_listed_sizes(store, &leaves, error);
     if (!code)
         code = mlf_inside_root(&download.folder_fd, folder, error);
     if (!code)

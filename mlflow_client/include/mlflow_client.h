@@ -444,7 +444,8 @@ typedef struct mlf_transfer_options {
     int threads;  /* files on their way at once, at most 16; 0: 4 */
     void (*progress)(void *context, int64_t bytes); /* further bytes have gone or come; called from any thread; NULL: nobody asks */
     void *context;
-    void *reserved[8];
+    int64_t max_bytes; /* of a download altogether: beyond it MLF_E_REPLY, at once where the store says the sizes, and nothing is kept; 0: no limit */
+    void *reserved[7];
 } mlf_transfer_options;
 
 #define MLF_TRANSFER_OPTIONS_INIT {.version = MLF_ABI_VERSION}

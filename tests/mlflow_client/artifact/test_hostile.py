@@ -26,6 +26,17 @@ def test_folders_without_end(tool, scripted, tmp_path, contents):
     assert b"nested deeper" in done.stderr and contents(tmp_path) == {}
 
 
+@pytest.mark.parametrize("said", [len(DATA), 10, -1, 2**63 - 1])
+def test_more_than_is_wanted(tool, scripted, tmp_path, contents, monkeypatch, said):
+    monkeypatch.setenv("ARTIFACT_TOOL_MAX", "1500000")
+    server = scripted(lambda h: h.say(200, listing(("a", False, 10), ("file.bin", False, said)) if "path=" in h.path else DATA))
+    done = tool("fetch", server.uri + "/art", tmp_path / "out", expect=1)
+    assert done.stderr.startswith(b"MLF_E_REPLY") and b"more than 1500000 bytes" in done.stderr and contents(tmp_path) == {}
+    assert said < 1_500_000 or all("path=" in request[1] for request in server.requests)  # what the listing says is not fetched first
+    monkeypatch.setenv("ARTIFACT_TOOL_MAX", "4000000")
+    assert said == 2**63 - 1 or tool("fetch", server.uri + "/art", tmp_path / "out").returncode == 0
+
+
 def test_a_link_inside_the_folder_is_not_followed(tool, scripted, tmp_path, contents):
     (tmp_path / "out").mkdir()
     (tmp_path / "elsewhere").mkdir()
