@@ -24,11 +24,13 @@ int sv_source_kept(sv_source *source, sv_served **out, sv_error *error);
 /* A poll under way fails within a second, later ones at once. From any thread. */
 void sv_source_stop(sv_source *source);
 
-/* The version that sv_source_poll returned last was found good (it becomes the kept one) or bad (it is not offered again). */
+/* The version that sv_source_poll returned last was found good (it becomes the kept one) or bad (it is not offered again, and
+   its files are removed; nothing happens when the last poll fetched nothing). */
 void sv_source_accept(sv_source *source, const sv_served *served);
 void sv_source_reject(sv_source *source);
 
-/* The version that sv_source_poll last tried to offer, also when it could not be loaded: "3", a model id; "" before. Valid until the next poll. */
+/* The version whose package the last sv_source_poll fetched, also when it could not be loaded: "3", a model id; "": nothing new was fetched. Valid until
+   the next poll. */
 const char *sv_source_offered(const sv_source *source);
 
 /* 1 when the URI is a folder: nothing to follow. */

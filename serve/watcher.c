@@ -25,7 +25,7 @@ int sv_watcher_look(sv_service *service, size_t slot, sv_source *source)
     sv_served *fresh = NULL;
     const char *key = service->slots[slot].key;
     int code = sv_source_poll(source, &fresh, &error);
-    if (code == SV_E_NETWORK) {
+    if (code && !*sv_source_offered(source)) { /* no registry, no such alias, no room: whatever it is may be over at the next round */
         sv_log(SV_LOG_WARN, "%s: %s; the version being served goes on", key, error.message);
         return code;
     }
