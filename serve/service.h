@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 
 #define SV_MODELS_MAX 64
+#define SV_WEBHOOKS_SEEN 64
 
 /* A place for a model: the version that answers now, replaced as a whole. */
 typedef struct sv_slot {
@@ -72,6 +73,8 @@ typedef struct sv_service {
     const sv_guard *guard;         /* borrowed; NULL: none */
     void (*wake)(void *context);   /* asks the registry now; may be NULL */
     void *wake_context;
+    _Atomic uint64_t webhooks[SV_WEBHOOKS_SEEN]; /* a ring of marks of the messages that came last; 0: none yet */
+    atomic_uint n_webhooks;
 } sv_service;
 
 int sv_service_new(sv_service **out, const sv_service_options *options, unsigned n_workers, sv_error *error);

@@ -22,7 +22,9 @@ from serve_process import ANSWERS, BANK_ROW, Serve, make_packages, other_weights
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory):
     packages = make_packages(tmp_path_factory.mktemp("packages"))
-    with MlflowServer() as server:
+    webhooks = {"MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true", "MLFLOW_WEBHOOK_CACHE_TTL": "1",
+                "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": base64.urlsafe_b64encode(b"only for tests, 32 bytes of key.").decode()}
+    with MlflowServer(env=webhooks) as server:
         client = mlflow.MlflowClient(server.uri)
         client.create_registered_model("bank")
 
@@ -101,6 +103,20 @@ def test_a_bad_version_is_refused(registry, tmp_path):
         assert "solvent_reloads_refused_total 3" in requests.get(serving.url + "/metrics").text  # not tried again and again
 
 
+def test_an_alias_that_goes_leaves_the_version_and_its_kept_copy(registry, tmp_path):
+    server, client, packages, register = registry
+    good = register(packages / "bank")
+    client.set_registered_model_alias("bank", "champion", good)
+    with serve(server, tmp_path) as serving:
+        client.delete_registered_model_alias("bank", "champion")
+        assert wait_for(lambda: serving.errors().count("the version being served goes on") >= 2), serving.errors()
+        assert requests.post(serving.url + "/predict", json=BANK_ROW).headers["X-Model-Version"] == str(good)
+        assert "solvent_reloads_refused_total 0" in requests.get(serving.url + "/metrics").text  # nothing was offered
+    with Serve("--model", "models:/bank@champion", "--cache", tmp_path / "cache", env={"MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}) as serving:
+        assert "starting from the kept copy" in serving.errors()
+        assert requests.post(serving.url + "/predict", json=BANK_ROW).headers["X-Model-Version"] == str(good)
+
+
 @pytest.mark.parametrize("more", [(), ("--monitor", "watching")], ids=["plain", "monitor"])
 def test_sigterm_does_not_wait_for_a_registry_that_says_nothing(registry, tmp_path, more):
     server, client, packages, register = registry
@@ -129,8 +145,30 @@ def test_webhooks_ask_at_once(registry, tmp_path):
         assert requests.post(serving.url + "/webhook", data=body, headers=headers(b"other", now)).status_code == 401
         assert requests.post(serving.url + "/webhook", data=body, headers=headers(b"s3cret", now - 4000)).status_code == 401
         assert requests.get(serving.url + "/").json()["version"] == str(first)
+        assert requests.post(serving.url + "/webhook", data=body + b" ", headers=headers(b"s3cret", now)).status_code == 401
         assert requests.post(serving.url + "/webhook", data=body, headers=headers(b"s3cret", now)).status_code == 200
         assert wait_for(lambda: requests.get(serving.url + "/").json()["version"] == str(second)), serving.errors()
+        client.set_registered_model_alias("bank", "champion", first)
+        assert requests.post(serving.url + "/webhook", data=body, headers=headers(b"s3cret", now)).status_code == 409  # a replay asks nobody
+        time.sleep(1.5)
+        assert requests.get(serving.url + "/").json()["version"] == str(second)
+        assert requests.post(serving.url + "/webhook", data=body, headers=headers(b"s3cret", now + 1)).status_code == 200
+        assert wait_for(lambda: requests.get(serving.url + "/").json()["version"] == str(first)), serving.errors()
+
+
+def test_a_webhook_that_mlflow_delivers(registry, tmp_path):
+    server, client, packages, register = registry
+    first, second = register(packages / "bank"), register(packages / "bank")
+    client.set_registered_model_alias("bank", "champion", first)
+    (tmp_path / "c.yaml").write_text("webhook_secret: ${HOOK}\npoll_seconds: 3600\n")
+    with Serve("--model", "models:/bank@champion", "--cache", tmp_path / "cache", "--config", tmp_path / "c.yaml", env={"MLFLOW_TRACKING_URI": server.uri, "HOOK": "s3cret"}) as serving:
+        hook = client.create_webhook("reload", serving.url + "/webhook", events=["model_version_alias.created"], secret="s3cret")
+        try:
+            time.sleep(1.5)  # MLflow remembers for MLFLOW_WEBHOOK_CACHE_TTL that there was none
+            client.set_registered_model_alias("bank", "champion", second)
+            assert wait_for(lambda: requests.get(serving.url + "/").json()["version"] == str(second)), serving.errors()
+        finally:
+            client.delete_webhook(hook.webhook_id)
 
 
 def test_a_damaged_copy_on_disk_is_fetched_again(registry, tmp_path):
