@@ -4,12 +4,13 @@ over onnxruntime, by rows (1, 100, 1,000) and connections (16, 512).
 
 The same package (tests/serve/make_packages: the bank data's 16 columns, six derived features), the same rows, one run; wrk on one core, the server on the
 others. Prints one line for each server and load: requests/s, rows/s, p50, p99, p99.9, CPU seconds per 100,000 requests, resident memory. Needs wrk, the
-project's .venv, and for MLServer .cache/bench-mlserver, which --install makes from requirements-mlserver.txt. Every server is on 127.0.0.1 and ended by
+project's .venv, for `half` bench/serve/steady_load in the build folder, and for MLServer a virtual environment, --mlserver DIR, which --install makes
+from requirements-mlserver.txt. Every server is on 127.0.0.1 and ended by
 its process group. --measure takes some of:
 rows  the loads by rows and connections.
-half  latency at half of the load that one-row requests reached. wrk makes the load; a probe measures: one connection of its own, a request every 2 ms,
-      counted from the moment it was due, its thread before wrk on wrk's core (SCHED_FIFO, where that is allowed). So an answer that waits in wrk's own
-      queue counts for nothing: wrk's figures stand beside, and what other guests of the machine took (steal).
+half  latency at half of the one-row requests per second that the server reached: steady_load sends them as many callers would who do not know of one
+      another, on 64 connections, and counts each from the moment it was due. In turn with the floor: the same load on a server that reads and answers
+      fixed bytes and does nothing else. Beside them what other guests of the machine took (steal). Three rounds.
 cold  exec to the first right answer of solvent-serve: from a folder; from an MLflow started for it with nothing kept, with the version on disk, and
       from the kept copy once MLflow is gone. MLflow's own time: the same requests, recorded on their way, asked again one after the other.
 """
@@ -28,7 +29,6 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
-MLSERVER = ROOT / ".cache" / "bench-mlserver"
 LUA = 'local f=io.open(os.getenv("BODY"),"rb"); wrk.body=f:read("*a"); f:close(); wrk.method="POST"; wrk.headers["Content-Type"]=os.getenv("KIND")'
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -114,10 +114,10 @@ def seconds_of(text):
     return float(value) * {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}[unit]
 
 
-def load(server, folder, body, kind, path, connections, seconds, core, pause_ms=0):
-    """One run of wrk -> a dict of figures. pause_ms: between an answer and the next request of a connection."""
+def load(server, folder, body, kind, path, connections, seconds, core):
+    """One run of wrk -> a dict of figures."""
     (folder / "body").write_bytes(body)
-    (folder / "post.lua").write_text(LUA + (f"\nfunction delay() return {pause_ms} end" if pause_ms else "") + '\ndone=function(s,l,r) io.write(string.format("P %d %d %d %d %d\\n", l:percentile(50), l:percentile(99), l:percentile(99.9),'
+    (folder / "post.lua").write_text(LUA + '\ndone=function(s,l,r) io.write(string.format("P %d %d %d %d %d\\n", l:percentile(50), l:percentile(99), l:percentile(99.9),'
                                      ' s.requests, s.errors.status+s.errors.timeout+s.errors.connect+s.errors.read+s.errors.write)) end')
     before, began = server.cpu_s(), time.monotonic()
     out = subprocess.run(["taskset", "-c", core, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", folder / "post.lua", server.url + path],
@@ -128,55 +128,19 @@ def load(server, folder, body, kind, path, connections, seconds, core, pause_ms=
             "cpu_s_per_100k": cpu * 1e5 / max(n, 1), "cores_used": cpu / took, "rss_mb": server.rss_mb()}
 
 
-class Probe(threading.Thread):
-    """Asks for one row every 2 ms on a connection of its own, before everybody else on its core."""
-
-    def __init__(self, server, core):
-        super().__init__(daemon=True)
-        self.server, self.core, self.ending, self.ms, self.is_first = server, core, False, [], True
-
-    def run(self):
-        os.sched_setaffinity(0, {int(self.core)})
-        try:
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
-        except PermissionError:
-            self.is_first = False
-        request = self.server.request.replace(b"Connection: close\r\n", b"")
-        with socket.create_connection(("127.0.0.1", self.server.port), 10) as sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            due = time.perf_counter()
-            while not self.ending:
-                due += 0.002
-                late = due - time.perf_counter()
-                if late > 0:
-                    time.sleep(late)
-                began = time.perf_counter() if late > 0 else due  # after an answer that came late the next request is late too: it counts from when it was due
-                sock.sendall(request)
-                head, _, body = sock.recv(65536).partition(b"\r\n\r\n")
-                size = int(re.search(rb"(?i)content-length: *(\d+)", head)[1])
-                while len(body) < size:
-                    body += sock.recv(65536)
-                self.ms.append((time.perf_counter() - began) * 1000)
-
-    def percentile(self, p):
-        return sorted(self.ms)[min(len(self.ms) - 1, int(p / 100 * len(self.ms)))]
-
-
 def steal_s():
     """What other guests of the machine took from this one's cores so far."""
     return int(pathlib.Path("/proc/stat").read_text().split()[8]) / TICKS
 
 
-def probed(server, *args):
-    """load() with a probe beside it: its figures take the place of wrk's."""
-    probe, before = Probe(server, args[-2]), steal_s()
-    probe.start()
-    x = load(server, *args)
-    probe.ending = True
-    probe.join(10)
-    x["by_wrk_ms"] = [x["p50_ms"], x["p99_ms"], x["p999_ms"]]
-    return {**x, "p50_ms": probe.percentile(50), "p99_ms": probe.percentile(99), "p999_ms": probe.percentile(99.9), "probes": len(probe.ms), "probe_is_first": probe.is_first,
-            "steal_s": steal_s() - before}
+def steady(tool, core, port, request, rate, seconds):
+    """One run of steady_load -> a dict of figures."""
+    before = steal_s()
+    out = subprocess.run(["taskset", "-c", core, tool, str(port), request, "64", str(rate), str(seconds)], capture_output=True, text=True)
+    if out.returncode:
+        return {"rate": rate, "failed": out.stderr.strip()}
+    n, errors, p50, p99, p999, most = map(float, out.stdout.split())
+    return {"rate": rate, "requests": n, "errors": errors, "p50_ms": p50 / 1000, "p99_ms": p99 / 1000, "p999_ms": p999 / 1000, "max_ms": most / 1000, "steal_s": steal_s() - before}
 
 
 class Recorder(threading.Thread):
@@ -267,11 +231,12 @@ def main():
     parser.add_argument("--only", default="solvent-serve,fastapi-onnxruntime,mlflow,mlserver")
     parser.add_argument("--measure", default="rows,half,cold")
     parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--mlserver", default=ROOT / ".cache" / "bench-mlserver", type=pathlib.Path)
     parser.add_argument("--install", action="store_true", help="makes MLServer's own virtual environment, then ends")
     options = parser.parse_args()
     if options.install:
-        subprocess.run([sys.executable, "-m", "venv", MLSERVER], check=True)
-        sys.exit(subprocess.run([MLSERVER / "bin" / "pip", "install", "-q", "-r", HERE / "requirements-mlserver.txt"]).returncode)
+        subprocess.run([sys.executable, "-m", "venv", options.mlserver], check=True)
+        sys.exit(subprocess.run([options.mlserver / "bin" / "pip", "install", "-q", "-r", HERE / "requirements-mlserver.txt"]).returncode)
     measures = set(options.measure.split(","))
     if measures - {"rows", "half", "cold"}:
         parser.error(f"--measure takes rows, half and cold, got {options.measure}")
@@ -294,7 +259,7 @@ def main():
     commands = {"solvent-serve": [options.build / "serve" / "solvent-serve", "--model", package, "--port", port, "--threads", str(len(cores[:-1] or cores))],
                 "fastapi-onnxruntime": [python, "-m", "uvicorn", "--app-dir", HERE, "fastapi_app:app", "--port", port, "--log-level", "warning", "--no-access-log"],
                 "mlflow": [python, "-m", "mlflow", "models", "serve", "-m", package, "--env-manager", "local", "-p", port],
-                "mlserver": [MLSERVER / "bin" / "mlserver", "start", folder / "mlserver"]}
+                "mlserver": [options.mlserver / "bin" / "mlserver", "start", folder / "mlserver"]}
     os.environ.update(BENCH_MODEL=str(package), PYTHONDONTWRITEBYTECODE="1")
     report, answers = {}, []
     print(f"{'server':20} {'load':24}{'req/s':>9}{'rows/s':>11}{'p50 ms':>9}{'p99 ms':>9}{'p99.9':>9}{'CPU s/100k':>11}{'rows/CPU s':>12}{'RSS MB':>8}{'errors':>8}")
@@ -305,11 +270,23 @@ def main():
 
     def at_half_load(server, full):
         server.settle()
-        pause = max(1, round(128_000 / max(full, 1)))  # 64 connections at half the rate: a request each 128 / rate seconds
-        x = report[name]["half"] = probed(server, folder, bodies[1, "JSON"], "application/json", "/invocations", 64, options.seconds, wrk_core, pause)
-        show(f"1 row JSON, {100 * x['requests_per_s'] / full:.0f} % load", x, 1)
-        print(f"{name:20} by {x['probes']} probes {'before' if x['probe_is_first'] else 'beside'} wrk; by wrk p50, p99, p99.9: {', '.join(f'{ms:.2f}' for ms in x['by_wrk_ms'])} ms; "
-              f"steal {x['steal_s']:.2f} s", flush=True)
+        request, answer, tool, echo_port = folder / "request", folder / "answer", options.build / "bench" / "serve" / "steady_load", free_port()
+        request.write_bytes(server.request.replace(b"Connection: close\r\n", b""))
+        answer.write_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n" + b" " * 300)  # as long as ours, head and body
+        floor = subprocess.Popen(["taskset", "-c", server_cores, tool, "--echo", str(echo_port), answer])
+        try:
+            while not ask(echo_port, b"x"):
+                time.sleep(0.01)
+            found = report[name]["half"] = []
+            for _ in range(3):
+                for what, port in ((name, server.port), ("floor", echo_port)):
+                    x = steady(tool, wrk_core, port, request, full / 2, options.seconds)
+                    found.append({"of": what, **x})
+                    print(f"{name:20} at {full / 2:.0f} requests/s, {'the floor' if what == 'floor' else 'the server'}: " + (x.get("failed") or
+                          f"p50 {x['p50_ms']:.3f}, p99 {x['p99_ms']:.3f}, p99.9 {x['p999_ms']:.3f}, max {x['max_ms']:.2f} ms; errors {x['errors']:.0f}; steal {x['steal_s']:.2f} s"), flush=True)
+        finally:
+            floor.kill()
+            floor.wait()
 
     for name in options.only.split(","):
         cold = []
