@@ -15,17 +15,14 @@ import requests
 from mlflow_server import free_port
 
 ROOT = pathlib.Path(os.environ["SOURCE_ROOT"])
+# Either reads the same file: docker-compose 1.29 of Debian 12, or the plugin, which is all that newer systems have. COMPOSE says which.
+COMPOSE = os.environ.get("COMPOSE", "docker-compose" if shutil.which("docker-compose") else "docker compose").split()
 
 
 def engine(*words, check=True, timeout=600):
     done = subprocess.run(["docker", *map(str, words)], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
     assert not check or done.returncode == 0, f"docker {words}: {done.stderr}"
     return done.stdout.strip()
-
-
-def say(figure):
-    """A figure for whoever reads the run: tests/pytest_tap.py keeps such lines."""
-    print("#", figure, file=sys.stderr)
 
 
 def say(figure):
@@ -65,11 +62,11 @@ class Stack:
         self.mlflow, self.serve, self.prometheus = (f"http://127.0.0.1:{ports[name]}" for name in ("MLFLOW_PORT", "SERVE_PORT", "PROMETHEUS_PORT"))
 
     def _command(self, words):
-        return [str(word) for word in ("docker-compose", "--env-file", self.env_file, "--project-name", self.project, "--file", ROOT / "docker" / "docker-compose.yml", *words)]
+        return [str(word) for word in (*COMPOSE, "--env-file", self.env_file, "--project-name", self.project, "--file", ROOT / "docker" / "docker-compose.yml", *words)]
 
     def compose(self, *words, check=True, timeout=600):
         done = subprocess.run(self._command(words), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
-        assert not check or done.returncode == 0, f"docker-compose {words} left with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        assert not check or done.returncode == 0, f"{COMPOSE} {words} left with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done
 
     def begin(self, *words):

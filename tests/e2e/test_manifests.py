@@ -106,7 +106,7 @@ def test_compose_file_follows_the_compose_specification(tmp_path):
     """What the plugin (docker compose) reads; docker-compose 1.29 itself reads the file in scripts/test-containers."""
     check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
     text = (DOCKER / "docker-compose.yml").read_text()
-    for content, code in ((text, 0), (text.replace("    cap_drop:", "    capdrop:"), 1)):
+    for content, code in ((text, 0), (text.replace("    depends_on:", "    depend_on:"), 1)):
         (tmp_path / "compose.yml").write_text(content)
         done = subprocess.run([*check, tmp_path / "compose.yml"], capture_output=True, text=True)
         assert done.returncode == code, done.stdout + done.stderr
@@ -181,11 +181,13 @@ def test_github_workflows_run_what_is_there(path):
 
 @pytest.mark.parametrize("path", sorted((DOCKER.parent / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name)
 def test_github_workflows_trust_nobody(path):
-    """Reading is all that is allowed unless a job says so; no foreign text is pasted into a shell; the checkout leaves no key behind."""
+    """Reading is all that is allowed unless a job says so; no foreign text is pasted into a shell; the checkout leaves no key behind; foreign actions
+    are named by their commit, which nobody can move."""
     workflow = yaml.safe_load(path.read_text())
     assert workflow["permissions"] == {"contents": "read"}
     for step in (step for job in workflow["jobs"].values() for step in job.get("steps", [])):
         assert not re.search(r"\$\{\{\s*(github|secrets|inputs)\b", step.get("run", "")), step
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step.get("uses", "a/b@" + 40 * "0")), step
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False
 
