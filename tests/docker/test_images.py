@@ -13,7 +13,7 @@ import uuid
 import pytest
 import yaml
 from containers import say, wait_for
-from mlflow_server import free_port
+from mlflow_server import MlflowServer, free_port
 
 SERVE, TRAIN = "solvent-serve", "solvent-train"
 MEGABYTE = 1_000_000
@@ -237,6 +237,32 @@ def test_the_trainer_runs_as_its_unit_does(source_root, tmp_path):
     assert "lost" not in done.stderr and list((kept / "journal").iterdir()), done.stderr
     refused = docker("run", "--rm", *options, "--entrypoint", "nice", TRAIN, "-n", "5", "true", check=False)
     assert refused.returncode == 159  # SIGSYS: the filter is there
+
+
+def test_what_a_night_without_mlflow_trained_is_sent_the_next(source_root, tmp_path):
+    """The CronJob's two containers, confined as it says: the first sends what is left, the second trains."""
+    (job,) = (one["spec"]["jobTemplate"]["spec"]["template"]["spec"] for one in yaml.safe_load_all((source_root / "docker/kubernetes/retrain.yaml").read_text()) if one["kind"] == "CronJob")
+    (sync,), (train,) = job["initContainers"], job["containers"]
+    for container in (sync, train):
+        confined = container["securityContext"]
+        assert confined["readOnlyRootFilesystem"] and confined["capabilities"] == {"drop": ["ALL"]} and confined["allowPrivilegeEscalation"] is False
+    journal = next(place["mountPath"] for place in train["volumeMounts"] if place["name"] == "journal")
+    tmp_path.chmod(0o777)
+    server = MlflowServer()
+    night = ["run", "--rm", "--network", "host", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", job["securityContext"]["runAsUser"],
+             "--volume", f"{tmp_path}:{journal}", "--env", f"MLFLOW_TRACKING_URI={server.uri}"]  # fmt: skip
+
+    def one_night():
+        said = docker(*night, "--entrypoint", sync["command"][0], TRAIN, *sync["command"][1:])
+        docker(*night, TRAIN, *train["args"])
+        return said.stdout + said.stderr
+
+    assert "left for the next night" not in one_night()  # nothing is left
+    with server:
+        assert "left for the next night" not in one_night()
+        with urllib.request.urlopen(f"{server.uri}/api/2.0/mlflow/model-versions/search?filter=name%3D%27cashflow%27", timeout=10) as reply:
+            versions = json.load(reply)["model_versions"]
+    assert len(versions) == 2 and {version["status"] for version in versions} == {"READY"}
 
 
 def test_train_image_has_the_other_commands():

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 DOCKER = pathlib.Path(os.environ["SOURCE_ROOT"]) / "docker"
-OWN_KINDS = {"Deployment", "Service", "ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget", "CronJob", "Secret"}
+OWN_KINDS = {"Deployment", "Service", "ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget", "CronJob", "PersistentVolumeClaim", "Secret"}
 KUBERNETES_FILES = sorted((DOCKER / "kubernetes").glob("*.yaml"))
 
 
