@@ -2,6 +2,7 @@
 Counted is what was lost: predictions that never got their answer, logged points that MLflow does not have, trainings that did not end well."""
 
 import json
+import math
 import os
 import pathlib
 import re
@@ -255,13 +256,17 @@ def expressions():
     dashboard = json.loads((ROOT / "docker" / "grafana" / "dashboards" / "solvent-serve.json").read_text())
     rules = yaml.safe_load((ROOT / "docker" / "prometheus-rules.yml").read_text())
     panels = [(panel["title"], target["expr"]) for panel in dashboard["panels"] for target in panel["targets"]]
-    return panels + [(rule["alert"], rule["expr"]) for group in rules["groups"] for rule in group["rules"]]
+    alerts = [(rule["alert"], rule["expr"]) for group in rules["groups"] for rule in group["rules"]]
+    return [pytest.param(text, is_panel, id=name) for is_panel, named in ((True, panels), (False, alerts)) for name, text in named]
 
 
-@pytest.mark.parametrize("expression", [pytest.param(text, id=name) for name, text in expressions()])
-def test_dashboard_and_alerts_ask_for_what_is_there(prometheus, expression):
-    """Prometheus understands the expression, and the server has every metric in it, with every label that it is summed by."""
+@pytest.mark.parametrize("expression, is_panel", expressions())
+def test_dashboard_and_alerts_ask_for_what_is_there(stack, prometheus, expression, is_panel):
+    """Prometheus understands the expression, and the server has every metric in it, with every label that it is summed by. A panel shows numbers; an
+    alert may be silent."""
     prometheus(expression)
+    if is_panel:
+        wait_for(lambda: ask(stack) and (shown := prometheus(expression)) and all(math.isfinite(float(row["value"][1])) for row in shown), "the panel to show numbers", 60)
     labels = {label for text in re.findall(r"\bby \(([^)]*)\)", expression) for label in re.split(r"[,\s]+", text)}
     for name in set(re.findall(r"\b(?:solvent_\w+|up)\b", expression)):
         wait_for(lambda: prometheus(name), f"a value of {name}", 30)
