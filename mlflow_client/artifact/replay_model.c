@@ -13,8 +13,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_ITEMS = 100000 };
@@ -29,6 +31,25 @@ static int damaged(const char *what, mlf_error *error)
     return mlf_error_set(error, MLF_E_INTEGRITY, "the journal's record of %s is damaged", what);
 }
 
+static int is_link(const char *path, const struct stat *about, int type, struct FTW *where)
+{
+    return type == FTW_SL || type == FTW_SLN;
+}
+
+/* 1 when path or what is below it, or a folder on the way from the journal's to it, is a symbolic link. The client never puts one there; a journal that somebody else
+   left could send a file of ours by it. */
+static int holds_link(const mlf_replay *replay, const char *path)
+{
+    char prefix[4096];
+    struct stat about;
+    for (const char *at = path + strlen(replay->folder->path); (at = strchr(at + 1, '/'));) {
+        int length = snprintf(prefix, sizeof prefix, "%.*s", (int)(at - path), path);
+        if ((size_t)length >= sizeof prefix || (!lstat(prefix, &about) && S_ISLNK(about.st_mode)))
+            return 1;
+    }
+    return nftw(path, is_link, 16, FTW_PHYS) > 0;
+}
+
 /* The copy's whole path; NULL with *error filled when the name leaves the journal's folder. */
 static char *copy_path(const mlf_replay *replay, const char *file, mlf_error *error)
 {
@@ -37,6 +58,11 @@ static char *copy_path(const mlf_replay *replay, const char *file, mlf_error *er
         damaged("an artifact", error);
     else if (!(path = mlf_uri_join(replay->folder->path, file)))
         mlf_error_memory(error);
+    else if (holds_link(replay, path)) {
+        mlf_error_set(error, MLF_E_INTEGRITY, "%.600s: is or holds a symbolic link, which no journal does", path);
+        sv_free(path);
+        path = NULL;
+    }
     return path;
 }
 

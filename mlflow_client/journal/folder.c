@@ -41,7 +41,7 @@ int mlf_is_journal_key(const char *text)
 
 static void begin(mlf_folder *folder, const char *key)
 {
-    *folder = (mlf_folder){.lock_fd = -1, .position_fd = -1, .open = 1};
+    *folder = (mlf_folder){.holding = MLF_LOCK_INIT, .position_fd = -1, .open = 1};
     snprintf(folder->key, sizeof folder->key, "%s", key);
     pthread_mutex_init(&folder->lock, NULL);
 }
@@ -53,12 +53,11 @@ void mlf_folder_close(mlf_folder *folder)
     mlf_stream_close(&folder->stream);
     if (folder->position_fd >= 0)
         close(folder->position_fd);
-    if (folder->lock_fd >= 0)
-        close(folder->lock_fd);
+    mlf_lock_release(&folder->holding);
     json_decref(folder->ids);
     sv_free(folder->path);
     pthread_mutex_destroy(&folder->lock);
-    *folder = (mlf_folder){.lock_fd = -1, .position_fd = -1, .stream = {.fd = -1}};
+    *folder = (mlf_folder){.holding = MLF_LOCK_INIT, .position_fd = -1, .stream = {.fd = -1}};
 }
 
 static int open_in(const mlf_folder *folder, const char *name, int flags)
@@ -68,42 +67,19 @@ static int open_in(const mlf_folder *folder, const char *name, int flags)
         errno = ENOMEM;
         return -1;
     }
-    int fd = open(path, flags | O_CLOEXEC, 0666), saved = errno;
+    int fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC, 0666), saved = errno;
     sv_free(path);
     errno = saved;
     return fd;
 }
 
-/* Open-file locks: they end with the process however it ends, and hold between hosts where the file system's do. */
+/* 0, or errno as mlf_lock_take(). */
 static int take_lock(mlf_folder *folder)
 {
-    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    folder->lock_fd = open_in(folder, "lock", O_RDWR | O_CREAT);
-    if (folder->lock_fd < 0)
-        return -1;
-    if (fcntl(folder->lock_fd, F_OFD_SETLK, &range) && (errno == EAGAIN || errno == EACCES)) {
-        errno = EAGAIN;
-        return -1;
-    }
-    char host[65] = "", line[96];
-    gethostname(host, sizeof host - 1);
-    int length = snprintf(line, sizeof line, "%s %ld\n", host, (long)getpid());
-    if (ftruncate(folder->lock_fd, 0) || pwrite(folder->lock_fd, line, (size_t)length, 0) < 0)
-        sv_log(SV_LOG_DEBUG, "%s: the lock cannot name its holder: %s", folder->path, strerror(errno));
-    return 0;
-}
-
-static void read_holder(mlf_folder *folder, char *holder, size_t size)
-{
-    ssize_t got = pread(folder->lock_fd, holder, size - 1, 0);
-    holder[got > 0 ? got : 0] = '\0';
-    holder[strcspn(holder, "\n")] = '\0';
-    char *space = strrchr(holder, ' ');
-    size_t used = strlen(holder);
-    if (space && used + sizeof ", process" < size) { /* "host 123" */
-        memmove(space + sizeof ", process" - 1, space, strlen(space) + 1);
-        memcpy(space, ", process", sizeof ", process" - 1);
-    }
+    char *path = sv_path_join(folder->path, "lock");
+    int why = path ? mlf_lock_take(&folder->holding, path) : ENOMEM;
+    sv_free(path);
+    return why;
 }
 
 /* Folder, lock, head and position file of a new journal: the data file's descriptor, or -1 with errno. */
@@ -113,7 +89,10 @@ static int make_files(mlf_folder *folder)
     int code = sv_folder_make(folder->path, &base);
     if (code == SV_E_MEMORY)
         errno = ENOMEM;
-    if (code || take_lock(folder))
+    int why = code ? 0 : take_lock(folder);
+    if (why && folder->holding.fd < 0)
+        errno = why;
+    if (code || (why && folder->holding.fd < 0)) /* where no locks are kept it does without: nobody else knows of it yet, and no sync will take it there */
         return -1;
     folder->position_fd = open_in(folder, "position", O_RDWR | O_CREAT);
     int fd = folder->position_fd < 0 ? -1 : open_in(folder, "data.jrn", O_RDWR | O_CREAT | O_EXCL);
@@ -128,11 +107,10 @@ static int make_files(mlf_folder *folder)
 
 static void forget_files(mlf_folder *folder)
 {
-    if (folder->lock_fd >= 0)
-        close(folder->lock_fd);
+    mlf_lock_release(&folder->holding);
     if (folder->position_fd >= 0)
         close(folder->position_fd);
-    folder->lock_fd = folder->position_fd = -1;
+    folder->position_fd = -1;
     sv_folder_remove(folder->path, NULL);
     sv_free(folder->path);
     folder->path = NULL;
@@ -286,11 +264,15 @@ static int read_ids(mlf_folder *folder, mlf_error *error)
 static int open_files(mlf_folder *folder, mlf_error *error)
 {
     sv_error base = SV_ERROR_INIT;
-    if (take_lock(folder)) {
-        if (errno != EAGAIN)
-            return mlf_error_set(error, errno == ENOENT ? MLF_E_NOT_FOUND : MLF_E_IO, "%s: no lock: %s", folder->path, strerror(errno));
+    int why = take_lock(folder);
+    if (why && why != EAGAIN && folder->holding.fd >= 0)
+        return mlf_error_set(error, MLF_E_IO, "%s: this file system keeps no locks (%s), without which two who send at once would not know of each other: move the journal to a local disk (mv) and sync it there",
+                             folder->path, strerror(why));
+    if (why && why != EAGAIN)
+        return mlf_error_set(error, why == ENOENT ? MLF_E_NOT_FOUND : why == ENOMEM ? MLF_E_MEMORY : MLF_E_IO, "%s: no lock: %s", folder->path, strerror(why));
+    if (why) {
         char holder[96];
-        read_holder(folder, holder, sizeof holder);
+        mlf_lock_holder(&folder->holding, holder, sizeof holder);
         return mlf_error_set_retriable(error, MLF_E_STATE, "%s: in use by %s", folder->path, *holder ? holder : "another process, which has not said its name");
     }
     folder->position_fd = open_in(folder, "position", O_RDWR | O_CREAT);

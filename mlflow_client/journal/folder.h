@@ -11,6 +11,7 @@
 #ifndef MLF_FOLDER_H
 #define MLF_FOLDER_H
 
+#include "lock.h"
 #include "mlflow_client.h"
 #include "position.h"
 #include "stream.h"
@@ -29,7 +30,8 @@ enum {
 typedef struct mlf_folder {
     char key[MLF_JOURNAL_KEY + 1];
     char *path; /* NULL: in memory alone */
-    int lock_fd, position_fd;
+    mlf_lock holding;
+    int position_fd;
     mlf_stream stream;
     mlf_position position; /* written by whoever sends */
     uint64_t cut_bytes, cut_points, cut_ops; /* of the journal's end, which could not be read when it was opened: at least so many records are lost */
@@ -48,7 +50,8 @@ int mlf_folder_create(mlf_folder *folder, const char *dir, const char *key, mlf_
 /* A whole journal of one operation that belongs to no run, for a later sync; closed again. server may be empty. MLF_E_IO: the disk does not take it. */
 int mlf_folder_keep(const char *dir, const char *server, int kind, const json_t *payload, mlf_error *error);
 
-/* One that is there, to be sent. Cuts a torn tail. MLF_E_STATE: somebody else holds it (retriable); MLF_E_NOT_FOUND: no journal; MLF_E_INTEGRITY: not readable as one. */
+/* One that is there, to be sent. Cuts a torn tail. MLF_E_STATE: somebody else holds it (retriable); MLF_E_NOT_FOUND: no journal; MLF_E_INTEGRITY: not readable as one;
+   MLF_E_IO: also on a file system that keeps no locks. */
 int mlf_folder_open(mlf_folder *folder, const char *dir, const char *key, mlf_error *error);
 void mlf_folder_close(mlf_folder *folder); /* what is in it stays for the next */
 
@@ -70,5 +73,9 @@ int mlf_folder_set_id(mlf_folder *folder, const char *key, const char *id, mlf_e
 
 /* The keys of the journals in dir, oldest first, each (MLF_JOURNAL_KEY + 1) bytes: *keys (sv_free) and how many. A missing dir holds none. */
 int mlf_folder_list(char (**keys)[MLF_JOURNAL_KEY + 1], size_t *n_keys, const char *dir, mlf_error *error);
+
+/* Tries whether dir can hold journals (made when missing; write 0: nothing is tried or made), and how much room its disk has (-1: not known). MLF_E_IO: it cannot;
+   MLF_E_UNSUPPORTED: it can, but its file system keeps no locks, so that no journal there can be synced in place. */
+int mlf_journal_probe(int64_t *room_bytes, const char *dir, int write, mlf_error *error);
 
 #endif

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "json_text.h"
 #include "log.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,40 +14,6 @@
 #include <unistd.h>
 
 #define MS INT64_C(1000000)
-
-/* ---- fork(): the child has the memory but none of the threads ---- */
-
-unsigned mlf_fork_generation;
-static mlf_hub *all_hubs;
-static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-
-static void before_fork(void)
-{
-    pthread_mutex_lock(&all_lock);
-}
-
-static void after_fork_in_parent(void)
-{
-    pthread_mutex_unlock(&all_lock);
-}
-
-/* The locks of the journals stay the parent's alone. */
-static void after_fork_in_child(void)
-{
-    mlf_fork_generation++;
-    for (mlf_hub *hub = all_hubs; hub; hub = hub->next_of_all)
-        for (mlf_run *run = hub->runs; run; run = run->next)
-            if (run->folder.lock_fd >= 0)
-                close(run->folder.lock_fd);
-    all_hubs = NULL;
-    pthread_mutex_unlock(&all_lock);
-}
-
-static void watch_forks(void)
-{
-    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-}
 
 /* ---- from the queues to each run's pending frames; the lock is held ---- */
 
@@ -232,7 +199,7 @@ static void hire(mlf_hub *hub)
         return;
     if (hub->n_senders && total_backlog(hub) < (uint64_t)hub->n_senders * 4 * MLF_HUB_FULL_BYTES)
         return;
-    if (!pthread_create(&hub->senders[hub->n_senders], NULL, send_loop, hub))
+    if (!mlf_thread_start(&hub->senders[hub->n_senders], send_loop, hub))
         hub->n_senders++;
 }
 
@@ -322,13 +289,7 @@ static void *send_loop(void *argument)
 
 static void stop(void *what)
 {
-    mlf_hub *hub = what, **place = &all_hubs;
-    pthread_mutex_lock(&all_lock);
-    while (*place && *place != hub)
-        place = &(*place)->next_of_all;
-    if (*place)
-        *place = hub->next_of_all;
-    pthread_mutex_unlock(&all_lock);
+    mlf_hub *hub = what;
     pthread_mutex_lock(&hub->lock);
     hub->leaving = 1;
     pthread_mutex_unlock(&hub->lock);
@@ -377,7 +338,7 @@ static int make_hub(mlf_attachment *attachment, mlf_client *client, mlf_error *e
     init_condition(&hub->work);
     init_condition(&hub->moved);
     int code = mlf_keys_init(&hub->keys, error);
-    if (!code && pthread_create(&hub->writer, NULL, write_loop, hub))
+    if (!code && mlf_thread_start(&hub->writer, write_loop, hub))
         code = mlf_error_memory(error);
     if (code) {
         mlf_keys_free(&hub->keys);
@@ -385,11 +346,6 @@ static int make_hub(mlf_attachment *attachment, mlf_client *client, mlf_error *e
         return code;
     }
     hub->has_writer = 1;
-    pthread_once(&fork_once, watch_forks);
-    pthread_mutex_lock(&all_lock);
-    hub->next_of_all = all_hubs;
-    all_hubs = hub;
-    pthread_mutex_unlock(&all_lock);
     *attachment = (mlf_attachment){.what = hub, .free = stop, .flush = flush_all};
     return MLF_OK;
 }

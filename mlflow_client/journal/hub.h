@@ -52,6 +52,7 @@ struct mlf_run {
     mlf_hub_key *keys;         /* (n_keys) by mlf_key.index */
     uint32_t n_keys;
     atomic_int choked;         /* 1: neither disk nor memory takes more */
+    atomic_int warned_of_key;  /* 1: the log has said that a key was refused */
     atomic_int ended;          /* 1: no call may log any more */
     int detached;              /* 1: the caller's handle is gone */
     int users;                 /* senders that work on it just now */
@@ -62,7 +63,6 @@ struct mlf_run {
 };
 
 typedef struct mlf_hub {
-    struct mlf_hub *next_of_all; /* for fork() */
     mlf_client *client;
     mlf_keys keys;
     _Atomic(mlf_queue *) queues[MLF_HUB_QUEUES];
@@ -77,9 +77,6 @@ typedef struct mlf_hub {
     pthread_t writer, senders[MLF_HUB_SENDERS];
     int has_writer, n_senders;
 } mlf_hub;
-
-/* Counts the forks that led to this process. A handle made before the last one is not usable. */
-extern unsigned mlf_fork_generation;
 
 /* The client's hub, made at its first run. */
 mlf_hub *mlf_hub_of(mlf_client *client, mlf_error *error);

@@ -104,3 +104,24 @@ def test_a_copy_that_changed_is_not_sent(mlflowc, server, client, offline_run, t
     run_id = client.get_model_version_by_alias(offline_run, "champion").run_id
     assert not client.list_artifacts(run_id, "notes")
     assert any("hello.txt" in path.read_text() for path in (tmp_path / "journal").rglob("refused*.jsonl"))
+
+
+def test_links_in_a_journal_are_not_followed(mlflowc, server, client, offline_run, tmp_path):
+    """A journal that somebody else left, with links to what the one who syncs may read and write."""
+    (tmp_path / "secret").write_text("keep me")
+    (folder,) = [log.parent for log in (tmp_path / "journal").rglob("data.jrn")]
+    for name in ("lock", *(str(copy.relative_to(folder)) for copy in folder.rglob("data.bin"))):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(tmp_path / "secret")
+    process = sync(mlflowc, server, tmp_path)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1 and b"no lock: Too many levels of symbolic links" in said and (tmp_path / "secret").read_text() == "keep me", said
+    (folder / "lock").unlink()
+    process = sync(mlflowc, server, tmp_path)
+    process.communicate(timeout=120)
+    assert process.returncode == 1
+    (refused,) = (tmp_path / "journal").rglob("refused*.jsonl")
+    assert "is or holds a symbolic link" in refused.read_text()
+    (run,) = client.search_runs(["0"], f"tags.`mlflow.client.key` = '{folder.name}'")
+    assert [file.path for file in client.list_artifacts(run.info.run_id, "notes")] == ["notes/hello.txt"]
+    assert not client.list_artifacts(run.info.run_id, "all/of/it/sub") and not run.outputs.model_outputs
