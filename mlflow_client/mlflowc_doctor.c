@@ -1,18 +1,20 @@
-/* mlflowc doctor: the way to the server, step by step, and how to mend what is broken. */
+/* mlflowc doctor: the way to the server, step by step, then the journal; and how to mend what is broken. */
 #include "alloc.h"
 #include "capabilities.h"
 #include "client_error.h"
 #include "clock.h"
 #include "endpoints.h"
+#include "folder.h"
 #include "mlflowc.h"
 #include "url.h"
 
 #include <curl/curl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_SKEW_MS = 2000, TRIES_TIMEOUT_MS = 10000 };
+enum { MAX_SKEW_MS = 2000, TRIES_TIMEOUT_MS = 10000, LITTLE_ROOM = 100 << 20 };
 
 typedef enum verdict { WORKS, NOTE, BROKEN, SKIPPED } verdict;
 
@@ -240,6 +242,72 @@ static void check_clock(doctor *d)
         REPORT("clock skew", WORKS, NULL, "less than %d s", MAX_SKEW_MS / 1000);
 }
 
+/* ---- the journal ---- */
+
+typedef struct waiting {
+    int count, in_use, damaged;
+    uint64_t bytes, refused;
+} waiting;
+
+static int count_waiting(waiting *found, doctor *d, const char *dir, mlf_error *error)
+{
+    char **paths = NULL;
+    int code = mlf_journal_list(&paths, d->m->client, dir, error);
+    for (size_t i = 0; !code && paths[i]; i++) {
+        mlf_journal *journal = NULL;
+        mlf_journal_info info;
+        found->count++;
+        if (mlf_journal_open(&journal, paths[i], NULL)) {
+            found->damaged++;
+            continue;
+        }
+        mlf_journal_info_get(journal, &info);
+        found->in_use += *info.holder != 0;
+        found->bytes += info.bytes - info.bytes_taken;
+        found->refused += info.refused;
+        mlf_journal_close(journal);
+    }
+    mlf_free(paths);
+    return code;
+}
+
+static void report_waiting(doctor *d, const waiting *found)
+{
+    if (!found->count) {
+        report(d, "waiting", WORKS, "nothing waits to be sent", NULL);
+        return;
+    }
+    REPORT("waiting", found->damaged ? BROKEN : NOTE,
+           found->damaged ? "mlflowc journal list names those that cannot be read; put them aside" : found->in_use < found->count ? "mlflowc sync" : NULL,
+           "%d journal%s with %.1f MB to be sent; %d in use now, %d cannot be read, %" PRIu64 " records were refused", found->count,
+           found->count == 1 ? "" : "s", 1e-6 * (double)found->bytes, found->in_use, found->damaged, found->refused);
+}
+
+/* Where what is logged waits: no matter of the server. */
+static void check_journal(doctor *d)
+{
+    const char *dir = d->m->client->settings.journal_dir;
+    mlf_error error = MLF_ERROR_INIT;
+    waiting found = {0};
+    int64_t room;
+    int tries = !mlc_has(d->m, "no-write"), code = mlf_journal_probe(&room, dir, tries, &error);
+    if (code == MLF_E_UNSUPPORTED)
+        REPORT("journal", NOTE, "for `mlflowc sync` name a folder of a local disk by MLFLOW_JOURNAL_DIR, or mount this one with locks",
+               "%s: logging works, but what waits there cannot be synced in place", error.message);
+    else if (code)
+        REPORT("journal", BROKEN, "name a folder that can be written by MLFLOW_JOURNAL_DIR: until then what is logged is lost when a program dies before it is sent",
+               "%s", error.message);
+    else if (room >= 0 && room < LITTLE_ROOM)
+        REPORT("journal", NOTE, "make room, or name a folder of another disk by MLFLOW_JOURNAL_DIR", "%s: only %.1f MB are free there", dir, 1e-6 * (double)room);
+    else
+        REPORT("journal", tries ? WORKS : NOTE, NULL, "%s: %s, %.1f GB free", dir, tries ? "can be written" : "not tried (--no-write)", 1e-9 * (double)room);
+    mlf_error unlisted = MLF_ERROR_INIT;
+    if (count_waiting(&found, d, dir, &unlisted))
+        REPORT("waiting", BROKEN, "let this user read that folder", "%s", unlisted.message);
+    else
+        report_waiting(d, &found);
+}
+
 int mlc_doctor(mlc *m)
 {
     doctor checked = {.m = m}, *d = &checked;
@@ -257,6 +325,7 @@ int mlc_doctor(mlc *m)
         check_writing(d);
         check_clock(d);
     }
+    check_journal(d);
     sv_free(d->experiment_id);
     sv_free(d->location);
     if (!d->broken) return MLF_OK;

@@ -79,18 +79,27 @@ int mlc_sync(mlc *m)
 static json_t *row_of(const mlf_journal *journal)
 {
     mlf_journal_info info;
+    char state[128];
     mlf_journal_info_get(journal, &info);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "key", info.key, "path", info.path, "run_id",
-                     info.run_id, "holder", info.holder, "tracking_uri", info.tracking_uri, "ended", info.ended, "bytes", (json_int_t)info.bytes,
+    snprintf(state, sizeof state, "%s%s", *info.holder ? "in use by " : "waits", info.holder);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "key", info.key, "path", info.path, "run_id",
+                     info.run_id, "state", state, "holder", info.holder, "tracking_uri", info.tracking_uri, "ended", info.ended, "bytes", (json_int_t)info.bytes,
                      "bytes_waiting", (json_int_t)(info.bytes - info.bytes_taken), "points_taken",
                      (json_int_t)info.points_taken, "operations_taken", (json_int_t)info.operations_taken, "refused",
                      (json_int_t)info.refused);
 }
 
+/* One that cannot be opened. */
+static json_t *row_of_damaged(const char *path, const mlf_error *error)
+{
+    const char *slash = strrchr(path, '/');
+    return json_pack("{s:s, s:s, s:s, s:s}", "key", slash ? slash + 1 : path, "path", path, "state", "cannot be read", "error", error->message);
+}
+
 int mlc_journal_list(mlc *m)
 {
     static const mlc_column columns[] = {{"JOURNAL", "key"},     {"RUN", "run_id"},       {"WAITING", "bytes_waiting#"},
-                                         {"REFUSED", "refused"}, {"IN USE BY", "holder"}, {"SERVER", "tracking_uri"},
+                                         {"REFUSED", "refused"}, {"STATE", "state"},      {"SERVER", "tracking_uri"},
                                          {"PATH", "path"}};
     char **paths = NULL;
     int code = mlf_journal_list(&paths, m->client, m->n_arguments ? m->arguments[0] : NULL, &m->error);
@@ -98,16 +107,16 @@ int mlc_journal_list(mlc *m)
     for (size_t i = 0; table && paths[i]; i++) {
         mlf_journal *journal = NULL;
         mlf_error error = MLF_ERROR_INIT;
-        json_t *row = mlf_journal_open(&journal, paths[i], &error)
-                          ? json_pack("{s:s, s:s}", "path", paths[i], "holder", error.message)
-                          : row_of(journal);
+        int unread = mlf_journal_open(&journal, paths[i], &error);
+        json_t *row = unread ? row_of_damaged(paths[i], &error) : row_of(journal);
         if (row) mlc_table_row(table, mlf_object_of(row));
         json_decref(row);
         mlf_journal_close(journal);
+        if (unread && !m->error.code) m->error = error; /* the first is told below the table, and is the command's outcome */
     }
     if (table) mlc_table_end(table);
     mlf_free(paths);
-    return code;
+    return code ? code : m->error.code;
 }
 
 /* A point as {kind, key, value, step, timestamp, taken}; an operation as {kind, operation, taken}. */

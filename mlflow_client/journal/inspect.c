@@ -92,9 +92,9 @@ static int open_log(mlf_journal *journal, mlf_error *error)
     char head[MLF_STREAM_HEAD];
     sv_error base = SV_ERROR_INIT;
     int fd = open_part(journal, "data.jrn");
-    if (fd < 0 || fstat(fd, &about))
+    if (fd < 0)
         return mlf_error_set(error, errno == ENOENT ? MLF_E_NOT_FOUND : MLF_E_IO, "%s/data.jrn: cannot be opened: %s", journal->path, strerror(errno));
-    if (pread(fd, head, sizeof head, 0) != (ssize_t)sizeof head || memcmp(head, "MLFJRN1\n", 8)) {
+    if (fstat(fd, &about) || pread(fd, head, sizeof head, 0) != (ssize_t)sizeof head || memcmp(head, "MLFJRN1\n", 8)) {
         close(fd);
         return mlf_error_set(error, MLF_E_INTEGRITY, "%s/data.jrn: expected a journal that begins with MLFJRN1, got something else", journal->path);
     }
@@ -132,6 +132,8 @@ int mlf_journal_open(mlf_journal **out, const char *path, mlf_error *error)
         mlf_position_read(&journal->position, fd, NULL);
         close(fd);
     }
+    if (journal->position.offset < MLF_STREAM_HEAD || journal->position.offset > journal->bytes) /* as folder.c: nothing is known to be taken */
+        journal->position.offset = MLF_STREAM_HEAD;
     if (code) {
         mlf_journal_close(journal);
         return code;

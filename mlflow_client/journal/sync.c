@@ -7,6 +7,7 @@
 #include "folder.h"
 #include "log.h"
 #include "sender.h"
+#include "thread.h"
 #include "url.h"
 
 #include <stdatomic.h>
@@ -116,7 +117,8 @@ static void explain(const sync_job *job, const sync_server *server, mlf_error *e
 typedef struct sync_one {
     mlf_sender *sender;
     int64_t timeout_ns; /* -1: never */
-    int64_t said_ns;    /* when a person was last told what is waited for; the caller's thread alone */
+    int64_t said_ns;    /* when a person was last told how it goes; the caller's thread alone */
+    uint64_t begin;     /* offset where this sync began */
     atomic_int stop;
 } sync_one;
 
@@ -142,23 +144,42 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* Every SAY_MS while nothing is taken: what is waited for, and for how long yet. */
-static void say_wait(const sync_job *job, sync_one *one)
+/* What has gone so far, of a journal that takes long. */
+static void say_way(const sync_job *job, const sync_one *one, uint64_t points)
+{
+    mlf_folder *folder = one->sender->folder;
+    char state[100];
+    uint64_t done = one->sender->done - one->begin, all = mlf_stream_end(&folder->stream) - one->begin;
+    snprintf(state, sizeof state, "%.1f of %.1f MB sent (%d %%)", 1e-6 * (double)done, 1e-6 * (double)all, all ? (int)(100 * done / all) : 100);
+    say(job, folder->path, "", state, points);
+}
+
+/* What is waited for, and for how long yet. */
+static void say_wait(const sync_job *job, const sync_one *one, int64_t quiet_ns, uint64_t points)
 {
     mlf_sender *sender = one->sender;
-    int64_t now = sv_monotonic_ns(), progress_ns = sender->progress_ns, quiet_ns = now - progress_ns;
     char state[1400], left[64] = "";
     mlf_error error = MLF_ERROR_INIT;
-    if (now - (one->said_ns > progress_ns ? one->said_ns : progress_ns) < SAY_MS * INT64_C(1000000))
-        return;
-    one->said_ns = now;
     if (one->timeout_ns >= 0 && quiet_ns < one->timeout_ns)
         snprintf(left, sizeof left, " (given up in %d s)", (int)((one->timeout_ns - quiet_ns) / 1000000000));
     mlf_sender_failure(sender, &error);
     snprintf(state, sizeof state, "waiting %d s for %.300s%s%s%.900s", (int)(quiet_ns / 1000000000), mlf_client_tracking_uri(sender->client), left, error.code ? ": " : "", error.message);
-    uint64_t points, ops;
-    mlf_sender_taken(sender, &points, &ops);
     say(job, sender->folder->path, "", state, points);
+}
+
+/* Tells a person every SAY_MS how it goes. */
+static void say_state(const sync_job *job, sync_one *one)
+{
+    int64_t now = sv_monotonic_ns(), quiet_ns = now - one->sender->progress_ns;
+    uint64_t points, ops;
+    if (now - one->said_ns < SAY_MS * INT64_C(1000000))
+        return;
+    one->said_ns = now;
+    mlf_sender_taken(one->sender, &points, &ops);
+    if (quiet_ns < SAY_MS * INT64_C(1000000))
+        say_way(job, one, points);
+    else
+        say_wait(job, one, quiet_ns, points);
 }
 
 /* How many connections are worth it: one for small journals. */
@@ -172,14 +193,14 @@ static int connections_for(const sync_job *job, mlf_sender *sender)
 static void send_all(sync_job *job, mlf_sender *sender)
 {
     int timeout_ms = job->options.timeout_ms ? job->options.timeout_ms : TIMEOUT_MS;
-    sync_one one = {.sender = sender, .timeout_ns = timeout_ms < 0 ? -1 : timeout_ms * INT64_C(1000000)};
+    sync_one one = {.sender = sender, .timeout_ns = timeout_ms < 0 ? -1 : timeout_ms * INT64_C(1000000), .said_ns = sv_monotonic_ns(), .begin = sender->done};
     pthread_t threads[CONNECTIONS_MOST];
     int wanted = connections_for(job, sender), n = 0;
-    while (n < wanted && !pthread_create(&threads[n], NULL, work, &one))
+    while (n < wanted && !mlf_thread_start(&threads[n], work, &one))
         n++;
     if (!n)
         work(&one);
-    for (; !atomic_load(&one.stop); say_wait(job, &one))
+    for (; !atomic_load(&one.stop); say_state(job, &one))
         nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000}, NULL);
     for (int i = 0; i < n; i++)
         pthread_join(threads[i], NULL);

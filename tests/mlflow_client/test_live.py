@@ -6,6 +6,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
@@ -13,13 +14,14 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(os.environ["SOURCE_ROOT"]) / "tests"))
 from mlflow_server import ADMIN_PASSWORD, ADMIN_USER, MlflowServer, free_port  # noqa: E402
 
+STATE = tempfile.TemporaryDirectory(prefix="live-state-")
 BUILD = pathlib.Path(os.environ["BUILD_ROOT"])
 MLFLOWC, LIVE = BUILD / "mlflow_client" / "mlflowc", BUILD / "tests" / "mlflow_client" / "live"
 
 
 def environment(**more):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "SSL_", "REQUESTS_", "CURL_"))}
-    return {**env, "HOME": "/nonexistent", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", **more}
+    return {**env, "HOME": "/nonexistent", "XDG_STATE_HOME": STATE.name, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", **more}
 
 
 def run(command, **env):
@@ -62,7 +64,7 @@ def test_every_typed_function_with_a_login_and_the_users_too(locked):
 def test_doctor_finds_nothing_wrong(plain):
     done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=plain)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert list(doctor(done)) == ["address", "TLS", "auth", "version", "artifact store", "write permission", "clock skew"]
+    assert list(doctor(done)) == ["address", "TLS", "auth", "version", "artifact store", "write permission", "clock skew", "journal", "waiting"]
     assert "MLflow 3." in done.stdout and "mlflow-artifacts:/0" in done.stdout
 
 
@@ -92,6 +94,27 @@ def test_doctor_under_a_foreign_host_name(plain):
     port = plain.rsplit(":", 1)[1]
     done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=f"http://LOCALHOST:{port}")
     assert done.returncode == 1 and "--allowed-hosts" in done.stdout, done.stdout
+
+
+def test_doctor_looks_at_the_journal(plain, tmp_path):
+    env = {"MLFLOW_TRACKING_URI": plain, "MLFLOW_JOURNAL_DIR": str(tmp_path / "a" / "journals")}
+    done = run([MLFLOWC, "doctor"], **env)
+    assert done.returncode == 0 and (doctor(done)["journal"], doctor(done)["waiting"]) == ("ok", "ok") and "GB free" in done.stdout, done.stdout
+    assert list((tmp_path / "a" / "journals").iterdir()) == []
+    run([MLFLOWC, "run", "--", "true"], MLFLOW_OFFLINE="1", **env)
+    done = run([MLFLOWC, "doctor"], **env)
+    assert done.returncode == 0 and doctor(done)["waiting"] == "note" and "1 journal with 0.0 MB to be sent; 0 in use now" in done.stdout and "mend: mlflowc sync" in done.stdout, done.stdout
+    damaged = tmp_path / "a" / "journals" / ("0" * 32)
+    damaged.mkdir()
+    (damaged / "data.jrn").write_bytes(b"something else")
+    done = run([MLFLOWC, "doctor", "--no-write"], **env)
+    assert done.returncode == 1 and (doctor(done)["journal"], doctor(done)["waiting"]) == ("note", "FAIL") and "1 cannot be read" in done.stdout, done.stdout
+
+
+def test_doctor_where_no_journal_can_be_kept(plain, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=plain, MLFLOW_JOURNAL_DIR=str(tmp_path / "file" / "journals"))
+    assert done.returncode == 1 and doctor(done)["journal"] == "FAIL" and "MLFLOW_JOURNAL_DIR" in done.stdout, done.stdout
 
 
 # ---- TLS ----

@@ -452,6 +452,22 @@ def test_a_journal_whose_end_was_lost_is_sent_and_the_loss_is_counted(server, py
     assert sync(tmp_path, server.uri).returncode == 0
 
 
+def test_a_journal_that_cannot_be_read_is_listed_as_such(tmp_path):
+    record(tmp_path, "good", None)
+    (good,) = (tmp_path / "journal").iterdir()
+    damaged = tmp_path / "journal" / ("f" * 32)
+    damaged.mkdir()
+    (damaged / "data.jrn").write_bytes(b"x" * 16)
+    done = subprocess.run([MLFLOWC, "journal", "list"], env=environment(tmp_path), capture_output=True, text=True, timeout=60)
+    rows = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert done.returncode == 1 and " waits " in rows[good.name] and " cannot be read " in rows[damaged.name] and "expected" not in done.stdout, done.stdout
+    assert "expected a journal that begins with MLFJRN1" in done.stderr
+    (good / "position").write_bytes(b"\xff" * 128)
+    done = subprocess.run([MLFLOWC, "journal", "list", "--json"], env=environment(tmp_path), capture_output=True, text=True, timeout=60)
+    first, second = objects(done.stdout)
+    assert 0 < first["bytes_waiting"] < first["bytes"] and second["state"] == "cannot be read" and "MLFJRN1" in second["error"], done.stdout
+
+
 def test_a_wait_says_for_what_and_how_long(tmp_path):
     record(tmp_path, "absent", "http://127.0.0.1:9")
     done = sync(tmp_path, None, "--timeout", 12)

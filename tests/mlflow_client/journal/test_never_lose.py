@@ -5,6 +5,7 @@ JOURNAL_ROUNDS (default 6) is how often the random cases are repeated: kills whi
 
 import collections
 import concurrent.futures
+import http.server
 import json
 import os
 import random
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 import mlflow
 import pytest
@@ -66,7 +68,7 @@ def job(build_root, tmp_path):
         out, err = process.communicate(timeout=180)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    run.start, run.program = start, str(program)
+    run.start, run.program, run.environment = start, str(program), environment
     run.journals = tmp_path / "journals"
     return run
 
@@ -396,6 +398,80 @@ def test_a_journal_in_use_is_left_alone(job, server):
     expect_once(server, "in-use", 400)
 
 
+def on_host(name, *command):
+    """The command with a host name of its own (a UTS namespace), in the place of the process that is started."""
+    return ["unshare", "--map-root-user", "--uts", "sh", "-c", f'hostname {name} || exit 77; exec "$@"', "sh", *map(str, command)]
+
+
+def test_two_hosts_that_share_a_folder_do_not_collide(job, server, build_root):
+    """While one writes the other names it and leaves the journal alone; the lock of a host that died is nobody's; then two send at once."""
+    env, mlflowc = job.environment(server.uri, {}), build_root / "mlflow_client" / "mlflowc"
+    if subprocess.run(on_host("host-a", "true"), capture_output=True).returncode:
+        pytest.skip("no UTS namespace here; test_two_syncs_at_once_do_not_collide has the two on one host")
+    writing = subprocess.Popen(on_host("host-a", job.program, "--experiment", "two-hosts", "--steps", 100000, "--pause-us", 500, "--announce"), env=env, stdout=subprocess.PIPE, text=True)
+    logged = {line.rstrip(): time.monotonic() for line, _ in zip(writing.stdout, range(2000))}
+    second = subprocess.run(on_host("host-b", mlflowc, "sync"), env=env, capture_output=True, text=True, timeout=60)
+    assert f"in use by host-a, process {writing.pid}" in second.stdout and "1 in use elsewhere" in second.stdout, second.stdout + second.stderr
+    shown = subprocess.run(on_host("host-b", mlflowc, "journal", "list"), env=env, capture_output=True, text=True, timeout=60)
+    assert f"in use by host-a {writing.pid}" in shown.stdout, shown.stdout + shown.stderr
+    time.sleep(COMMIT_S)
+    writing.kill()
+    writing.communicate()
+    (folder,) = job.journals.glob("*")
+    assert (folder / "lock").read_text().startswith("host-a ")
+    shown = subprocess.run([mlflowc, "journal", "list"], env=env, capture_output=True, text=True, timeout=60)
+    assert " waits " in shown.stdout and "in use" not in shown.stdout, shown.stdout
+    both = [subprocess.Popen(on_host(name, job.program, "sync"), env=env, stdout=subprocess.PIPE, text=True) for name in ("host-b", "host-c")]
+    assert [process.wait(timeout=120) for process in both] == [0, 0], [process.stdout.read() for process in both]
+    sync(job, server)
+    expect_nothing_waits(job)
+    expect_once(server, "two-hosts", None, at_least=sum(line.startswith("step ") for line in logged))
+
+
+def test_where_no_locks_are_kept_logging_goes_on_and_sync_says_so(job, server, build_root):
+    """fcntl() answers ENOLCK. What is logged there is sent once its folder is where locks are kept."""
+    no_locks, mlflowc = build_root / "tests" / "mlflow_client" / "journal" / "no_locks", build_root / "mlflow_client" / "mlflowc"
+    env = job.environment(server.uri, {})
+    done = subprocess.run([no_locks, job.program, "--experiment", "no-locks", "--steps", "300"], env={**env, "MLFLOW_OFFLINE": "1"}, capture_output=True, text=True, timeout=60)
+    assert words_of(done, "end")[1] == "MLF_OK", done.stdout + done.stderr
+    done = subprocess.run([no_locks, mlflowc, "sync"], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "keeps no locks (No locks available)" in done.stderr and "1 waiting" in done.stdout, done.stdout + done.stderr
+    assert not runs_of(server, "no-locks")
+    done = subprocess.run([no_locks, mlflowc, "doctor"], env=env, capture_output=True, text=True, timeout=60)
+    assert re.search(r"^note  journal .*no lock can be had: No locks available", done.stdout, re.M), done.stdout + done.stderr
+    assert sync(job, server)["sent"] == 1
+    expect_once(server, "no-locks", 300)
+
+
+class Slow(http.server.BaseHTTPRequestHandler):
+    """A server that takes 0.4 s for a batch."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.endswith("log-batch"):
+            time.sleep(0.4)
+        answer = b'{"run": {"info": {"run_id": "r"}}}' if self.path.endswith("runs/create") else b"{}"
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_long_sync_says_how_far_it_is(job, build_root):
+    job(None, "--steps", 10000, "--series", env={"MLFLOW_OFFLINE": "1"})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as slow:
+        threading.Thread(target=slow.serve_forever, daemon=True).start()
+        env = job.environment(f"http://127.0.0.1:{slow.server_port}", {})
+        done = subprocess.run([build_root / "mlflow_client" / "mlflowc", "sync", "--threads", "1"], env=env, capture_output=True, text=True, timeout=100)
+        slow.shutdown()
+    (said,) = re.findall(r": 0\.\d of 0\.2 MB sent \((\d+) %\), (\d+) points", done.stdout)
+    assert done.returncode == 0 and 0 < int(said[0]) < 100 and 0 < int(said[1]) < 20000, done.stdout + done.stderr
+
+
 def small_files():
     """The disk is full after 2,000 bytes a file."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
@@ -541,3 +617,42 @@ def test_system_metrics_under_mlflows_names(job, server):
     assert [point.step for point in points] == list(range(len(points))) and len(points) >= 3
     assert all(0 <= point.value <= 100 for point in points)
     assert 0 < run.data.metrics["system/system_memory_usage_percentage"] < 100
+
+
+# Two GPUs, the second of which does not tell its memory: bytes, bytes, percent, milliwatts, milliwatts.
+GPUS = [(16_000_000_000, 4_123_456_789, 37, 150_500, 300_000), (-1, -1, 100, 90_500, 250_000)]
+
+
+def figures_of_mlflow(monkeypatch):
+    """What MLflow's own monitor makes of these GPUs."""
+    double = types.ModuleType("pynvml")
+    double.NVMLError = type("NVMLError", (Exception,), {})
+
+    def memory(gpu):
+        if gpu[0] < 0:
+            raise double.NVMLError("not supported")
+        return types.SimpleNamespace(total=gpu[0], used=gpu[1])
+
+    double.nvmlInit, double.nvmlDeviceGetCount, double.nvmlDeviceGetHandleByIndex = lambda: None, lambda: len(GPUS), GPUS.__getitem__
+    double.nvmlDeviceGetMemoryInfo, double.nvmlDeviceGetUtilizationRates = memory, lambda gpu: types.SimpleNamespace(gpu=gpu[2])
+    double.nvmlDeviceGetPowerUsage, double.nvmlDeviceGetEnforcedPowerLimit = lambda gpu: gpu[3], lambda gpu: gpu[4]
+    from mlflow.system_metrics.metrics import gpu_monitor
+
+    monkeypatch.setitem(sys.modules, "pynvml", double)
+    monkeypatch.setattr(gpu_monitor, "pynvml", double, raising=False)
+    monitor = gpu_monitor.GPUMonitor()
+    monitor.collect_metrics()
+    return {"system/" + name: value for name, value in monitor.aggregate_metrics().items()}
+
+
+def test_gpus_as_mlflow_names_and_counts_them(job, server, build_root, monkeypatch):
+    """No GPU was here: nvml_double.c, built as libnvidia-ml.so.1 and loaded by dlopen(), tells the figures above. What NVIDIA's own library would say is not shown."""
+    library = build_root / "tests" / "mlflow_client" / "journal"
+    assert (library / "libnvidia-ml.so.1").exists()
+    env = {"MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "true", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "0.1", "LD_LIBRARY_PATH": str(library),
+           "NVML_DOUBLE": ";".join(" ".join(map(str, gpu)) for gpu in GPUS)}  # fmt: skip
+    done = job(server.uri, "--experiment", "gpus", "--steps", 60, "--pause-us", 10000, env=env)
+    assert words_of(done, "end")[1] == "MLF_OK", done.stdout + done.stderr
+    (run,) = expect_once(server, "gpus", 60)
+    expected = figures_of_mlflow(monkeypatch)
+    assert len(expected) == 8 and {name: value for name, value in run.data.metrics.items() if "/gpu_" in name} == expected
