@@ -3,6 +3,7 @@
 #include "alloc.h"
 #include "client_error.h"
 #include "clock.h"
+#include "thread.h"
 #include "url.h"
 
 #include <errno.h>
@@ -85,8 +86,11 @@ int mlf_channel_new(mlf_channel **out, const char *origin, size_t origin_length,
 
 void mlf_channel_free(mlf_channel *channel)
 {
+    mlf_sigpipe held;
     if (!channel) return;
+    mlf_sigpipe_hold(&held);
     curl_easy_cleanup(channel->easy);
+    mlf_sigpipe_release(&held);
     sv_free(channel->origin);
     sv_free(channel);
 }
@@ -421,7 +425,10 @@ static void exchange(mlf_outcome *outcome, attempt *a, const char *url, int time
     a->position = 0;
     a->stopped = MLF_GO_ON;
     int code = prepare(a, url, timeout_ms, text);
+    mlf_sigpipe held;
+    mlf_sigpipe_hold(&held);
     CURLcode result = code ? CURLE_OK : curl_easy_perform(a->channel->easy);
+    mlf_sigpipe_release(&held);
     if (!code) curl_easy_getinfo(a->channel->easy, CURLINFO_REQUEST_SIZE, &sent);
     outcome->may_have_acted = sent > 0;
     if (code)

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "gpu.h"
 #include "settings.h"
+#include "thread.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -224,7 +225,7 @@ int mlf_sampler_start(mlf_sampler **out, mlf_run *run, int wanted, mlf_error *er
     code = read_settings(sampler, error);
     if (!code)
         sampler->gpus = mlf_gpus_open();
-    if (!code && pthread_create(&sampler->thread, NULL, sample_loop, sampler))
+    if (!code && mlf_thread_start(&sampler->thread, sample_loop, sampler))
         code = mlf_error_memory(error);
     if (code)
         free_sampler(sampler);

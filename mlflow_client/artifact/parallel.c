@@ -1,5 +1,7 @@
 #include "parallel.h"
 
+#include "thread.h"
+
 #include <pthread.h>
 
 #define MAX_THREADS 16u
@@ -49,7 +51,7 @@ int mlf_parallel(size_t count, unsigned threads, mlf_job_fn *job, void *context,
     unsigned started = 0, wanted = threads > MAX_THREADS ? MAX_THREADS : threads;
     if (wanted > count)
         wanted = (unsigned)count;
-    while (started + 1 < wanted && !pthread_create(&helpers[started], NULL, work, &gang))
+    while (started + 1 < wanted && !mlf_thread_start(&helpers[started], work, &gang))
         started++; /* a thread that cannot be had is no failure: the others do its share */
     work(&gang);
     while (started)

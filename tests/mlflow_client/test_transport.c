@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -452,6 +453,33 @@ Test(transport, many_threads_use_one_client)
     cr_expect_leq(replay_connections(server), 8);
     mlf_client_free(client);
     replay_stop(server);
+}
+
+/* As a TLS backend does that writes to a connection which the server has closed. */
+static int write_to_nobody(void *context, int64_t sent_bytes, int64_t received_bytes)
+{
+    return write(*(int *)context, "x", 1) == 1;
+}
+
+Test(transport, a_closed_connection_does_not_kill_the_program)
+{
+    const replay_exchange rows[] = {{NULL, "{}", 0, 0, 0, 0}};
+    replay_server *server = replay_start(rows, COUNT(rows));
+    mlf_client *client = replay_client(server, 0);
+    int ends[2];
+    sigset_t pending;
+    cr_assert_eq(pipe(ends), 0);
+    close(ends[0]);
+    signal(SIGPIPE, SIG_DFL);
+    mlf_http_call call = {.method = "GET", .url = "/x", .progress = write_to_nobody, .progress_context = &ends[1]};
+    cr_expect_eq(mlf_http(client, &call, NULL, NULL), MLF_OK);
+    sigpending(&pending);
+    cr_expect_not(sigismember(&pending, SIGPIPE));
+    pthread_sigmask(SIG_SETMASK, NULL, &pending);
+    cr_expect_not(sigismember(&pending, SIGPIPE));
+    mlf_client_free(client);
+    replay_stop(server);
+    close(ends[1]);
 }
 
 Test(transport, offline_nothing_is_sent)
