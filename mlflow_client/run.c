@@ -237,11 +237,20 @@ static inline int may_log(const mlf_run *run)
     return run->fork_generation == mlf_fork_generation && !atomic_load_explicit(&run->ended, memory_order_relaxed);
 }
 
-/* Why a key was not taken. Not inline: an mlf_error is large, and the callers are in a hurry. */
+/* Why a key was not taken; said once a run, for programs that do not look at the code. Not inline: an mlf_error is large, and the callers are in a hurry. */
 static __attribute__((noinline)) int why_not(mlf_run *run, const char *key)
 {
     mlf_error error = MLF_ERROR_INIT;
-    return mlf_keys_get(&run->hub->keys, key, &error) ? MLF_E_MEMORY : error.code;
+    if (mlf_keys_get(&run->hub->keys, key, &error))
+        return MLF_E_MEMORY;
+    if (error.code == MLF_E_ARGUMENT && !atomic_exchange(&run->warned_of_key, 1))
+        sv_log(SV_LOG_WARN, "run %s: %s; not logged (said once a run)", mlf_run_id(run), error.message);
+    return error.code;
+}
+
+int mlf_metric_key_check(const char *key, mlf_error *error)
+{
+    return mlf_check_key("metric", key, error);
 }
 
 int mlf_run_log_metric(mlf_run *run, const char *key, double value, int64_t step)

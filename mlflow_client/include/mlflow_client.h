@@ -2,7 +2,8 @@
 
    Every function returns 0 or a negative mlf_code; detail goes to the caller's own mlf_error (may be NULL; the first error wins).
    Handles are opaque. `**out` belongs to the caller, who frees it with the function named beside; a returned `const char *` lives with its parent.
-   Options begin from MLF_…_OPTIONS_INIT and may be NULL. Unless said otherwise a function blocks on the network and may be called from any thread. */
+   Options begin from MLF_…_OPTIONS_INIT and may be NULL. Unless said otherwise a function blocks on the network and may be called from any thread.
+   Signals: the library's own threads take none, and it raises none. After fork() the child's handles answer MLF_E_STATE; it makes its own client. */
 #ifndef MLFLOW_CLIENT_H
 #define MLFLOW_CLIENT_H
 
@@ -353,10 +354,13 @@ MLF_API int mlf_run_create(mlf_run **out, mlf_client *client, const mlf_run_opti
 MLF_API const char *mlf_run_id(const mlf_run *run);
 MLF_API const char *mlf_run_experiment_id(const mlf_run *run); /* empty while only in the journal */
 
-/* Queue and return: no system call, no lock held during I/O, safe from any thread. MLF_E_ARGUMENT for a key MLflow would refuse. Now is the timestamp. */
+/* Queue and return: no system call, no lock held during I/O, safe from any thread. MLF_E_ARGUMENT for a key MLflow would refuse: the log names the first of a run
+   with the reason, mlf_metric_key_check() any. Now is the timestamp. */
 MLF_API int mlf_run_log_metric(mlf_run *run, const char *key, double value, int64_t step);
 MLF_API int mlf_run_log_metrics(mlf_run *run, const char *const *keys, const double *values, size_t n, int64_t step);             /* several keys, one step */
 MLF_API int mlf_run_log_series(mlf_run *run, const char *key, const int64_t *steps, const double *values, size_t n);              /* one key, several steps */
+/* Would MLflow take this name of a metric? Else MLF_E_ARGUMENT, and *error says which key and why not. Any thread; no network. */
+MLF_API int mlf_metric_key_check(const char *key, mlf_error *error);
 MLF_API int mlf_run_log_param(mlf_run *run, const char *key, const char *value, mlf_error *error);
 MLF_API int mlf_run_set_tag(mlf_run *run, const char *key, const char *value, mlf_error *error);
 

@@ -360,8 +360,11 @@ public:
     // Queues and returns; costs about as much as a function call and a copy.
     void log(const char *key, double value, std::int64_t step = 0)
     {
-        if (int code = mlf_run_log_metric(run_, key, value, step))
-            throw error(code);
+        if (int code = mlf_run_log_metric(run_, key, value, step)) {
+            mlf_error e{};
+            mlf_metric_key_check(key, &e); // says why, when it is the key
+            throw error(code, e);
+        }
     }
     void log(const std::string &key, double value, std::int64_t step = 0) { log(key.c_str(), value, step); }
     void param(const std::string &key, const std::string &value) { detail::call(mlf_run_log_param, run_, key.c_str(), value.c_str()); }

@@ -93,6 +93,14 @@ Test(run, all_that_is_logged_stands_in_the_journal)
     clean_up();
 }
 
+static int keys_told;
+
+static void count_keys(void *context, sv_log_level level, const char *line)
+{
+    if (level == SV_LOG_WARN && strstr(line, "not logged"))
+        keys_told += strstr(line, "metric key \"a?b\": ") && strstr(line, "U+003F at character 1") ? 1 : 100;
+}
+
 /* What MLflow would refuse is refused at once, and nothing of it is kept. */
 Test(run, bad_input_is_refused)
 {
@@ -101,12 +109,18 @@ Test(run, bad_input_is_refused)
     char longest[252];
     memset(longest, 'k', 251);
     longest[251] = '\0';
-    const char *const bad[] = {"", "a//b", "/a", "a/", "a/../b", ".", "what?", "a\nb", "a\xff", longest};
+    sv_log_set_sink(count_keys, NULL);
+    const char *const bad[] = {"a?b", "", "a//b", "/a", "a/", "a/../b", ".", "what?", "a\nb", "a\xff", longest};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         cr_assert_eq(mlf_run_log_metric(run, bad[i], 1, 0), MLF_E_ARGUMENT, "'%s'", bad[i]);
         cr_assert_eq(mlf_run_log_param(run, bad[i], "v", NULL), MLF_E_ARGUMENT, "'%s'", bad[i]);
         cr_assert_eq(mlf_run_set_tag(run, bad[i], "v", NULL), MLF_E_ARGUMENT, "'%s'", bad[i]);
     }
+    cr_assert_eq(keys_told, 1, "%d warnings", keys_told); /* the first; the others are to be asked for */
+    mlf_error error = MLF_ERROR_INIT;
+    cr_assert_eq(mlf_metric_key_check("a/b c", &error), 0);
+    cr_assert_eq(mlf_metric_key_check("what?", &error), MLF_E_ARGUMENT);
+    cr_assert(strstr(error.message, "\"what?\"") && strstr(error.message, "U+003F at character 4"), "%s", error.message);
     cr_assert_eq(mlf_run_log_metric(NULL, "a", 1, 0), MLF_E_ARGUMENT);
     cr_assert_eq(mlf_run_log_metric(run, NULL, 1, 0), MLF_E_ARGUMENT);
     cr_assert_eq(mlf_run_log_param(run, "k", NULL, NULL), MLF_E_ARGUMENT);
@@ -258,6 +272,57 @@ Test(run, a_forked_child_is_told_and_does_no_harm)
     count_records(&points, &operations);
     cr_assert_eq(points, 2);
     clean_up();
+}
+
+/* The characters of the value that the journal keeps for the first operation of that kind. */
+static size_t kept_length(const char *kind)
+{
+    mlf_client *client = NULL;
+    mlf_journal *journal;
+    mlf_journal_record record;
+    char **paths;
+    size_t length = 0;
+    cr_assert_eq(mlf_client_new(&client, NULL, NULL), 0);
+    cr_assert_eq(mlf_journal_list(&paths, client, dir, NULL), 0);
+    cr_assert_eq(mlf_journal_open(&journal, paths[0], NULL), 0);
+    while (!length && !mlf_journal_next(journal, &record, NULL)) {
+        mlf_object *operation = NULL;
+        if (!record.is_point && !strcmp(record.kind, kind) && !mlf_object_parse(&operation, record.json, NULL))
+            for (const char *c = mlf_object_string(operation, "value"); c && *c; c++)
+                length += (*c & 0xC0) != 0x80;
+        mlf_object_free(operation);
+    }
+    mlf_journal_close(journal);
+    mlf_free(paths);
+    mlf_client_free(client);
+    return length;
+}
+
+/* Cut between characters, as the server would; or refused, when MLFLOW_TRUNCATE_LONG_VALUES says so. */
+Test(run, a_value_over_the_limit)
+{
+    enum { CHARACTERS = 8001 };
+    static char text[2 * CHARACTERS + 1];
+    for (size_t i = 0; i < CHARACTERS; i++)
+        memcpy(text + 2 * i, "\u00e9", 2);
+    for (int refuses = 0; refuses < 2; refuses++) {
+        setenv("MLFLOW_TRUNCATE_LONG_VALUES", refuses ? "false" : "true", 1);
+        mlf_client *client = new_client();
+        mlf_run *run = new_run(client);
+        mlf_error param = MLF_ERROR_INIT, tag = MLF_ERROR_INIT, input = MLF_ERROR_INIT;
+        cr_assert_eq(mlf_run_log_param(run, "p", text, &param), refuses ? MLF_E_ARGUMENT : 0);
+        cr_assert_eq(mlf_run_set_tag(run, "t", text, &tag), refuses ? MLF_E_ARGUMENT : 0);
+        if (refuses)
+            cr_assert(strstr(param.message, "at most 6000 characters, got 8001") && strstr(tag.message, "at most 8000 characters, got 8001"), "%s %s", param.message, tag.message);
+        cr_assert_eq(mlf_run_log_input(run, &(mlf_dataset){.name = text, .digest = "1"}, &input), MLF_E_ARGUMENT);
+        cr_assert(strstr(input.message, "characters, got 8001"), "%s", input.message);
+        cr_assert_eq(mlf_run_end(run, MLF_FINISHED, NULL), 0);
+        mlf_client_free(client);
+        cr_expect_eq(kept_length("param"), refuses ? 0 : 6000);
+        if (!refuses)
+            cr_expect_eq(kept_length("tag"), 8000);
+        clean_up();
+    }
 }
 
 /* Each allocation fails once: every call says so or succeeds, nothing crashes, and what was accepted stands in the journal. */
