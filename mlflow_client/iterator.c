@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+enum { EMPTY_PAGES = 1000 }; /* in a row; a server with more has no end */
+
 struct mlf_iterator {
     mlf_client *client;
     const mlf_endpoint *endpoint;
@@ -82,7 +84,7 @@ static int turn_page(mlf_iterator *iterator, mlf_error *error)
 int mlf_iterator_next(const mlf_object **item, mlf_iterator *iterator, mlf_error *error)
 {
     *item = NULL;
-    for (;;) {
+    for (int pages = 0;; pages++) {
         json_t *items = json_object_get(iterator->page, iterator->list), *found = json_array_get(items, iterator->next);
         if (found) {
             iterator->next++;
@@ -92,6 +94,9 @@ int mlf_iterator_next(const mlf_object **item, mlf_iterator *iterator, mlf_error
             return json_is_object(found) || iterator->wrapped ? MLF_OK : mlf_error_memory(error);
         }
         if (iterator->page && iterator->is_last) return MLF_E_END;
+        if (pages > EMPTY_PAGES)
+            return mlf_error_set(error, MLF_E_REPLY, "%s: %d pages in a row without an item, and still not the last",
+                                 iterator->endpoint->name, EMPTY_PAGES);
         int code = turn_page(iterator, error);
         if (code) return code;
     }

@@ -16,7 +16,7 @@
 typedef struct reader {
     const char *text;
     size_t at, length;
-    int depth, unique; /* unique: a member named twice is refused */
+    int depth, values, unique; /* unique: a member named twice is refused */
     int memory;        /* 1: it failed for lack of it */
     sv_buffer plain;   /* a string without its escapes */
     const char *why;
@@ -256,6 +256,8 @@ static json_t *object_value(reader *r)
 static json_t *any_value(reader *r)
 {
     int c = skip_blanks(r);
+    if (r->values++ == MLF_JSON_VALUES)
+        return fail(r, "more values than are read");
     if (c == '"')
         return string_value(r);
     if (c == '-' || (c >= '0' && c <= '9'))

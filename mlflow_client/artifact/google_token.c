@@ -76,7 +76,9 @@ static int add_json(sv_buffer *out, json_t *json)
 {
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     int code = text ? base64_url(out, text, strlen(text)) : SV_E_MEMORY;
-    free(text); /* jansson's own */
+    json_free_t release;
+    json_get_alloc_funcs(NULL, &release);
+    release(text);
     json_decref(json);
     return code;
 }

@@ -27,7 +27,7 @@ static int open_parent(int *out, char name[256], int root_fd, const char *relati
 {
     if (!sv_path_is_inside(relative))
         return mlf_error_set(error, MLF_E_ARGUMENT, "'%.300s': a path that does not stay inside its folder", relative);
-    int at = dup(root_fd);
+    int at = fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
     for (const char *rest = relative; at >= 0;) {
         size_t length = strcspn(rest, "/");
         if (length > 255) {

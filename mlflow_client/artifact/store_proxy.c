@@ -11,6 +11,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,7 +239,7 @@ static int proxy_begin(mlf_upload **out, mlf_store *store, const char *path, mlf
     char *name = mlf_uri_join(folder && *folder ? folder : "/tmp", "mlf-upload-XXXXXX");
     upload->store = store;
     upload->path = sv_strdup(path);
-    upload->fd = name ? mkstemp(name) : -1;
+    upload->fd = name ? mkostemp(name, O_CLOEXEC) : -1;
     if (upload->fd >= 0)
         unlink(name);
     if (!upload->path || !name)

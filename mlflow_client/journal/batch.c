@@ -159,6 +159,8 @@ int mlf_batch_add(mlf_batch *batch, const mlf_record *record)
     if (record->type == MLF_RECORD_POINT)
         return add_point(batch, record);
     json_t *payload = NULL;
+    if (!record->op) /* no kind has this number; a batch without one holds points */
+        return SV_E_INPUT;
     int code = mlf_json_parse(&payload, record->json, record->json_length, 0, NULL);
     if (code)
         return code;

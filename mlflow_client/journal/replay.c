@@ -166,8 +166,8 @@ int mlf_replay_settle(mlf_replay *replay, mlf_error *error)
     char since[24];
     if (!*replay->run_id || !mlf_folder_id(replay->folder, "doubtful", since, sizeof since))
         return MLF_OK;
-    int64_t left = strtoll(since, NULL, 10) + DOUBT_MS - sv_epoch_ms();
-    for (left = left > DOUBT_MS ? DOUBT_MS : left; left > 0 && !(replay->cancel && atomic_load(replay->cancel)); left -= 50)
+    int64_t now = sv_epoch_ms(), moment = strtoll(since, NULL, 10);
+    for (int64_t left = moment > now ? DOUBT_MS : moment > 0 ? moment + DOUBT_MS - now : 0; left > 0 && !(replay->cancel && atomic_load(replay->cancel)); left -= 50)
         nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000}, NULL);
     return remove_doubles(replay, replay->folder->key, error);
 }

@@ -13,9 +13,15 @@ int mlf_stream_open(mlf_stream *stream, int fd, const char *path, uint64_t file_
 {
     *stream = (mlf_stream){.fd = fd, .file_end = file_end, .tail = SV_BUFFER_INIT(MLF_STREAM_MEMORY), .taken = file_end};
     stream->refusing = stream->warned = fd < 0;
-    pthread_mutex_init(&stream->lock, NULL);
     stream->path = sv_strdup(path);
-    return stream->path ? SV_OK : sv_error_set(error, SV_E_MEMORY, "%s: out of memory", path);
+    if (!stream->path) {
+        if (fd >= 0)
+            close(fd);
+        stream->fd = -1;
+        return sv_error_set(error, SV_E_MEMORY, "%s: out of memory", path);
+    }
+    pthread_mutex_init(&stream->lock, NULL);
+    return SV_OK;
 }
 
 void mlf_stream_close(mlf_stream *stream)
@@ -59,8 +65,25 @@ static int write_file(mlf_stream *stream, const char *bytes, size_t length)
     return -1;
 }
 
+/* Drops the part of the tail that was taken (when it is worth moving the rest, or all is wanted); the file will never hold it, so later offsets lie further
+   from the file's bytes. */
+static void drop_taken(mlf_stream *stream, int all)
+{
+    pthread_mutex_lock(&stream->lock);
+    uint64_t begin = stream->file_end + stream->gap;
+    size_t drop = stream->taken <= begin ? 0 : stream->taken - begin < stream->tail.size ? (size_t)(stream->taken - begin) : stream->tail.size;
+    if (drop && (all || drop >= stream->tail.size / 4)) {
+        memmove(stream->tail.data, stream->tail.data + drop, stream->tail.size - drop);
+        stream->tail.size -= drop;
+        stream->gap += drop;
+    }
+    pthread_mutex_unlock(&stream->lock);
+}
+
 static int keep_in_memory(mlf_stream *stream, const void *bytes, size_t length)
 {
+    if (stream->tail.size + length > MLF_STREAM_MEMORY)
+        drop_taken(stream, 1);
     pthread_mutex_lock(&stream->lock);
     int code = sv_buffer_append(&stream->tail, bytes, length);
     if (!code && !stream->refusing) {
@@ -81,28 +104,15 @@ int mlf_stream_append(mlf_stream *stream, const void *bytes, size_t length)
     return SV_OK;
 }
 
-/* Drops the part of the tail that was taken; the file will never hold it, so later offsets lie further from the file's bytes. */
-static void drop_taken(mlf_stream *stream)
-{
-    pthread_mutex_lock(&stream->lock);
-    uint64_t begin = stream->file_end + stream->gap;
-    if (stream->taken > begin && stream->tail.size) {
-        size_t drop = stream->taken - begin < stream->tail.size ? (size_t)(stream->taken - begin) : stream->tail.size;
-        memmove(stream->tail.data, stream->tail.data + drop, stream->tail.size - drop);
-        stream->tail.size -= drop;
-        stream->gap += drop;
-    }
-    pthread_mutex_unlock(&stream->lock);
-}
-
 void mlf_stream_settle(mlf_stream *stream)
 {
     if (!stream->refusing)
         return;
-    drop_taken(stream);
+    drop_taken(stream, 0);
     if (stream->fd < 0 || sv_monotonic_ns() < stream->retry_ns)
         return;
     stream->retry_ns = sv_monotonic_ns() + MLF_STREAM_RETRY_MS * INT64_C(1000000);
+    drop_taken(stream, 1);
     if (stream->tail.size && write_file(stream, stream->tail.data, stream->tail.size))
         return;
     pthread_mutex_lock(&stream->lock);

@@ -1,4 +1,7 @@
+#include "batch.h"
+#include "json_text.h"
 #include "record.h"
+#include "text.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,9 +14,39 @@ static int digit(unsigned char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* A key that the journal's own writer would have taken. */
+static int is_text(const mlf_record *record)
+{
+    size_t at = 0, bytes = 1;
+    uint32_t point;
+    for (; record->type == MLF_RECORD_POINT && bytes && at < record->key_length; at += bytes)
+        bytes = sv_utf8_read(&point, record->key + at, record->key_length - at);
+    return bytes != 0;
+}
+
+/* What a sender makes of a record: a part of a request, whose body is a JSON object, or an operation of its own. */
+static void put_into(mlf_batch *batch, const mlf_record *record)
+{
+    sv_buffer body = SV_BUFFER_INIT(0);
+    json_t *whole = NULL;
+    const uint32_t from[MLF_LISTS] = {0};
+    int added = mlf_batch_add(batch, record);
+    const uint32_t to[MLF_LISTS] = {batch->lists[0].count, batch->lists[1].count, batch->lists[2].count};
+    if (added == 1 && mlf_batch_is_empty(batch))
+        abort();
+    if (added == 1 && !batch->op && is_text(record) && !mlf_batch_body(&body, batch, "run", from, to) && mlf_json_parse(&whole, body.data, body.size, 1, NULL))
+        abort();
+    json_decref(whole);
+    sv_buffer_free(&body);
+    mlf_batch_clear(batch);
+}
+
 /* A payload is read to its end or to its first fault; whatever is shown lies inside it. */
 static void read_payload(const uint8_t *data, size_t size)
 {
+    static mlf_batch *batch;
+    if (!batch)
+        batch = mlf_batch_new();
     mlf_reader reader = {0};
     mlf_record record;
     mlf_reader_begin(&reader, data, size);
@@ -23,6 +56,8 @@ static void read_payload(const uint8_t *data, size_t size)
         size_t length = record.type == MLF_RECORD_POINT ? record.key_length : record.json_length;
         if (begin < (const char *)data || begin + length > (const char *)data + size || ++count > size)
             abort();
+        if (batch && count <= 64)
+            put_into(batch, &record);
     }
     mlf_reader_free(&reader);
 }

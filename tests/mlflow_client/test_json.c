@@ -63,6 +63,26 @@ Test(json, depth_is_bounded)
     }
 }
 
+/* 8 MiB of "[],[],…" would take some half a gigabyte. */
+Test(json, the_number_of_values_is_bounded)
+{
+    size_t most = MLF_JSON_VALUES - 1; /* in one list */
+    char *text = malloc(2 * most + 4);
+    text[0] = '[';
+    for (size_t i = 0; i <= most; i++)
+        memcpy(text + 1 + 2 * i, "1,", 2);
+    for (size_t n = most; n <= most + 1; n++) {
+        json_t *value;
+        mlf_json_fault fault = {0};
+        text[2 * n] = ']';
+        cr_expect_eq(mlf_json_parse(&value, text, 2 * n + 1, 0, &fault), n > most ? SV_E_INPUT : SV_OK, "%zu: %s", n, fault.why);
+        cr_expect_eq(json_array_size(value), n > most ? 0 : n);
+        json_decref(value);
+        text[2 * n] = ',';
+    }
+    free(text);
+}
+
 /* Each allocation refused in turn: the whole value or none. (jansson's reader drops a byte of the token that it could not grow.) */
 Test(json, little_memory_never_makes_another_value)
 {

@@ -150,6 +150,24 @@ Test(nouns, a_search_turns_its_pages_and_stops_at_a_token_that_repeats)
     replay_stop(server);
 }
 
+Test(nouns, a_search_without_end_ends)
+{
+    static replay_exchange rows[1001];
+    for (size_t i = 0; i < 1001; i++)
+        rows[i].reply = i % 2 ? "{\"next_page_token\": \"a\"}" : "{\"next_page_token\": \"b\"}";
+    replay_server *server = replay_start(rows, 1001);
+    mlf_client *client = client_of(server);
+    mlf_iterator *iterator;
+    mlf_error error = MLF_ERROR_INIT;
+    const mlf_object *item;
+    cr_assert_eq(mlf_registered_models_search(&iterator, client, NULL, NULL), MLF_OK);
+    cr_expect_eq(mlf_iterator_next(&item, iterator, &error), MLF_E_REPLY);
+    cr_expect(strstr(error.message, "1000 pages in a row"), "%s", error.message);
+    mlf_iterator_free(iterator);
+    mlf_client_free(client);
+    replay_stop(server);
+}
+
 Test(nouns, points_keep_what_is_no_number)
 {
     const replay_exchange rows[] = {
