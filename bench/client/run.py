@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -94,6 +95,30 @@ def bare_run(port):
     return time.monotonic() - begin
 
 
+def bare_calls(port, n):
+    """runs/log-metric n times on one kept-alive connection, with TCP_QUICKACK: the median of a call, in ms; the server's own time and the way there."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    run = post(port, "/api/2.0/mlflow/runs/create", json.dumps({"experiment_id": "0", "start_time": 1}), connection)["run"]["info"]["run_id"]
+    took = []
+    for i in range(n):
+        body = json.dumps({"run_id": run, "key": "loss", "value": i / 3, "timestamp": 1 + i, "step": i})
+        begin = time.perf_counter()
+        post(port, "/api/2.0/mlflow/runs/log-metric", body, connection)
+        took.append(1e3 * (time.perf_counter() - begin))
+    return statistics.median(took)
+
+
+def compare_calls(program, port, env):
+    """A synchronous call, ours and bare in turn."""
+    ours, alone = [], []
+    for _ in range(5):
+        alone.append(bare_calls(port, 200))
+        ours.append(run_ours(program, 200, env))
+    mine, bare_ms = statistics.median(result["median_ms"] for result in ours), statistics.median(alone)
+    print(f"a synchronous call: {mine:.2f} ms (p99 {statistics.median(result['p99_ms'] for result in ours):.2f}), the same request bare {bare_ms:.2f} ms: "
+          f"{mine - bare_ms:+.2f} ms (medians of 5 rounds of 200)", flush=True)  # fmt: skip
+
+
 def process_seconds(command, env):
     """From its start to its end."""
     begin = time.monotonic()
@@ -126,6 +151,7 @@ def main():
         print(f"run, ten metrics, end: {best['seconds'] * 1e3:.1f} ms inside, as a process {(min(whole) - min(nothing)) * 1e3:.1f} ms more than /bin/true; the same three requests bare "
               f"{min(alone) * 1e3:.1f} ms (best of 10 each); CPU {best['cpu_s'] * 1e3:.0f} ms, resident {best['resident_kb']} KB", flush=True)  # fmt: skip
         run_ours(programs / "bench_throughput", 5000, env)  # the server warms up
+        compare_calls(programs / "bench_calls", server.port, env)
         for _ in range(2):
             raw = bare(server.port, options.points, 4)
             result = run_ours(programs / "bench_throughput", options.points, env)
