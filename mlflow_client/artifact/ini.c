@@ -11,9 +11,9 @@ struct span {
 
 static struct span trim(const char *at, size_t length)
 {
-    while (length && strchr(" \t\r", *at))
+    while (length && strchr(" \t", *at))
         at++, length--;
-    while (length && strchr(" \t\r", at[length - 1]))
+    while (length && strchr(" \t", at[length - 1]))
         length--;
     return (struct span){at, length};
 }
@@ -26,8 +26,8 @@ static int is(struct span span, const char *text)
 char *mlf_ini_value(const char *text, const char *section, const char *key)
 {
     int inside = 0;
-    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-        size_t length = strcspn(line, "\n");
+    for (const char *line = text; *line; line += strcspn(line, "\r\n"), line += *line != '\0') { /* a lone CR ends a line for Python's reader, too */
+        size_t length = strcspn(line, "\r\n");
         struct span whole = trim(line, length);
         if (!whole.length || *whole.at == '#' || *whole.at == ';')
             continue;

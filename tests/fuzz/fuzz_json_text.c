@@ -24,10 +24,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         json_t *ours = NULL, *theirs = json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL | (unique ? JSON_REJECT_DUPLICATES : 0), NULL);
         mlf_json_fault fault = {0};
         int code = mlf_json_parse(&ours, text, size, unique, &fault);
+        int has_nul = memchr(text, '\0', size) != NULL; /* jansson passes over one behind a number */
         int too_deep = code && fault.why && !strcmp(fault.why, "nested too deep");
         if ((code == 0) != (ours != NULL) || (code && (!fault.why || fault.line < 1 || fault.column < 1)))
             abort();
-        if (!too_deep && ((ours != NULL) != (theirs != NULL) || (ours && !json_equal(ours, theirs))))
+        if (!too_deep && !(has_nul && !ours) && ((ours != NULL) != (theirs != NULL) || (ours && !json_equal(ours, theirs))))
             abort();
         if (ours)
             write_and_read(ours);
