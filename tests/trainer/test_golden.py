@@ -272,6 +272,6 @@ def test_bank_full(tmp_path):
         pytest.skip("bank-full.csv is not here: scripts/get-data bank")
     columns = layout.bank(path, 0)
     x, y = layout.matrix(columns)
-    got, info = fit(tmp_path, columns)
-    agree(got, logistic_reference(x, y), 1e-6)
+    got, info = fit(tmp_path, columns, tolerance=1e-13)
+    agree(got, logistic_reference(x, y), 1e-8)
     assert info["solver"] == "lbfgs" and info["converged"]

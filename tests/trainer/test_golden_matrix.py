@@ -5,6 +5,7 @@ of plain numpy on the weights that are not 0. It must not have moved far on the 
 two is believed alone. test_golden.py has the solvers, the standard errors and bank-full."""
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import warnings
@@ -15,7 +16,9 @@ import pytest
 from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, PoissonRegressor, Ridge
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from test_golden import agree, fit, numbers_only, standard, with_target, world  # noqa: E402
+sys.path.insert(0, os.path.join(os.environ["SOURCE_ROOT"], "bench"))
+import results  # noqa: E402
+from test_golden import ROOT, agree, fit, numbers_only, standard, with_target, world  # noqa: E402
 
 LOSSES = {"logistic": "logistic", "multinomial": "softmax", "linear": "squared", "poisson": "poisson"}
 PENALTIES = {"none": (0.0, 0.0), "l2": (0.0, 1.0), "l1": (1.0, 0.0), "elastic_net": (0.4, 0.6)}  # l1, l2
@@ -226,3 +229,20 @@ def test_class_weight(tmp_path, family, given, penalty):
     expected = np.column_stack([model.coef_, model.intercept_])
     got = train(tmp_path, x, y, weight, penalty=penalty, **settings)
     agree(centred(got, penalty == "l2").ravel(), [centred(expected, penalty == "l2")], 1e-8)
+
+
+# ---- Berka: the panel of the configuration, its own rows and split, encoded and fitted by scikit-learn ----
+
+
+def test_berka(tmp_path, monkeypatch):
+    places = [os.path.join(ROOT, "..", "shared", "data", "berka"), os.path.join(ROOT, "data", "berka")]
+    here = next((place for place in places if os.path.exists(os.path.join(place, "trans.asc"))), None)
+    if not here:
+        pytest.skip("trans.asc is not here: scripts/get-data berka")
+    (tmp_path / "configs").symlink_to(os.path.join(ROOT, "configs"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "berka").symlink_to(os.path.abspath(here))
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    got = results.compare(pathlib.Path(os.environ["BUILD_ROOT"]), "berka", "configs/berka_cashflow.yaml")
+    assert got["difference"] < 1e-8
+    assert got["ours"] == pytest.approx(got["theirs"], abs=1e-9)
