@@ -1,4 +1,5 @@
-/* source.c: reading a URI as a stream. A thread fetches into a ring of fixed size; the caller takes from it. Memory: the ring. */
+/* source.c: reading a URI as a stream. A thread fetches; what came is copied once, to where the reader wants it. While nobody reads, the thread waits with
+   what it has in hand, and the kernel's buffer of the connection fills. Memory: none of its own. */
 #include "alloc.h"
 #include "client_error.h"
 #include "store.h"
@@ -6,48 +7,54 @@
 #include <pthread.h>
 #include <string.h>
 
-#define RING_BYTES (2u << 20)
-
 struct mlf_source {
     mlf_store *store;
     pthread_t thread;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t filled, emptied;
-    size_t head, used; /* of the ring: where the next byte is taken, how many wait */
+    char *into;  /* where the waiting reader wants the next byte */
+    size_t room; /* how many it still wants; 0: nobody waits */
+    const char *spare; /* what came and was not wanted yet: the fetching thread's, which waits until it is gone */
+    size_t spare_bytes;
     int64_t found_bytes; /* the fetching thread's own; size_bytes is what it told */
     int64_t size_bytes;
     int ended, closing;
     int code; /* of the fetch, once ended */
     mlf_error error;
-    char ring[RING_BYTES];
 };
 
-/* Puts length bytes in, waiting for room. Copies outside the lock: only this thread writes the free part. */
+/* Copies as much as there is and is wanted. */
+static size_t hand_over(char *into, size_t room, const char **from, size_t *length)
+{
+    size_t n = room < *length ? room : *length;
+    if (n)
+        memcpy(into, *from, n);
+    *from += n;
+    *length -= n;
+    return n;
+}
+
+/* Hands length bytes to the reader, waiting until the last is taken. */
 static int put(void *context, const void *bytes, size_t length, mlf_error *error)
 {
     mlf_source *source = context;
-    const char *from = bytes;
-    while (length) {
-        pthread_mutex_lock(&source->lock);
-        while (source->used == RING_BYTES && !source->closing)
-            pthread_cond_wait(&source->emptied, &source->lock);
-        size_t tail = (source->head + source->used) % RING_BYTES, room = RING_BYTES - source->used;
-        int closing = source->closing;
-        source->size_bytes = source->found_bytes;
-        pthread_mutex_unlock(&source->lock);
-        if (closing)
-            return mlf_error_set(error, MLF_E_STATE, "the source was closed");
-        size_t n = room < RING_BYTES - tail ? room : RING_BYTES - tail;
-        n = n < length ? n : length;
-        memcpy(source->ring + tail, from, n);
-        pthread_mutex_lock(&source->lock);
-        source->used += n;
-        pthread_cond_signal(&source->filled);
-        pthread_mutex_unlock(&source->lock);
-        from += n;
-        length -= n;
+    pthread_mutex_lock(&source->lock);
+    source->size_bytes = source->found_bytes;
+    source->spare = bytes;
+    source->spare_bytes = length;
+    if (source->room) {
+        size_t n = hand_over(source->into, source->room, &source->spare, &source->spare_bytes);
+        source->into += n;
+        source->room -= n;
+        if (!source->room)
+            pthread_cond_signal(&source->filled);
     }
-    return 0;
+    while (source->spare_bytes && !source->closing)
+        pthread_cond_wait(&source->emptied, &source->lock);
+    int closing = source->closing;
+    source->spare_bytes = 0;
+    pthread_mutex_unlock(&source->lock);
+    return closing ? mlf_error_set(error, MLF_E_STATE, "the source was closed") : 0;
 }
 
 static void *fetch(void *argument)
@@ -68,11 +75,11 @@ int mlf_source_open(mlf_source **out, mlf_client *client, const char *uri, mlf_e
 {
     mlf_model_info *info = NULL;
     *out = NULL;
-    mlf_source *source = sv_malloc(sizeof *source); /* not zeroed: the ring's pages come as they are used */
+    mlf_source *source = sv_calloc(1, sizeof *source);
     if (!source)
         return mlf_error_memory(error);
-    memset(source, 0, offsetof(mlf_source, ring));
     source->size_bytes = source->found_bytes = -1;
+    source->spare = "";
     pthread_mutex_init(&source->lock, NULL);
     pthread_cond_init(&source->filled, NULL);
     pthread_cond_init(&source->emptied, NULL);
@@ -92,26 +99,21 @@ int mlf_source_open(mlf_source **out, mlf_client *client, const char *uri, mlf_e
 
 int mlf_source_read(mlf_source *source, void *bytes, size_t size, size_t *got, mlf_error *error)
 {
-    *got = 0;
     pthread_mutex_lock(&source->lock);
-    while (!source->used && !source->ended)
+    size_t n = hand_over(bytes, size, &source->spare, &source->spare_bytes);
+    if (!source->spare_bytes)
+        pthread_cond_signal(&source->emptied);
+    source->into = (char *)bytes + n;
+    source->room = size - n;
+    while (source->room && !source->ended)
         pthread_cond_wait(&source->filled, &source->lock);
-    size_t head = source->head, n = source->used < RING_BYTES - head ? source->used : RING_BYTES - head;
-    int code = source->used ? 0 : source->code;
+    *got = size - source->room;
+    source->room = 0;
+    int code = *got || !size ? 0 : source->code;
     if (code && error && !error->code)
         *error = source->error;
     pthread_mutex_unlock(&source->lock);
-    n = n < size ? n : size;
-    if (code || !n)
-        return code;
-    memcpy(bytes, source->ring + head, n);
-    pthread_mutex_lock(&source->lock);
-    source->head = (head + n) % RING_BYTES;
-    source->used -= n;
-    pthread_cond_signal(&source->emptied);
-    pthread_mutex_unlock(&source->lock);
-    *got = n;
-    return 0;
+    return code;
 }
 
 int64_t mlf_source_size(const mlf_source *source)

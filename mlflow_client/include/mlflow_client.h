@@ -475,7 +475,7 @@ MLF_API void mlf_artifacts_free(mlf_artifact *items, size_t count); /* accepts N
    checked at its end against the store's size and digest. One thread at a time. */
 typedef struct mlf_source mlf_source;
 MLF_API int mlf_source_open(mlf_source **out, mlf_client *client, const char *uri, mlf_error *error);
-/* *got: 1 … size bytes, or 0 at the end. A file that is cut short or has another digest fails at the last read, not silently. */
+/* *got: size bytes, fewer only where the stream ends or breaks, 0 at the end. A file that is cut short or has another digest fails at the last read, not silently. */
 MLF_API int mlf_source_read(mlf_source *source, void *bytes, size_t size, size_t *got, mlf_error *error);
 MLF_API int64_t mlf_source_size(const mlf_source *source); /* bytes, -1 when the store does not say; known after the first read */
 MLF_API void mlf_source_close(mlf_source *source);         /* accepts NULL */
