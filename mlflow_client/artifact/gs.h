@@ -2,14 +2,14 @@
 #ifndef MLF_GS_H
 #define MLF_GS_H
 
+#include "bucket.h"
 #include "google_token.h"
-#include "store.h"
 #include "transport.h"
 
 #include <pthread.h>
 
 typedef struct mlf_gs {
-    char *bucket, *prefix; /* prefix: raw, without slashes at its ends; may be empty */
+    char *bucket;
     char *endpoint;        /* https://storage.googleapis.com, or STORAGE_EMULATOR_HOST */
     int is_emulator;       /* nobody has to say who they are */
     pthread_mutex_t lock;  /* over token */

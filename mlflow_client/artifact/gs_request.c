@@ -51,7 +51,7 @@ int mlf_gs_explain(const mlf_store *store, const char *what, const mlf_http_repl
     if (error && !error->code) {
         char text[320];
         mlf_text_copy(text, sizeof text, message ? message : body, strlen(message ? message : body));
-        mlf_error_set(error, code, "gs://%.100s/%.300s: %d: %s%s", gs->bucket, what, status, text, hint);
+        mlf_error_set(error, code, "gs://%.100s/%.300s: %d%s%s%s", gs->bucket, what, status, *text ? ": " : "", text, hint);
         error->http_status = status;
         error->retriable = status >= 500 || status == 429 || status == 408;
     }

@@ -199,10 +199,9 @@ int mlf_gs_begin(mlf_upload **out, mlf_store *store, const char *path, mlf_error
     mlf_upload *upload = sv_calloc(1, sizeof *upload);
     if (!upload)
         return mlf_error_memory(error);
-    const mlf_gs *gs = store->state;
     upload->store = store;
     upload->relay = (mlf_relay){.send = send_piece, .context = upload};
-    int code = mlf_store_object_key(&upload->key, store, gs->prefix, path, error);
+    int code = mlf_bucket_object_key(&upload->key, store, path, error);
     if (code)
         mlf_gs_abort(upload);
     else

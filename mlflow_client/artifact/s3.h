@@ -3,14 +3,14 @@
 #define MLF_S3_H
 
 #include "aws_keys.h"
-#include "store.h"
+#include "bucket.h"
 #include "transport.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 typedef struct mlf_s3 {
-    char *bucket, *prefix; /* prefix: raw, without slashes at its ends; may be empty */
+    char *bucket;
     char *region;
     char *endpoint;        /* "https://host" without a path's end; NULL: Amazon's */
     int path_style;

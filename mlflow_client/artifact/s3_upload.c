@@ -291,7 +291,7 @@ int mlf_s3_begin(mlf_upload **out, mlf_store *store, const char *path, mlf_error
     const mlf_s3 *s3 = store->state;
     upload->store = store;
     upload->relay = (mlf_relay){.send = send_piece, .context = upload, .digests = s3->signs_payload ? MLF_DIGEST_SHA256 : MLF_DIGEST_CRC32C};
-    int code = mlf_store_object_key(&upload->key, store, s3->prefix, path, error);
+    int code = mlf_bucket_object_key(&upload->key, store, path, error);
     if (code)
         mlf_s3_abort(upload);
     else

@@ -101,23 +101,8 @@ void mlf_store_close(mlf_store *store)
     if (store->owns_client)
         mlf_client_free(store->client);
     sv_free(store->uri);
+    sv_free(store->prefix);
     sv_free(store);
-}
-
-char *mlf_store_key(const char *prefix, const char *path, mlf_error *error)
-{
-    char *key = mlf_uri_join(prefix, path);
-    if (!key)
-        mlf_error_memory(error);
-    return key;
-}
-
-int mlf_store_object_key(char **out, const mlf_store *store, const char *prefix, const char *path, mlf_error *error)
-{
-    *out = mlf_store_key(prefix, path, error);
-    if (!*out)
-        return MLF_E_MEMORY;
-    return **out ? 0 : mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: names a bucket, expected an object in it", store->uri);
 }
 
 void mlf_store_progress(mlf_store *store, int64_t bytes)

@@ -60,6 +60,7 @@ struct mlf_store {
     int max_retries;    /* of each request; 0: the client's */
     int owns_client;    /* 1: none was given, this one is the store's own */
     char *uri;          /* as asked without login and query, for messages alone */
+    char *prefix;       /* of a bucket's keys: raw, without slashes at its ends, maybe empty; NULL: no bucket */
     void *state;        /* the store's own */
     void (*progress)(void *context, int64_t bytes); /* NULL: nobody wants to know; called from any thread */
     void *progress_context;
@@ -73,10 +74,6 @@ void mlf_store_close(mlf_store *store); /* accepts NULL */
 
 /* get, gone on with after a cut connection, and checked: size and whatever digest the store gave. size_bytes (may be NULL): filled before the first bytes. */
 int mlf_store_fetch(mlf_store *store, const char *path, int64_t *size_bytes, mlf_bytes_fn *each, void *context, mlf_error *error);
-
-/* prefix/path, the key of an object in a bucket; the caller's (sv_free), NULL with *error filled. mlf_store_object_key(): refuses the bucket itself. */
-char *mlf_store_key(const char *prefix, const char *path, mlf_error *error);
-int mlf_store_object_key(char **out, const mlf_store *store, const char *prefix, const char *path, mlf_error *error);
 
 void mlf_store_progress(mlf_store *store, int64_t bytes);
 

@@ -8,21 +8,17 @@
 #include "reply.h"
 #include "secret.h"
 #include "settings.h"
-#include "tree.h"
 #include "url.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_PAGES = 1000 };
-
 static void gs_free(mlf_gs *gs)
 {
     if (!gs)
         return;
     sv_free(gs->bucket);
-    sv_free(gs->prefix);
     sv_free(gs->endpoint);
     mlf_google_token_free(&gs->token);
     pthread_mutex_destroy(&gs->lock);
@@ -62,18 +58,12 @@ static int gs_open(mlf_store *store, const mlf_uri *uri, mlf_error *error)
         return mlf_error_memory(error);
     pthread_mutex_init(&gs->lock, NULL);
     gs->bucket = sv_strdup(bucket);
-    gs->prefix = mlf_uri_prefix(uri);
-    int code = gs->bucket && gs->prefix ? read_endpoint(gs, error) : mlf_error_memory(error);
+    store->prefix = mlf_uri_prefix(uri);
+    int code = gs->bucket && store->prefix ? read_endpoint(gs, error) : mlf_error_memory(error);
     store->state = gs;
     if (code)
         gs_free(gs);
     return code;
-}
-
-static char *key_of(const mlf_store *store, const char *path, mlf_error *error)
-{
-    const mlf_gs *gs = store->state;
-    return mlf_store_key(gs->prefix, path, error);
 }
 
 /* ---- listing ---- */
@@ -128,36 +118,24 @@ int mlf_gs_read_listing(const char *text, size_t length, const char *prefix, mlf
     return code;
 }
 
-static int gs_list(mlf_store *store, const char *path, mlf_entry_fn *each, void *context, mlf_error *error)
+static int read_page(mlf_store *store, const char *prefix, const char *token, mlf_entry_fn *each, void *context, char **next, mlf_error *error)
 {
-    const mlf_gs *gs = store->state;
-    char *key = key_of(store, path, error), *token = NULL;
-    sv_buffer prefix = SV_BUFFER_INIT(0), url = SV_BUFFER_INIT(0);
+    sv_buffer url = SV_BUFFER_INIT(0);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
-    int code = !key || sv_buffer_text(&prefix, key) || (*key && sv_buffer_byte(&prefix, '/')) ? mlf_error_memory(error) : 0;
-    const char *below = prefix.data ? prefix.data : "";
-    for (int page = 0; !code; page++) {
-        char *next = NULL;
-        sv_buffer_clear(&url);
-        code = list_url(&url, gs, below, token) ? mlf_error_memory(error) : 0;
-        const mlf_http_call call = {.method = "GET", .url = url.data};
-        if (!code)
-            code = mlf_gs_call(store, &call, below, &reply, error);
-        if (!code)
-            code = mlf_gs_read_listing(reply.body.data ? reply.body.data : "", reply.body.size, below, each, context, &next, error);
-        if (!code && next && (page == MAX_PAGES || (token && !strcmp(token, next))))
-            code = mlf_error_set(error, MLF_E_REPLY, "%.300s: a listing without end", store->uri);
-        sv_free(token);
-        token = next;
-        if (!token)
-            break;
-    }
-    sv_free(key);
-    sv_free(token);
-    sv_buffer_free(&prefix);
+    int code = list_url(&url, store->state, prefix, token) ? mlf_error_memory(error) : 0;
+    const mlf_http_call call = {.method = "GET", .url = url.data};
+    if (!code)
+        code = mlf_gs_call(store, &call, prefix, &reply, error);
+    if (!code)
+        code = mlf_gs_read_listing(reply.body.data ? reply.body.data : "", reply.body.size, prefix, each, context, next, error);
     sv_buffer_free(&url);
     mlf_http_reply_free(&reply);
     return code;
+}
+
+static int gs_list(mlf_store *store, const char *path, mlf_entry_fn *each, void *context, mlf_error *error)
+{
+    return mlf_bucket_list(store, path, read_page, each, context, error);
 }
 
 /* ---- files ---- */
@@ -199,7 +177,7 @@ static char *object_url(const mlf_gs *gs, const char *key, const char *query)
 static int gs_get(mlf_store *store, const char *path, int64_t offset, mlf_object *object, mlf_bytes_fn *each, void *context, mlf_error *error)
 {
     const mlf_gs *gs = store->state;
-    char *key = key_of(store, path, error), *url = key ? object_url(gs, key, "?alt=media") : NULL;
+    char *key = mlf_bucket_key(store, path, error), *url = key ? object_url(gs, key, "?alt=media") : NULL;
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
     int code = url ? 0 : mlf_error_memory(error);
     for (int turn = 0; !code; turn++) {
@@ -243,19 +221,9 @@ int mlf_gs_remove_key(mlf_store *store, const char *key, mlf_error *error)
     return code;
 }
 
-static int remove_path(mlf_store *store, const char *path, mlf_error *error)
-{
-    char *key = key_of(store, path, error);
-    int code = key ? mlf_gs_remove_key(store, key, error) : MLF_E_MEMORY;
-    sv_free(key);
-    return code;
-}
-
 static int gs_remove(mlf_store *store, const char *path, mlf_error *error)
 {
-    const mlf_gs *gs = store->state;
-    int code = mlf_tree_remove(store, path, remove_path, error);
-    return code || !(*path || *gs->prefix) ? code : remove_path(store, path, error);
+    return mlf_bucket_remove(store, path, mlf_gs_remove_key, error);
 }
 
 const mlf_store_ops MLF_STORE_GS = {

@@ -5,21 +5,17 @@
 #include "digest.h"
 #include "s3.h"
 #include "settings.h"
-#include "tree.h"
 #include "url.h"
 
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_PAGES = 1000 };
-
 static void s3_free(mlf_s3 *s3)
 {
     if (!s3)
         return;
     sv_free(s3->bucket);
-    sv_free(s3->prefix);
     sv_free(s3->region);
     sv_free(s3->endpoint);
     mlf_aws_keys_free(&s3->keys);
@@ -93,9 +89,9 @@ static int s3_open(mlf_store *store, const mlf_uri *uri, mlf_error *error)
     pthread_mutex_init(&s3->lock, NULL);
     s3->keys = (mlf_aws_keys)MLF_AWS_KEYS_INIT;
     s3->bucket = sv_strdup(uri->authority);
-    s3->prefix = mlf_uri_prefix(uri);
+    store->prefix = mlf_uri_prefix(uri);
     s3->region = mlf_aws_region();
-    code = s3->bucket && s3->prefix && s3->region ? read_endpoint(&s3->endpoint, error) : mlf_error_memory(error);
+    code = s3->bucket && store->prefix && s3->region ? read_endpoint(&s3->endpoint, error) : mlf_error_memory(error);
     if (!code)
         code = mlf_env_flag(&s3->insecure_tls, "MLFLOW_S3_IGNORE_TLS", 0, error);
     s3->signs_payload = s3->insecure_tls || is_open_to_others(store, s3->endpoint);
@@ -106,12 +102,6 @@ static int s3_open(mlf_store *store, const mlf_uri *uri, mlf_error *error)
     return code;
 }
 
-static char *key_of(const mlf_store *store, const char *path, mlf_error *error)
-{
-    const mlf_s3 *s3 = store->state;
-    return mlf_store_key(s3->prefix, path, error);
-}
-
 /* ---- listing ---- */
 
 static int page_query(sv_buffer *query, const char *prefix, const char *token)
@@ -120,44 +110,31 @@ static int page_query(sv_buffer *query, const char *prefix, const char *token)
            sv_buffer_text(query, "delimiter=%2F&encoding-type=url&list-type=2&prefix=") || mlf_url_encode(query, prefix, 0);
 }
 
-static int s3_list(mlf_store *store, const char *path, mlf_entry_fn *each, void *context, mlf_error *error)
+static int read_page(mlf_store *store, const char *prefix, const char *token, mlf_entry_fn *each, void *context, char **next, mlf_error *error)
 {
-    char *key = key_of(store, path, error), *prefix = key && *key ? mlf_uri_join(key, "") : key, *token = NULL;
-    sv_buffer folder = SV_BUFFER_INIT(0), query = SV_BUFFER_INIT(0);
+    sv_buffer query = SV_BUFFER_INIT(0);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
-    int code = !prefix || sv_buffer_text(&folder, prefix) || (*prefix && sv_buffer_byte(&folder, '/')) ? mlf_error_memory(error) : 0;
-    for (int page = 0; !code; page++) {
-        char *next = NULL;
-        sv_buffer_clear(&query);
-        if (page_query(&query, folder.data ? folder.data : "", token))
-            code = mlf_error_memory(error);
-        const mlf_s3_request request = {.method = "GET", .key = "", .query = query.data};
-        if (!code)
-            code = mlf_s3_call(store, &request, &reply, error);
-        if (!code)
-            code = mlf_s3_read_listing(reply.body.data ? reply.body.data : "", reply.body.size, folder.data ? folder.data : "", each, context, &next, error);
-        if (!code && next && (page == MAX_PAGES || (token && !strcmp(token, next))))
-            code = mlf_error_set(error, MLF_E_REPLY, "%.300s: a listing without end", store->uri);
-        sv_free(token);
-        token = next;
-        if (!token)
-            break;
-    }
-    if (prefix != key)
-        sv_free(prefix);
-    sv_free(key);
-    sv_free(token);
-    sv_buffer_free(&folder);
+    int code = page_query(&query, prefix, token) ? mlf_error_memory(error) : 0;
+    const mlf_s3_request request = {.method = "GET", .key = "", .query = query.data};
+    if (!code)
+        code = mlf_s3_call(store, &request, &reply, error);
+    if (!code)
+        code = mlf_s3_read_listing(reply.body.data ? reply.body.data : "", reply.body.size, prefix, each, context, next, error);
     sv_buffer_free(&query);
     mlf_http_reply_free(&reply);
     return code;
+}
+
+static int s3_list(mlf_store *store, const char *path, mlf_entry_fn *each, void *context, mlf_error *error)
+{
+    return mlf_bucket_list(store, path, read_page, each, context, error);
 }
 
 /* ---- files ---- */
 
 static int s3_get(mlf_store *store, const char *path, int64_t offset, mlf_object *object, mlf_bytes_fn *each, void *context, mlf_error *error)
 {
-    char *key = key_of(store, path, error);
+    char *key = mlf_bucket_key(store, path, error);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
     const mlf_s3_request request = {.method = "GET", .key = key, .query = "", .checksum = "x-amz-checksum-mode:ENABLED"};
     int code = key ? mlf_s3_download(store, &request, &reply, offset, object, each, context, error) : MLF_E_MEMORY;
@@ -166,27 +143,24 @@ static int s3_get(mlf_store *store, const char *path, int64_t offset, mlf_object
     return code;
 }
 
-static int remove_key(mlf_store *store, const char *path, mlf_error *error)
+/* Already gone is fine. */
+static int remove_key(mlf_store *store, const char *key, mlf_error *error)
 {
-    char *key = key_of(store, path, error);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
     const mlf_s3_request request = {.method = "DELETE", .key = key, .query = ""};
     mlf_error sent = MLF_ERROR_INIT;
-    int code = key ? mlf_s3_call(store, &request, &reply, &sent) : MLF_E_MEMORY;
+    int code = mlf_s3_call(store, &request, &reply, &sent);
     if (code && reply.status == 404 && strstr(sent.message, "NoSuchKey"))
         code = 0;
     if (code && error && !error->code)
         *error = sent;
     mlf_http_reply_free(&reply);
-    sv_free(key);
     return code;
 }
 
 static int s3_remove(mlf_store *store, const char *path, mlf_error *error)
 {
-    const mlf_s3 *s3 = store->state;
-    int code = mlf_tree_remove(store, path, remove_key, error);
-    return code || !(*path || *s3->prefix) ? code : remove_key(store, path, error);
+    return mlf_bucket_remove(store, path, remove_key, error);
 }
 
 const mlf_store_ops MLF_STORE_S3 = {

@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { REMOVE_THREADS = 4 };
 
 void mlf_leaves_free(mlf_leaves *leaves)
 {
@@ -96,31 +95,6 @@ int mlf_tree_walk(mlf_leaves *out, mlf_store *store, const char *path, mlf_error
         qsort(out->items, out->count, sizeof *out->items, by_path);
     if (code)
         mlf_leaves_free(out);
-    return code;
-}
-
-/* ---- removing ---- */
-
-struct removal {
-    mlf_store *store;
-    const mlf_leaves *leaves;
-    mlf_remove_fn *remove_one;
-};
-
-static int remove_leaf(void *context, size_t index, mlf_error *error)
-{
-    const struct removal *removal = context;
-    return removal->remove_one(removal->store, removal->leaves->items[index].path, error);
-}
-
-int mlf_tree_remove(mlf_store *store, const char *path, mlf_remove_fn *remove_one, mlf_error *error)
-{
-    mlf_leaves leaves = {NULL, 0, 0};
-    struct removal removal = {store, &leaves, remove_one};
-    int code = mlf_tree_walk(&leaves, store, path, error);
-    if (!code)
-        code = mlf_parallel(leaves.count, REMOVE_THREADS, remove_leaf, &removal, error);
-    mlf_leaves_free(&leaves);
     return code;
 }
 

@@ -29,8 +29,4 @@ int mlf_tree_download(mlf_store *store, const char *folder, unsigned threads, ml
 /* A file, or everything below a folder, to path of the store ("" is its root; a file keeps its name); all but the relative path `except` (may be NULL). */
 int mlf_tree_upload(mlf_store *store, const char *local_path, const char *path, const char *except, unsigned threads, mlf_error *error);
 
-/* Every file below path of the store, several at once, each by remove_one(); for stores that know files alone. */
-typedef int mlf_remove_fn(mlf_store *store, const char *path, mlf_error *error);
-int mlf_tree_remove(mlf_store *store, const char *path, mlf_remove_fn *remove_one, mlf_error *error);
-
 #endif
