@@ -1,26 +1,20 @@
 """solvent prepare into buckets and solvent train out of them; what was written is read back by Amazon's and Google's own clients.
 A wrong key, an expired token, a missing bucket, a connection cut halfway: one clear message, nothing half-written to be seen."""
 
+import contextlib
 import gzip
 import json
 import os
 import socket
 import subprocess
-import sys
 import threading
-import time
-import urllib.request
 
-import boto3
 import pytest
 import werkzeug.serving
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
-from mlflow_server import free_port
-from moto.server import ThreadedMotoServer
+from bucket_servers import boto3_client, google_bucket, google_emulator, moto_server
 from werkzeug.wrappers import Response
 
-ROWS = 120_000  # a table of about 20 MB: three parts
+ROWS = 120_000  # a table of 9 MB: two parts
 PREPARE = ["prepare", "configs/cashflow.yaml", "--set", f"data.source=generate:rows={ROWS},seed=7", "--quiet"]
 QUICKLY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0", "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 AWS_KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "the-secret", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -32,10 +26,10 @@ class S3:
     scheme = "s3"
 
     def __init__(self):
-        self.server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        self.server.start()
-        self.port = self.server.get_host_and_port()[1]
-        self.client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self.port}", aws_access_key_id="id", aws_secret_access_key="the-secret", region_name="us-east-1")
+        self.server = contextlib.ExitStack()
+        uri = self.server.enter_context(moto_server())
+        self.port = int(uri.rpartition(":")[2])
+        self.client = boto3_client(uri, AWS_KEYS["AWS_SECRET_ACCESS_KEY"])
         self.client.create_bucket(Bucket="rows")
 
     def env(self, port=None):
@@ -54,7 +48,7 @@ class S3:
         return {item["Key"] for item in self.client.list_multipart_uploads(Bucket="rows").get("Uploads", [])}
 
     def stop(self):
-        self.server.stop()
+        self.server.close()
 
 
 class GoogleStorage:
@@ -63,20 +57,10 @@ class GoogleStorage:
     scheme = "gs"
 
     def __init__(self):
-        self.port = free_port()
-        start = "import sys; from gcp_storage_emulator.__main__ import main; main(sys.argv[1:])"
-        self.process = subprocess.Popen([sys.executable, "-c", start, "start", "--host", "127.0.0.1", "--port", str(self.port), "--in-memory", "--default-bucket", "rows"],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-        address = f"http://127.0.0.1:{self.port}"
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(address + "/storage/v1/b/rows", timeout=5)
-                break
-            except OSError:
-                time.sleep(0.1)
-        os.environ["STORAGE_EMULATOR_HOST"] = address
-        self.bucket = storage.Client(project="p", credentials=AnonymousCredentials()).bucket("rows")
-        del os.environ["STORAGE_EMULATOR_HOST"]
+        self.server = contextlib.ExitStack()
+        uri = self.server.enter_context(google_emulator("rows"))
+        self.port = int(uri.rpartition(":")[2])
+        self.bucket = google_bucket(uri, "rows")
 
     def env(self, port=None):
         return {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port or self.port}"}
@@ -94,8 +78,7 @@ class GoogleStorage:
         return set()  # the emulator does not tell; a session that is not finished is no object
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait()
+        self.server.close()
 
 
 @pytest.fixture(scope="module", params=[S3, GoogleStorage], ids=["s3", "gs"])

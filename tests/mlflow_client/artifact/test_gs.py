@@ -3,36 +3,22 @@
 import base64
 import json
 import os
-import subprocess
-import sys
-import time
 import urllib.parse
 import urllib.request
 
 import google_crc32c
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
 
-from mlflow_server import free_port
+from bucket_servers import google_bucket, google_emulator
 
+PIECE = 8 << 20
 DATA = os.urandom(20_000_000)
 
 
 @pytest.fixture(scope="module")
 def emulator():
-    uri = f"http://127.0.0.1:{(port := free_port())}"
-    process = subprocess.Popen([sys.executable, "-c", "import sys; from gcp_storage_emulator.__main__ import main; main(sys.argv[1:])", "start", "--host", "127.0.0.1", "--port", str(port), "--in-memory", "--default-bucket", "bucket"],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(uri + "/storage/v1/b/bucket", timeout=5)
-            break
-        except OSError:
-            time.sleep(0.1)
-    yield uri
-    process.terminate()
-    process.wait()
+    with google_emulator("bucket") as uri:
+        yield uri
 
 
 @pytest.fixture
@@ -42,12 +28,10 @@ def env(emulator, tmp_path):
 
 @pytest.fixture
 def bucket(emulator):
-    os.environ["STORAGE_EMULATOR_HOST"] = emulator
-    bucket = storage.Client(project="p", credentials=AnonymousCredentials()).bucket("bucket")
+    bucket = google_bucket(emulator, "bucket")
     yield bucket
     for blob in list(bucket.client.list_blobs("bucket")):
         blob.delete()
-    del os.environ["STORAGE_EMULATOR_HOST"]
 
 
 def test_a_tree_there_and_back(tool, env, bucket, tree, tmp_path, contents):
@@ -61,7 +45,7 @@ def test_a_tree_there_and_back(tool, env, bucket, tree, tmp_path, contents):
     assert not list(bucket.client.list_blobs("bucket"))
 
 
-@pytest.mark.parametrize("size", [0, 1, 8 << 20, (8 << 20) + 1, 16 << 20, len(DATA)])
+@pytest.mark.parametrize("size", [0, 1, PIECE, PIECE + 1, 2 * PIECE, len(DATA)])
 def test_streams_and_files_of_every_size(tool, env, bucket, tmp_path, size):
     (tmp_path / "file.bin").write_bytes(DATA[:size])
     tool("put", "gs://bucket/stream.bin", env=env, data=DATA[:size])

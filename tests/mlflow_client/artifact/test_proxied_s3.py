@@ -3,11 +3,10 @@
 import json
 import os
 
-import boto3
 import mlflow
 import pytest
-from moto.server import ThreadedMotoServer
 
+from bucket_servers import boto3_client, moto_server
 from mlflow_server import MlflowServer
 
 PART = 5 << 20  # the least that S3 allows
@@ -18,15 +17,13 @@ PARTS = {"MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": str(PART), "MLFLOW_MULTIPA
 
 @pytest.fixture(scope="module")
 def moto():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "http://127.0.0.1:%d" % server.get_host_and_port()[1]
-    server.stop()
+    with moto_server() as uri:
+        yield uri
 
 
 @pytest.fixture(scope="module")
 def s3(moto):
-    client = boto3.client("s3", endpoint_url=moto, aws_access_key_id="id", aws_secret_access_key="secret", region_name="us-east-1")
+    client = boto3_client(moto)
     client.create_bucket(Bucket="bucket")
     return client
 

@@ -4,22 +4,20 @@ import base64
 import hashlib
 import json
 import os
-import socket
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
-DATA = os.urandom(20_000_000)  # three parts
+from bucket_servers import boto3_client, moto_server
+
+PART = 8 << 20
+DATA = os.urandom(2 * PART + 1_000_003)  # three parts
 ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>{}</Message></Error>"
 
 
 @pytest.fixture(scope="module")
 def moto_uri():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "http://127.0.0.1:%d" % server.get_host_and_port()[1]
-    server.stop()
+    with moto_server() as uri:
+        yield uri
 
 
 @pytest.fixture
@@ -29,7 +27,7 @@ def env(moto_uri, tmp_path):
 
 @pytest.fixture
 def s3(moto_uri):
-    client = boto3.client("s3", endpoint_url=moto_uri, aws_access_key_id="id", aws_secret_access_key="secret", region_name="us-east-1")
+    client = boto3_client(moto_uri)
     client.create_bucket(Bucket="bucket")
     yield client
     while items := client.list_objects_v2(Bucket="bucket").get("Contents", []):
@@ -45,14 +43,15 @@ def test_a_tree_there_and_back(tool, env, s3, tree, tmp_path, contents):
     assert "Contents" not in s3.list_objects_v2(Bucket="bucket")
 
 
-@pytest.mark.parametrize("size", [0, 1, 8 << 20, (8 << 20) + 1, 16 << 20, len(DATA)])
+@pytest.mark.parametrize("size", [0, 1, PART, PART + 1, 2 * PART, 2 * PART + 1, len(DATA), 6 * PART + 5])
 def test_streams_and_files_of_every_size(tool, env, s3, tmp_path, size):
-    (tmp_path / "file.bin").write_bytes(DATA[:size])
-    tool("put", "s3://bucket/stream.bin", env=env, data=DATA[:size])
+    data = (DATA * 3)[:size]
+    (tmp_path / "file.bin").write_bytes(data)
+    tool("put", "s3://bucket/stream.bin", env=env, data=data)
     tool("upload", tmp_path / "file.bin", "s3://bucket", env=env)
     for key in ("stream.bin", "file.bin"):
-        assert s3.get_object(Bucket="bucket", Key=key)["Body"].read() == DATA[:size]
-        assert tool("cat", f"s3://bucket/{key}", env=env).stdout == DATA[:size]
+        assert s3.get_object(Bucket="bucket", Key=key)["Body"].read() == data
+        assert tool("cat", f"s3://bucket/{key}", env=env).stdout == data
 
 
 def test_many_pages(tool, env, s3):
@@ -69,6 +68,7 @@ def test_an_abort_leaves_nothing(tool, env, s3):
 def test_no_bucket_no_key(tool, env, s3):
     for words in (("cat", "s3://nobucket/x"), ("cat", "s3://bucket/none"), ("list", "s3://nobucket"), ("put", "s3://nobucket/x")):
         assert tool(*words, env=env, expect=1).stderr.startswith(b"MLF_E_NOT_FOUND: s3://")
+    assert tool("put", "s3://nobucket/x", env=env, data=DATA, expect=1).stderr.startswith(b"MLF_E_NOT_FOUND: s3://nobucket/x: POST: 404 NoSuchBucket")
 
 
 def test_keys_from_the_profile_file(tool, env, s3, tmp_path):
@@ -185,7 +185,7 @@ def test_parts_with_their_crc32c(tool, env, scripted, tmp_path, how):
     assert all(r[2]["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD" for r in parts) and len({r[2]["x-amz-checksum-crc32c"] for r in parts}) == 3
     joined = requests[-1][3].decode()
     assert [f"<ChecksumCRC32C>{r[2]['x-amz-checksum-crc32c']}</ChecksumCRC32C></Part>" in joined for r in parts] == [True] * 3
-    assert parts[2][2]["x-amz-checksum-crc32c"] == crc32c(DATA[16 << 20 :])
+    assert parts[2][2]["x-amz-checksum-crc32c"] == crc32c(DATA[2 * PART :])
 
 
 @pytest.mark.parametrize("other", [{"http_proxy": "URI"}, {"MLFLOW_S3_IGNORE_TLS": "true"}])
