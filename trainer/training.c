@@ -163,9 +163,15 @@ static void tell_fit(sv_training *t)
                      t->fit_seconds * 1e3, s->why[0] ? "" : "");
     if (s->why[0])
         sv_progress_line(t->progress, "", "%s: %s", s->solver, s->why);
-    if (!s->converged)
+    if (s->converged)
+        return;
+    if (s->iterations >= t->config->train.max_iter)
         sv_progress_warn(t->progress, "not converged within %lld iterations: gradient %.1e; raise train.max_iter or train.tolerance", (long long)t->config->train.max_iter,
                          s->gradient_norm);
+    else if (t->config->train.patience > 0)
+        sv_progress_line(t->progress, "", "stopped early: the validation loss fell no more; the weights are those of its least, gradient %.1e", s->gradient_norm);
+    else
+        sv_progress_warn(t->progress, "not converged: the objective falls no more in double precision, gradient %.1e; raise train.tolerance", s->gradient_norm);
 }
 
 int sv_training_fit(sv_training *t, const char *checkpoint, const char *resume, sv_error *error)
