@@ -1,6 +1,7 @@
 #include "tree.h"
 
 #include "alloc.h"
+#include "client.h"
 #include "client_error.h"
 #include "file.h"
 #include "inside.h"
@@ -130,11 +131,18 @@ static int check_listed_sizes(const mlf_store *store, const mlf_leaves *leaves, 
     return check_size(store, bytes, error);
 }
 
+/* A folder's files come without a request that could be cut short: mlf_client_stop() is looked for between pieces. */
+static int check_stopped(const mlf_store *store, mlf_error *error)
+{
+    return store->client && atomic_load(&store->client->stopped) ? mlf_error_set(error, MLF_E_TIMEOUT, "%.600s: not waited for any longer", store->uri) : 0;
+}
+
 static int keep(void *context, const void *bytes, size_t length, mlf_error *error)
 {
     struct arrival *arrival = context;
     struct download *download = arrival->download;
     int code = check_size(download->store, atomic_fetch_add(&download->n_bytes, (int64_t)length) + (int64_t)length, error);
+    code = code ? code : check_stopped(download->store, error);
     return code ? code : mlf_inside_write(&arrival->incoming, bytes, length, error);
 }
 
@@ -147,7 +155,10 @@ static int fetch_one(void *context, size_t index, mlf_error *error)
 {
     struct download *download = context;
     struct arrival arrival = {.download = download};
-    int code = mlf_inside_create(&arrival.incoming, download->stage_fd, target_of(download, index), error);
+    int code = check_stopped(download->store, error);
+    if (code)
+        return code;
+    code = mlf_inside_create(&arrival.incoming, download->stage_fd, target_of(download, index), error);
     if (!code)
         code = mlf_store_fetch(download->store, download->only ? "" : download->leaves->items[index].path, NULL, keep, &arrival, error);
     if (!code)

@@ -1,5 +1,5 @@
 /* artifact_tool.c: the artifact functions as a command, for the Python tests beside it. Prints one line a result; an error goes to standard error as
-   "MLF_E_…: message" with exit 1. ARTIFACT_TOOL_MAX: max_bytes of `fetch`. Peak resident memory goes to standard error as "peak_kb N" when ARTIFACT_TOOL_PEAK is set. */
+   "MLF_E_…: message" with exit 1. ARTIFACT_TOOL_MAX: max_bytes of `fetch`; ARTIFACT_TOOL_STOPPED: its client is stopped. Peak resident memory goes to standard error as "peak_kb N" when ARTIFACT_TOOL_PEAK is set. */
 #include "mlflow_client.h"
 #include "registry.h"
 
@@ -51,6 +51,8 @@ static int move_counted(mlf_client *client, char **argv, int up, mlf_error *erro
     options.progress = count;
     options.context = &told;
     options.max_bytes = getenv("ARTIFACT_TOOL_MAX") ? atoll(getenv("ARTIFACT_TOOL_MAX")) : 0;
+    if (getenv("ARTIFACT_TOOL_STOPPED"))
+        mlf_client_stop(client);
     int code = (up ? mlf_artifacts_upload : mlf_artifacts_fetch)(client, argv[0], argv[1], &options, error);
     printf("%lld\n", (long long)told);
     return code;

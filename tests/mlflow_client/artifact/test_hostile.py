@@ -37,6 +37,14 @@ def test_more_than_is_wanted(tool, scripted, tmp_path, contents, monkeypatch, sa
     assert said == 2**63 - 1 or tool("fetch", server.uri + "/art", tmp_path / "out").returncode == 0
 
 
+def test_a_stopped_client_copies_no_folder(tool, tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "file").write_bytes(b"x")
+    done = tool("fetch", tmp_path / "store", tmp_path / "out", env={"ARTIFACT_TOOL_STOPPED": "1", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}, expect=1)
+    assert done.stderr.startswith(b"MLF_E_TIMEOUT") and not (tmp_path / "out").exists()
+    assert tool("fetch", tmp_path / "store", tmp_path / "out").stdout == b"1\n"
+
+
 def test_a_link_inside_the_folder_is_not_followed(tool, scripted, tmp_path, contents):
     (tmp_path / "out").mkdir()
     (tmp_path / "elsewhere").mkdir()
