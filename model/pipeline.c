@@ -97,6 +97,7 @@ void sv_pipeline_free(sv_pipeline *pipeline)
     sv_free(pipeline->plans);
     sv_free(pipeline->intercept);
     sv_free(pipeline->target);
+    sv_free(pipeline->csv_form);
     free_texts(pipeline->classes, pipeline->n_scores);
     free_texts(pipeline->outputs, pipeline->n_outputs);
     sv_free(pipeline->calibration.x);
@@ -446,6 +447,23 @@ int sv_pipeline_set_target(sv_pipeline *pipeline, const char *name, sv_error *er
 const char *sv_pipeline_target(const sv_pipeline *pipeline)
 {
     return pipeline->target;
+}
+
+int sv_pipeline_set_csv_form(sv_pipeline *pipeline, const sv_csv_form *form, sv_error *error)
+{
+    int code = 0;
+    sv_csv_form *copy = sv_csv_form_is_usual(form) ? NULL : sv_csv_form_copy(form, &code, error);
+    if (code)
+        return code;
+    sv_free(pipeline->csv_form);
+    pipeline->csv_form = copy;
+    return 0;
+}
+
+const sv_csv_form *sv_pipeline_csv_form(const sv_pipeline *pipeline)
+{
+    static const sv_csv_form usual = SV_CSV_FORM_INIT;
+    return pipeline->csv_form ? pipeline->csv_form : &usual;
 }
 
 int sv_pipeline_set_classes(sv_pipeline *pipeline, const char *const *classes, size_t n, sv_error *error)

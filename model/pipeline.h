@@ -8,6 +8,7 @@
 #ifndef SV_PIPELINE_H
 #define SV_PIPELINE_H
 
+#include "csv_form.h"
 #include "error.h"
 #include "feature.h"
 
@@ -96,6 +97,9 @@ double sv_pipeline_threshold(const sv_pipeline *pipeline);
 /* The target's name: outputs are NAME_probability and NAME_prediction (binary), else `prediction` and probability_CLASS. Copied. Default "target". */
 int sv_pipeline_set_target(sv_pipeline *pipeline, const char *name, sv_error *error);
 const char *sv_pipeline_target(const sv_pipeline *pipeline);
+/* How the training files were written. Copied. Default: the usual. SV_E_CONFIG, SV_E_MEMORY. */
+int sv_pipeline_set_csv_form(sv_pipeline *pipeline, const sv_csv_form *form, sv_error *error);
+const sv_csv_form *sv_pipeline_csv_form(const sv_pipeline *pipeline); /* the pipeline's, never NULL */
 /* Multinomial: the K classes' texts. Copied. */
 int sv_pipeline_set_classes(sv_pipeline *pipeline, const char *const *classes, size_t n, sv_error *error);
 const char *sv_pipeline_class(const sv_pipeline *pipeline, size_t k);

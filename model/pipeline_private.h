@@ -33,6 +33,7 @@ struct sv_pipeline {
     double *intercept; /* (K) */
     double threshold;
     char *target;
+    sv_csv_form *csv_form; /* NULL: the usual */
     char **classes; /* (K) or NULL */
     char **outputs; /* (n_outputs) names; made by finish */
     size_t n_outputs;

@@ -283,6 +283,40 @@ static void read_calibration(reader *r, json_t *document)
     r->json.path[0] = '\0';
 }
 
+/* At most one byte; 0: none. */
+static char read_byte(reader *r, json_t *object, const char *key)
+{
+    const char *text = sv_json_get_text(&r->json, object, key);
+    if (*text && text[1])
+        sv_json_fail(&r->json, key, "expected at most one byte");
+    return *text;
+}
+
+static void read_csv_form(reader *r, json_t *document)
+{
+    static const char *const keys[] = {"delimiter", "quote", "no_header", "no_trim", "date_format", "missing", NULL};
+    json_t *object = json_object_get(document, "csv");
+    const char *missing[SV_CSV_MISSING_MAX];
+    if (!object || r->json.code)
+        return;
+    strcpy(r->json.path, "csv");
+    sv_json_known_keys(&r->json, object, keys);
+    sv_csv_form form = {.delimiter = read_byte(r, object, "delimiter"), .quote = read_byte(r, object, "quote"), .missing = missing};
+    form.header = !sv_json_get_flag(&r->json, object, "no_header");
+    form.trim = !sv_json_get_flag(&r->json, object, "no_trim");
+    form.date_format = sv_json_get_text(&r->json, object, "date_format");
+    json_t *words = sv_json_get_array(&r->json, object, "missing", SV_CSV_MISSING_MAX);
+    for (; form.n_missing < json_array_size(words) && !r->json.code; form.n_missing++) {
+        json_t *word = json_array_get(words, form.n_missing);
+        missing[form.n_missing] = json_string_value(word);
+        if (!missing[form.n_missing] || strlen(missing[form.n_missing]) != json_string_length(word))
+            sv_json_fail(&r->json, "missing", "expected texts without NUL");
+    }
+    if (!r->json.code)
+        r->json.code = sv_pipeline_set_csv_form(r->pipeline, &form, r->json.error);
+    r->json.path[0] = '\0';
+}
+
 static sv_task read_task(reader *r, json_t *document)
 {
     const char *name = sv_json_get_text(&r->json, document, "task");
@@ -296,7 +330,7 @@ static sv_task read_task(reader *r, json_t *document)
 static void check_format(reader *r, json_t *document)
 {
     static const char *const keys[] = {"format", "version", "task", "target", "threshold", "classes", "columns", "derived", "terms", "intercept",
-                                       "calibration", NULL};
+                                       "calibration", "csv", NULL};
     if (!json_is_object(document))
         sv_json_fail(&r->json, "", "expected an object");
     const char *format = sv_json_get_text(&r->json, document, "format");
@@ -350,6 +384,7 @@ static void read_document(reader *r, json_t *document)
     if (!r->json.code)
         sv_json_get_numbers(&r->json, document, "intercept", r->pipeline->intercept, r->K);
     read_calibration(r, document);
+    read_csv_form(r, document);
     if (!r->json.code)
         r->json.code = sv_pipeline_finish(r->pipeline, r->json.error);
 }

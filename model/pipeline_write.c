@@ -5,9 +5,10 @@
         "derived": [{"name": "risk_flag", "expression": "balance < 0"}, …],
         "terms": [{"encoder": "number", "value": "age", "fill": 40.9, "mean": [40.9], "scale": [10.6], "weights": [0.1]},
                   {"encoder": "category", "value": "job", "unknown": "zeros", "categories": ["admin.", …], "columns": [-1, 0, …], "weights": […]}, …],
-        "intercept": [-2.5], "calibration": {"kind": "platt", "slope": 1.1, "offset": 0.02}}
+        "intercept": [-2.5], "calibration": {"kind": "platt", "slope": 1.1, "offset": 0.02},
+        "csv": {"delimiter": "", "quote": "\"", "no_header": false, "no_trim": false, "date_format": "%y%m%d", "missing": ["NA"]}}
 
-   weights are (width, K) row by row; fill null: a missing value is refused. The reader is pipeline_read.c. */
+   weights are (width, K) row by row; fill null: a missing value is refused; csv (csv_form.h) only where it is not the usual. The reader is pipeline_read.c. */
 #include "package_json.h"
 #include "package.h"
 #include "pipeline_private.h"
@@ -149,6 +150,24 @@ static void write_calibration(writer *w, const sv_calibration *c)
     raw(w, "}");
 }
 
+static void write_csv_form(writer *w, const sv_csv_form *form)
+{
+    if (!form)
+        return;
+    raw(w, ",\n \"csv\": {\"delimiter\": ");
+    text(w, (char[]){form->delimiter, '\0'});
+    text_field(w, "quote", (char[]){form->quote, '\0'});
+    raw(w, form->header ? ", \"no_header\": false" : ", \"no_header\": true");
+    raw(w, form->trim ? ", \"no_trim\": false" : ", \"no_trim\": true");
+    text_field(w, "date_format", form->date_format);
+    key(w, "missing");
+    for (size_t i = 0; i < form->n_missing; i++) {
+        raw(w, i ? ", " : "[");
+        text(w, form->missing[i]);
+    }
+    raw(w, form->n_missing ? "]}" : "[]}");
+}
+
 int sv_pipeline_write_json(sv_buffer *json, const sv_pipeline *pipeline, sv_error *error)
 {
     writer w = {json, 0};
@@ -175,6 +194,7 @@ int sv_pipeline_write_json(sv_buffer *json, const sv_pipeline *pipeline, sv_erro
     raw(&w, "],\n \"intercept\": ");
     w.code = w.code ? w.code : sv_json_numbers(json, pipeline->intercept, pipeline->n_scores);
     write_calibration(&w, &pipeline->calibration);
+    write_csv_form(&w, pipeline->csv_form);
     raw(&w, "}\n");
     if (w.code == SV_E_INPUT)
         return sv_error_set(error, SV_E_INPUT, "a name or category is not UTF-8 text");

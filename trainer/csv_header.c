@@ -37,8 +37,7 @@ static int never_blank(unsigned char byte)
     return 0;
 }
 
-/* The most frequent of the usual delimiters in the first line that is not blank, outside quotes. */
-static char find_delimiter(const char *bytes, size_t size, char quote)
+char sv_csv_find_delimiter(const char *bytes, size_t size, char quote)
 {
     static const char usual[] = {',', ';', '\t', '|'};
     size_t counts[sizeof usual] = {0}, best = 0;
@@ -117,6 +116,23 @@ static int check_names(const sv_csv_header *header, const char *file, sv_error *
     return 0;
 }
 
+/* A text of two or four bytes a character, which is not read: 0, or SV_E_INPUT. Its mark, or the NULs that every such text in Latin letters has, tell it. */
+static int refuse_wide_text(const char *bytes, size_t size, const char *file, sv_error *error)
+{
+    const char *kind = NULL;
+    if (size >= 4 && (!memcmp(bytes, "\xff\xfe\0\0", 4) || !memcmp(bytes, "\0\0\xfe\xff", 4)))
+        kind = "UTF-32";
+    else if (size >= 2 && (!memcmp(bytes, "\xff\xfe", 2) || !memcmp(bytes, "\xfe\xff", 2)))
+        kind = "UTF-16";
+    else if (size >= 4 && ((!bytes[0] && bytes[1] && !bytes[2] && bytes[3]) || (bytes[0] && !bytes[1] && bytes[2] && !bytes[3])))
+        kind = bytes[0] ? "UTF-16LE" : "UTF-16BE";
+    if (!kind)
+        return 0;
+    sv_error_set(error, SV_E_INPUT, "%s: expected UTF-8, got %s", file, kind);
+    sv_error_hint(error, "convert the file first, as in: iconv -f %s -t UTF-8", kind);
+    return SV_E_INPUT;
+}
+
 int sv_csv_header_read(sv_csv_header *header, const sv_source *source, const sv_csv_options *options, sv_error *error)
 {
     header_reader r = {.texts = SV_BUFFER_INIT(0)};
@@ -130,14 +146,16 @@ int sv_csv_header_read(sv_csv_header *header, const sv_source *source, const sv_
         bytes = more ? more : bytes;
         code = more ? sv_source_read(source, 0, bytes, want, &size, error) : SV_E_MEMORY;
     }
+    if (!code)
+        code = refuse_wide_text(bytes, size, source->name, error);
     if (!code) {
         size_t mark = size >= 3 && !memcmp(bytes, "\xef\xbb\xbf", 3) ? 3 : 0;
-        header->delimiter = options->delimiter ? options->delimiter : find_delimiter(bytes + mark, size - mark, options->quote);
+        header->delimiter = options->delimiter ? options->delimiter : sv_csv_find_delimiter(bytes + mark, size - mark, options->quote);
         read_row(&r, bytes + mark, size - mark, header->delimiter, options, &used);
         header->first_row = options->header ? mark + used : mark;
         code = r.code;
         if (code == SV_E_INPUT)
-            sv_error_set(error, code, "%s: header: expected at most %d names of at most %d bytes without NUL", source->name, COLUMNS_MAX, NAME_MAX_BYTES);
+            sv_error_set(error, code, "%s: header: expected at most %d names of at most %d bytes, without NUL bytes", source->name, COLUMNS_MAX, NAME_MAX_BYTES);
         else if (!code && !r.done)
             code = sv_error_set(error, SV_E_INPUT, "%s: expected a header and rows, got an empty file", source->name);
     }

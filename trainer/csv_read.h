@@ -48,6 +48,9 @@ typedef struct sv_csv_info {
    A long column with missing cells becomes double. SV_E_INPUT names file, row (from 1, without the header), line and column. *out: sv_table_free(). team may be NULL. */
 int sv_csv_read(sv_table *out, sv_csv_info *info, const sv_source *sources, size_t n_sources, const sv_csv_options *options, sv_team *team, sv_error *error);
 
+/* The most frequent of the usual delimiters in the first line that is not blank, outside quotes. */
+char sv_csv_find_delimiter(const char *bytes, size_t size, char quote);
+
 /* Only the header: the names, in order. *names: (n_names) texts, all in one block: sv_free(). */
 int sv_csv_names(char ***names, size_t *n_names, char *delimiter, const sv_source *source, const sv_csv_options *options, sv_error *error);
 

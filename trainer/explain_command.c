@@ -1,7 +1,7 @@
 /* explain_command.c: `solvent explain`: the coefficients in raw units; with rows, what each feature adds to a row's score. */
 #include "alloc.h"
 #include "commands.h"
-#include "csv_read.h"
+#include "model_rows.h"
 #include "model_source.h"
 #include "number.h"
 #include "progress.h"
@@ -183,24 +183,19 @@ static int explain_table(const sv_pipeline *p, const sv_table *table, int as_jso
 
 static int explain_rows(const sv_pipeline *p, const char *input, int as_json, sv_error *error)
 {
-    const sv_features *features = sv_pipeline_features(p);
-    size_t n = sv_features_n_columns(features);
-    sv_csv_options options = SV_CSV_OPTIONS_INIT;
+    sv_model_rows rows;
     sv_source source = SV_SOURCE_INIT;
     sv_table table = {0};
-    sv_entries columns = {n, sv_calloc(n + 1, sizeof *columns.items)};
-    const char **wanted = sv_calloc(n + 1, sizeof *wanted);
-    int code = columns.items && wanted ? sv_source_open(&source, input, error) : sv_error_set(error, SV_E_MEMORY, "explain: out of memory");
-    for (size_t c = 0; c < n && !code; c++) {
-        wanted[c] = sv_features_name(features, (int)c);
-        columns.items[c] = (sv_entry){wanted[c], sv_type_name(sv_features_type(features, (int)c)), 0, 0};
-    }
-    options.columns = &columns;
-    options.may_lack = 1; /* the pipeline knows what it needs */
-    options.wanted = wanted;
-    options.n_wanted = n;
+    char first[4096];
+    size_t got = 0;
+    int code = sv_model_rows_begin(&rows, p, error);
     if (!code)
-        code = sv_csv_read(&table, NULL, &source, 1, &options, NULL, error);
+        code = sv_source_open(&source, input, error);
+    if (!code)
+        code = sv_source_read(&source, 0, first, source.size < sizeof first ? (size_t)source.size : sizeof first, &got, error);
+    sv_model_rows_delimiter(&rows, p, first, got);
+    if (!code)
+        code = sv_csv_read(&table, NULL, &source, 1, &rows.options, NULL, error);
     const char **header = code ? NULL : sv_calloc(table.n_columns + 1, sizeof *header);
     if (!code && !header)
         code = sv_error_set(error, SV_E_MEMORY, "explain: out of memory");
@@ -213,8 +208,7 @@ static int explain_rows(const sv_pipeline *p, const char *input, int as_json, sv
         code = explain_table(p, &table, as_json, error);
     sv_table_free(&table);
     sv_source_close(&source);
-    sv_free(columns.items);
-    sv_free(wanted);
+    sv_model_rows_free(&rows);
     return code;
 }
 

@@ -234,7 +234,7 @@ static int judge_coefficients(sv_fit_report *report, const fitting *f, sv_error 
     sv_coefficient *c = report->coefficients;
     if (!errors) return sv_error_set(error, SV_E_MEMORY, "training: out of memory");
     int rc = sv_standard_errors(errors, &degrees, f->terms.design, kinds[f->config->train.model].loss, report->solution.weights, f->team, &collinear);
-    double reach = sv_two_sided_quantile(0.025, degrees);
+    double reach = sv_two_sided_quantile((1 - f->config->evaluate.confidence) / 2, degrees);
     for (size_t t = 0; !rc && t <= f->terms.n_terms; t++)
         for (size_t j = 0; j < (t < f->terms.n_terms ? sv_pipeline_term_const(f->pipeline, t)->width : 1); j++, c++) {
             c->standard_error = errors[t < f->terms.n_terms ? f->terms.first[t] + j : p - 1];
@@ -258,6 +258,23 @@ static int find_ids(int **ids, const sv_features *features, const char *const *u
     return 0;
 }
 
+/* What predicting on further files needs. The rows of a panel are none of a file's. */
+static int remember_csv_form(fitting *f, sv_error *error)
+{
+    const sv_config *c = f->config;
+    size_t n = c->data.missing.count;
+    if (c->panel.entity || !c->data.quote) return 0;
+    const char **missing = sv_array(n + 1, sizeof *missing);
+    if (!missing) return sv_error_set(error, SV_E_MEMORY, "training: out of memory");
+    for (size_t i = 0; i < n; i++)
+        missing[i] = c->data.missing.items[i].value;
+    const sv_csv_form form = {.delimiter = c->data.delimiter ? *c->data.delimiter : 0, .quote = *c->data.quote, .header = c->data.header, .trim = c->data.trim,
+                              .date_format = c->data.date_format, .missing = missing, .n_missing = n};
+    int rc = sv_pipeline_set_csv_form(f->pipeline, &form, error);
+    sv_free(missing);
+    return rc;
+}
+
 static int open_pipeline(fitting *f, const sv_features *all, const char *const *used, size_t n_used, sv_error *error)
 {
     sv_features *features = NULL;
@@ -271,6 +288,7 @@ static int open_pipeline(fitting *f, const sv_features *all, const char *const *
     if (rc) return rc;
     rc = sv_pipeline_new(&f->pipeline, features, kinds[f->config->train.model].task, f->n_scores, error); /* takes features */
     if (!rc) rc = sv_pipeline_set_target(f->pipeline, f->config->target.name, error);
+    if (!rc) rc = remember_csv_form(f, error);
     if (!rc && f->config->train.model == SV_MODEL_MULTINOMIAL) rc = name_classes(f, error);
     return rc;
 }
@@ -302,7 +320,7 @@ static int solve(fitting *f, sv_fit_report *report, const sv_fit_options *option
     write_weights(f, report->solution.weights);
     rc = list_coefficients(report, f, error);
     if (!rc && f->config->evaluate.standard_errors && f->config->train.penalty == SV_PENALTY_NONE && f->n_scores == 1) rc = judge_coefficients(report, f, error);
-    if (!rc && f->config->evaluate.threshold > 0) sv_pipeline_set_threshold(f->pipeline, f->config->evaluate.threshold);
+    if (!rc) sv_pipeline_set_threshold(f->pipeline, f->config->evaluate.threshold);
     return rc ? rc : sv_pipeline_finish(f->pipeline, error);
 }
 

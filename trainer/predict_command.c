@@ -1,9 +1,9 @@
 /* predict_command.c: `solvent predict`: rows go through in batches, as they came, with the model's outputs behind each. */
 #include "alloc.h"
 #include "commands.h"
-#include "csv_read.h"
 #include "evaluate.h"
 #include "log.h"
+#include "model_rows.h"
 #include "model_source.h"
 #include "number.h"
 #include "output.h"
@@ -24,9 +24,7 @@ typedef struct prediction_job {
     sv_team *team;
     sv_output output;
     sv_row_cutter cutter;
-    sv_csv_options options;
-    sv_entries columns; /* the model's, with their types */
-    const char **wanted;
+    sv_model_rows rows;
     sv_source source;   /* the input, when it is no pipe */
     uint64_t offset;
     int is_pipe, at_end;
@@ -93,25 +91,24 @@ static int take_header(prediction_job *j)
 {
     size_t start = 0, end = 0, used = 0, n_names;
     sv_source first;
-    char **names = NULL, delimiter;
+    char **names = NULL;
     int code = 0;
     do {
         code = read_more(j);
-        if (!code && j->bytes.size) { /* the delimiter is known only now; until then a row that a comma cuts is as good */
-            sv_row_cutter cutter = {.delimiter = j->options.delimiter ? j->options.delimiter : ',', .quote = '"', .trim = 1};
-            used = sv_row_cut(&cutter, j->bytes.data, j->bytes.size, j->at_end, &start, &end);
+        if (!code && j->bytes.size) {
+            sv_model_rows_delimiter(&j->rows, j->pipeline, j->bytes.data, j->bytes.size);
+            j->cutter = (sv_row_cutter){.delimiter = j->rows.options.delimiter, .quote = j->rows.options.quote, .trim = j->rows.options.trim};
+            used = sv_row_cut(&j->cutter, j->bytes.data, j->bytes.size, j->at_end, &start, &end);
         }
     } while (!code && !used && !j->at_end && j->bytes.size < ROW_MAX);
     if (!code)
         code = sv_source_from_memory(&first, input_name(j), j->bytes.data ? j->bytes.data : "", used ? used : j->bytes.size, j->error);
     if (code)
         return code;
-    code = sv_csv_names(&names, &n_names, &delimiter, &first, &j->options, j->error);
+    code = sv_csv_names(&names, &n_names, NULL, &first, &j->rows.options, j->error);
     sv_source_close(&first);
     if (code)
         return code;
-    j->options.delimiter = delimiter;
-    j->cutter = (sv_row_cutter){.delimiter = delimiter, .quote = '"', .trim = 1};
     for (size_t o = 0; o < sv_pipeline_n_outputs(j->pipeline) && !code; o++)
         for (size_t i = 0; i < n_names && !code; i++)
             if (!strcmp(names[i], sv_pipeline_output_name(j->pipeline, o)))
@@ -119,11 +116,13 @@ static int take_header(prediction_job *j)
     if (!code)
         code = sv_model_check_columns(j->pipeline, (const char *const *)names, n_names, input_name(j), j->error);
     sv_free(names);
+    if (!j->rows.options.header) /* the first line is a row */
+        return code;
     if (!code && (sv_buffer_append(&j->header, j->bytes.data + start, end - start) || sv_buffer_byte(&j->header, '\n') ||
                   sv_buffer_append(&j->lines, j->bytes.data + start, end - start)))
         code = SV_E_MEMORY;
     for (size_t o = 0; o < sv_pipeline_n_outputs(j->pipeline) && !code; o++)
-        if (sv_buffer_byte(&j->lines, delimiter) || put_cell(&j->lines, sv_pipeline_output_name(j->pipeline, o), delimiter, '"'))
+        if (sv_buffer_byte(&j->lines, j->cutter.delimiter) || put_cell(&j->lines, sv_pipeline_output_name(j->pipeline, o), j->cutter.delimiter, j->cutter.quote))
             code = SV_E_MEMORY;
     if (!code)
         code = sv_buffer_byte(&j->lines, '\n');
@@ -143,7 +142,7 @@ static int put_outputs(prediction_job *j, const double *values, size_t row, size
         size_t best = 0, n = sv_pipeline_n_scores(p);
         for (size_t k = 1; k < n; k++)
             best = values[k * n_rows + row] > values[best * n_rows + row] ? k : best;
-        code = sv_buffer_byte(&j->lines, delimiter) || put_cell(&j->lines, sv_pipeline_class(p, best), delimiter, '"');
+        code = sv_buffer_byte(&j->lines, delimiter) || put_cell(&j->lines, sv_pipeline_class(p, best), delimiter, j->cutter.quote);
         for (size_t k = 0; k < n && !code; k++) {
             sv_format_double(number, values[k * n_rows + row]);
             code = sv_buffer_byte(&j->lines, delimiter) || sv_buffer_text(&j->lines, number);
@@ -166,9 +165,9 @@ static int read_batch(prediction_job *j, sv_table *table, const char *text, size
     if (!code)
         code = sv_source_from_memory(&source, input_name(j), whole.data, whole.size, j->error);
     if (!code) {
-        j->options.rows_before = j->n_rows;
-        j->options.lines_before = j->n_lines;
-        code = sv_csv_read(table, NULL, &source, 1, &j->options, j->team, j->error);
+        j->rows.options.rows_before = j->n_rows;
+        j->rows.options.lines_before = j->n_lines;
+        code = sv_csv_read(table, NULL, &source, 1, &j->rows.options, j->team, j->error);
         sv_source_close(&source);
         int is_read = !code;
         for (size_t c = 0; is_read && c < table->n_columns && !code; c++)
@@ -318,28 +317,6 @@ static int find_derived(prediction_job *j)
     return 0;
 }
 
-/* The model's columns as the reader's declarations. */
-static int declare_columns(prediction_job *j)
-{
-    const sv_features *features = sv_pipeline_features(j->pipeline);
-    size_t n = sv_features_n_columns(features);
-    j->columns.items = sv_calloc(n + 1, sizeof *j->columns.items);
-    j->wanted = sv_calloc(n + 1, sizeof *j->wanted);
-    if (!j->columns.items || !j->wanted)
-        return sv_error_set(j->error, SV_E_MEMORY, "predict: out of memory");
-    for (size_t c = 0; c < n; c++) {
-        j->wanted[c] = sv_features_name(features, (int)c);
-        j->columns.items[c] = (sv_entry){j->wanted[c], sv_type_name(sv_features_type(features, (int)c)), 0, 0};
-    }
-    j->columns.count = n;
-    j->options = (sv_csv_options)SV_CSV_OPTIONS_INIT;
-    j->options.columns = &j->columns;
-    j->options.may_lack = 1; /* the pipeline knows what it needs */
-    j->options.wanted = j->wanted;
-    j->options.n_wanted = n;
-    return 0;
-}
-
 int sv_run_predict(const sv_arguments *arguments, sv_error *error)
 {
     prediction_job j = {.error = error, .is_pipe = !strcmp(arguments->input, "-"), .source = SV_SOURCE_INIT, .bytes.max = ROW_MAX + 2 * BATCH_BYTES, .output = SV_OUTPUT_INIT};
@@ -350,7 +327,7 @@ int sv_run_predict(const sv_arguments *arguments, sv_error *error)
     if (!code)
         code = sv_team_new(&j.team, arguments->threads > 0 ? (size_t)arguments->threads : 0, error);
     if (!code)
-        code = declare_columns(&j);
+        code = sv_model_rows_begin(&j.rows, j.pipeline, error);
     if (!code)
         code = find_derived(&j);
     if (!code && !j.is_pipe)
@@ -367,8 +344,7 @@ int sv_run_predict(const sv_arguments *arguments, sv_error *error)
     sv_buffer_free(&j.bytes);
     sv_buffer_free(&j.header);
     sv_buffer_free(&j.lines);
-    sv_free(j.columns.items);
-    sv_free(j.wanted);
+    sv_model_rows_free(&j.rows);
     sv_free(j.derived);
     sv_team_free(j.team);
     sv_package_free(&package);
