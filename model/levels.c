@@ -148,7 +148,10 @@ int32_t sv_levels_add(sv_levels *levels, const char *text, size_t length)
 int sv_levels_check_utf8(const sv_levels *levels, const char *column, sv_error *error)
 {
     for (uint32_t i = 0; levels && i < levels->count; i++) {
-        if (sv_utf8_whole(levels->items[i].text, levels->items[i].length))
+        size_t length = levels->items[i].length;
+        if (length && memchr(levels->items[i].text, 0, length))
+            return sv_error_set(error, SV_E_INPUT, "%s: a text holds a NUL byte: '%.100s' and more", column, levels->items[i].text);
+        if (sv_utf8_whole(levels->items[i].text, length))
             continue;
         int code = sv_error_set(error, SV_E_INPUT, "%s: the text '%.100s' is not UTF-8", column, levels->items[i].text);
         sv_error_hint(error, "convert the file first, as in: iconv -f LATIN1 -t UTF-8");

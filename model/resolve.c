@@ -80,6 +80,13 @@ static int resolve_text(sv_resolver *r, sv_node *node)
     return step;
 }
 
+/* What looks like a date in a file is a text until it is declared. */
+static void hint_at_dates(sv_resolver *r, const sv_node *node)
+{
+    if (node->kind == SV_KIND_TEXT)
+        sv_error_hint(r->error, "a column that holds dates must be declared one, as in `columns: {%.60s: date}`", node->op == SV_OP_NAME ? node->text : "NAME");
+}
+
 /* A node's step, its kind being as wanted. */
 static int resolve_as(sv_resolver *r, sv_node *node, sv_kind wanted)
 {
@@ -94,10 +101,12 @@ static int resolve_as(sv_resolver *r, sv_node *node, sv_kind wanted)
         return resolve_text(r, node);
     if (node->op == SV_OP_TEXT && wanted == SV_KIND_NUMBER)
         return fail(r, node, "expected a number, got a text");
-    int step = resolve(r, node);
+    int step = resolve(r, node), code = step;
     if (step >= 0 && node->kind != wanted)
-        return fail(r, node, "expected %s, got %s", kind_name(wanted), kind_name(node->kind));
-    return step;
+        code = fail(r, node, "expected %s, got %s", kind_name(wanted), kind_name(node->kind));
+    if (step >= 0 && code < 0 && wanted == SV_KIND_DATE)
+        hint_at_dates(r, node);
+    return code;
 }
 
 static int resolve_number(sv_resolver *r, sv_node *node)
@@ -217,13 +226,23 @@ static int fail_text(sv_resolver *r, sv_node *node)
     return fail(r, node, "a text in quotes can only be compared with a text column or feature, by == or != or in, or chosen by if() or coalesce()");
 }
 
+/* constant, value: one of them may be a date in quotes. */
+static int fail_order(sv_resolver *r, const sv_node *node, const sv_node *constant, const sv_node *value)
+{
+    double days;
+    int code = fail(r, node, "texts are compared by == and != alone, they have no order");
+    if (constant->op == SV_OP_TEXT && !sv_date_parse(constant->text, strlen(constant->text), &days))
+        hint_at_dates(r, value);
+    return code;
+}
+
 static int resolve_text_comparison(sv_resolver *r, sv_node *node, sv_kind left, sv_kind right)
 {
     sv_node *value = node->args[node->args[0]->op == SV_OP_TEXT], *other = node->args[node->args[0]->op != SV_OP_TEXT];
     if (left != right)
         return fail(r, node, "%s is compared with %s", kind_name(SV_KIND_TEXT), kind_name(left == SV_KIND_TEXT ? right : left));
     if (node->op != SV_OP_EQ && node->op != SV_OP_NE)
-        return fail(r, node, "texts are compared by == and != alone, they have no order");
+        return fail_order(r, node, value->op == SV_OP_TEXT ? value : other, value->op == SV_OP_TEXT ? other : value);
     if (value->op == SV_OP_TEXT)
         return fail_text(r, node);
     int step = text_in(r, value, &other, 1);

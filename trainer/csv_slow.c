@@ -64,21 +64,36 @@ static int prepare(sv_csv_worker *w)
     return 0;
 }
 
-/* Feeds whole lines until libcsv says that the row is done. Its state is that of a fresh parser at every row's beginning. */
-static int feed(sv_csv_worker *w, const char *text, size_t length, int at_end, size_t *used)
+/* Is a quote open? libcsv's FIELD_BEGUN, in a field that a quote began. */
+static int is_inside_quotes(const struct csv_parser *parser)
 {
-    size_t at = 0;
+    enum { FIELD_BEGUN = 2 };
+    return parser->quoted && parser->pstate == FIELD_BEGUN;
+}
+
+/* Feeds whole lines until libcsv says that the row is done. Its state is that of a fresh parser at every row's beginning. *opened: where the line begins in which
+   a quote opens that the file's end leaves open. */
+static int feed(sv_csv_worker *w, const char *text, size_t length, int at_end, size_t *used, size_t *opened)
+{
+    size_t at = 0, last = 0; /* the line in which the cell at work begins */
     *used = 0;
     while (!w->row_done && at < length) {
-        size_t line = at;
+        size_t line = at, cells = w->field;
+        int was_inside = at && is_inside_quotes(&w->libcsv);
         while (line < length && text[line] != '\n' && text[line] != '\r')
             line++;
         line += line < length;
         if (csv_parse(&w->libcsv, text + at, line - at, take_cell, take_row, w) != line - at)
             return sv_error_set(&w->error, SV_E_INPUT, "%s: libcsv: %s", w->plan->source->name, csv_strerror(csv_error(&w->libcsv)));
+        if (!was_inside || w->field != cells)
+            last = at;
         at = line;
     }
     if (!w->row_done && at_end) {
+        if (is_inside_quotes(&w->libcsv)) {
+            *opened = last;
+            snprintf(w->why, sizeof w->why, "column '%.60s': a quote opens here and nothing closes it", w->field < w->plan->n_fields ? w->plan->fields[w->field].name : "?");
+        }
         csv_fini(&w->libcsv, take_cell, take_row, w);
     } else if (!w->row_done) {
         csv_free(&w->libcsv); /* half a row: begin anew with more bytes */
@@ -91,24 +106,24 @@ static int feed(sv_csv_worker *w, const char *text, size_t length, int at_end, s
 
 int sv_csv_slow_row(sv_csv_worker *w, const char *text, size_t length, int at_end, uint64_t offset, size_t *used)
 {
-    size_t n_fields = w->plan->n_fields;
+    size_t n_fields = w->plan->n_fields, opened = 0;
     w->field = 0;
     w->row_done = 0;
     w->why[0] = '\0';
     sv_csv_forget_row(w); /* the scanner's half of it */
     int code = prepare(w);
     if (!code)
-        code = feed(w, text, length, at_end, used);
+        code = feed(w, text, length, at_end, used, &opened);
     if (code || w->error.code)
         return w->error.code;
-    if (w->row_done && w->field != n_fields)
+    if (w->row_done && w->field != n_fields && !w->why[0])
         snprintf(w->why, sizeof w->why, "expected %zu cells, got %zu", n_fields, w->field);
     if (!w->row_done || w->why[0])
         sv_csv_forget_row(w);
     if (!w->row_done) /* only blanks until the end, or more bytes are wanted */
         return 0;
     if (w->why[0])
-        note_bad_row(w, offset);
+        note_bad_row(w, offset + opened);
     else
         w->n_rows++;
     w->n_seen++;
