@@ -132,7 +132,7 @@ void sv_best_threshold(double *threshold, const uint64_t *keys, size_t n, double
     }
 }
 
-static sv_part choosing_part(const sv_dataset *dataset)
+sv_part sv_choosing_part(const sv_dataset *dataset)
 {
     return dataset->counts[SV_PART_VALIDATION] ? SV_PART_VALIDATION : SV_PART_TRAIN;
 }
@@ -140,7 +140,7 @@ static sv_part choosing_part(const sv_dataset *dataset)
 int sv_judge_costs(sv_evaluation *out, const sv_judging *judging, const sv_keys *keys, sv_error *error)
 {
     enum { POINTS = 201 };
-    sv_part part = choosing_part(judging->dataset);
+    sv_part part = sv_choosing_part(judging->dataset);
     double best;
     if (!keys->counts[part]) return 0;
     if (!(out->costs = sv_calloc(POINTS, sizeof *out->costs))) return sv_error_set(error, SV_E_MEMORY, "evaluate: out of memory");
@@ -161,8 +161,8 @@ static int gather(sv_keys *keys, uint64_t **own, size_t *n, const sv_pipeline *p
     rc = sv_gather_keys(keys, &judging, error);
     sv_free(predictions);
     if (rc) return rc;
-    *own = keys->keys + keys->begins[choosing_part(dataset)];
-    *n = keys->counts[choosing_part(dataset)];
+    *own = keys->keys + keys->begins[sv_choosing_part(dataset)];
+    *n = keys->counts[sv_choosing_part(dataset)];
     rc = sv_ranking_sort(*own, *n, team);
     if (rc) sv_free(keys->keys);
     return rc ? sv_error_set(error, rc, "calibrate: out of memory") : 0;

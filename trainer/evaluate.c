@@ -179,8 +179,8 @@ static void row_sums(double s[SUMS], const sv_judging *judging, size_t i)
         s[SUM_HITS] = best == (size_t)y;
         return;
     }
-    s[SUM_Y] = y;
-    s[SUM_Y2] = y * y;
+    s[SUM_Y] = y - judging->centre;
+    s[SUM_Y2] = s[SUM_Y] * s[SUM_Y];
     s[SUM_ERROR2] = (y - p) * (y - p);
     s[SUM_ABSOLUTE] = fabs(y - p);
     s[SUM_LOSS] = sv_pipeline_task(judging->pipeline) == SV_TASK_POISSON ? 2 * ((y > 0 ? y * log(y / p) : 0) - (y - p)) : 0;
@@ -328,6 +328,26 @@ int sv_judge_rows(double *value, double *low, double *high, const sv_judging *ju
 
 /* ---- all ---- */
 
+/* The mean of the targets. */
+static double find_centre(const sv_judging *judging)
+{
+    double mean = 0, n = 0;
+    for (size_t i = 0; i < judging->dataset->table.n_rows; i++)
+        if (judging->dataset->parts[i] < SV_PART_NONE) mean += (sv_judging_target(judging, i) - mean) / ++n;
+    return mean;
+}
+
+static void name_fitted(sv_part_evaluation *out, const sv_judging *judging)
+{
+    const sv_config *c = judging->config;
+    int chooses = out->part == sv_choosing_part(judging->dataset) && sv_pipeline_task(judging->pipeline) == SV_TASK_BINARY;
+    const struct { int is; const char *what; } choices[] = {{chooses && c->evaluate.calibration != SV_CALIBRATION_NONE, "calibration"},
+                                                            {chooses && c->evaluate.threshold_rule == SV_THRESHOLD_COSTS, "threshold"},
+                                                            {out->part == SV_PART_VALIDATION && c->train.patience > 0, "early stopping"}};
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
+        if (choices[i].is) snprintf(out->fitted + strlen(out->fitted), sizeof out->fitted - strlen(out->fitted), "%s%s", *out->fitted ? ", " : "", choices[i].what);
+}
+
 static int judge_parts(sv_evaluation *out, const sv_judging *judging, sv_error *error)
 {
     int binary = sv_pipeline_task(judging->pipeline) == SV_TASK_BINARY;
@@ -337,6 +357,7 @@ static int judge_parts(sv_evaluation *out, const sv_judging *judging, sv_error *
         sv_part_evaluation *here = &out->parts[out->n_parts];
         *here = (sv_part_evaluation){.part = part};
         rc = binary ? judge_binary(here, judging, &keys, error) : judge_ratios(here, judging, error);
+        name_fitted(here, judging);
         out->n_parts += here->n_rows > 0;
     }
     if (!rc && binary) rc = sv_judge_costs(out, judging, &keys, error);
@@ -351,6 +372,7 @@ int sv_evaluate(sv_evaluation *out, const sv_pipeline *pipeline, const sv_datase
                            .n_outputs = sv_pipeline_task(pipeline) == SV_TASK_MULTINOMIAL ? sv_pipeline_n_scores(pipeline) : 1};
     int rc = sv_predict_table(&out->predictions, pipeline, &dataset->table, team, error);
     judging.predictions = out->predictions;
+    if (sv_pipeline_task(pipeline) == SV_TASK_LINEAR || sv_pipeline_task(pipeline) == SV_TASK_POISSON) judging.centre = find_centre(&judging);
     if (!rc) rc = judge_parts(out, &judging, error);
     if (!rc) rc = sv_judge_segments(out, &judging, error);
     if (!rc) rc = sv_judge_baselines(out, &judging, error);

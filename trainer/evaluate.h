@@ -18,12 +18,15 @@ typedef struct sv_metric {
    balanced_accuracy log_loss; linear and Poisson: rmse mae r2 (deviance for Poisson). rows comes with all. */
 typedef struct sv_part_evaluation {
     sv_part part;
+    char fitted[64];           /* what these rows chose beside the weights ("calibration, threshold"), so that their figures flatter it; "": nothing */
     size_t n_rows, n_positive;
     size_t n_metrics;
     sv_metric metrics[24];
     uint64_t confusion[2][2];  /* binary: [actual][predicted] */
     sv_ranked ranked;          /* binary: cells for curves, bars by probability */
 } sv_part_evaluation;
+
+enum { SV_SEGMENT_LEAST_ROWS = 30 }; /* smaller ones are not judged */
 
 /* A group of test rows that share a value of a segment column. */
 typedef struct sv_segment {

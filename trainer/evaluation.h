@@ -11,6 +11,7 @@ typedef struct sv_judging {
     const sv_config *config;
     sv_team *team;
     const double *predictions; /* (n_outputs, n_rows) */
+    double centre;             /* a typical target of numbers: sums of squares about it cancel nothing */
 } sv_judging;
 
 /* The row's target as a number: 0 or 1, the class, the value. */
@@ -32,6 +33,9 @@ typedef struct sv_keys {
 
 /* Binary only; in the order of the rows. SV_E_MEMORY. */
 int sv_gather_keys(sv_keys *out, const sv_judging *judging, sv_error *error);
+
+/* The part whose rows calibration and threshold are fitted on: validation, or what there is. */
+sv_part sv_choosing_part(const sv_dataset *dataset);
 
 /* Each appends to out; SV_E_MEMORY. */
 int sv_judge_segments(sv_evaluation *out, const sv_judging *judging, sv_error *error);

@@ -59,7 +59,7 @@ int sv_evaluate_check(const sv_config *config, const sv_table *table, sv_error *
 
 /* ---- segments ---- */
 
-enum { MAX_SEGMENTS = 200, SEGMENT_LEAST_ROWS = 30 };
+enum { MAX_SEGMENTS = 200 };
 
 /* The judging part's rows, those of one code behind those of the one before: of code k they are rows[begins[k]] … rows[begins[k + 1] - 1]. */
 typedef struct grouping {
@@ -125,7 +125,7 @@ static int segment_column(sv_evaluation *out, const sv_judging *judging, const s
     for (size_t code = 0; !rc && code < g.n_codes && out->n_segments < MAX_SEGMENTS; code++) {
         size_t n = g.begins[code + 1] - g.begins[code];
         sv_segment segment = {0};
-        if (n < SEGMENT_LEAST_ROWS) continue;
+        if (n < SV_SEGMENT_LEAST_ROWS) continue;
         sv_segment *more = sv_realloc(out->segments, (out->n_segments + 1) * sizeof *more);
         if (more) out->segments = more;
         rc = more ? judge_segment(&segment, judging, g.rows + g.begins[code], n, out->n_segments) : SV_E_MEMORY;

@@ -107,7 +107,7 @@ static void put_metrics(page *p, const sv_report *r)
     if (!e || !e->n_parts) return;
     put(p, "<h2>Figures</h2><div class=\"wide\"><table><tr><th></th>");
     for (size_t k = 0; k < e->n_parts; k++)
-        put(p, "<th>%s</th>", sv_part_name(e->parts[k].part));
+        put(p, "<th>%s%s</th>", sv_part_name(e->parts[k].part), *e->parts[k].fitted ? "*" : "");
     put(p, "</tr>");
     for (size_t m = 0; m < e->parts[0].n_metrics; m++) {
         put(p, "<tr><td>%s</td>", e->parts[0].metrics[m].name);
@@ -119,6 +119,9 @@ static void put_metrics(page *p, const sv_report *r)
         put(p, "</tr>");
     }
     put(p, "</table></div>");
+    for (size_t k = 0; k < e->n_parts; k++)
+        if (*e->parts[k].fitted)
+            put(p, "<p class=\"bad\">* In-sample: %s chosen on the %s rows, whose figures flatter the model.</p>", e->parts[k].fitted, sv_part_name(e->parts[k].part));
     if (r->config->evaluate.bootstrap > 0)
         put(p, "<p class=\"soft\">Intervals: %g%%, from %lld resamples%s.</p>", 100 * r->config->evaluate.confidence, (long long)r->config->evaluate.bootstrap,
             sv_pipeline_task(r->pipeline) == SV_TASK_BINARY ? ", stratified by class" : "");
@@ -176,8 +179,8 @@ static void put_segments(page *p, const sv_report *r)
     const sv_evaluation *e = r->evaluation;
     sv_task task = sv_pipeline_task(r->pipeline);
     if (!e || !e->n_segments) return;
-    put(p, "<h2>Segments</h2><div class=\"wide\"><table><tr><th>segment</th><th>rows</th><th>observed</th><th>predicted</th><th>%s</th><th>95%%</th><th></th></tr>",
-        task == SV_TASK_BINARY ? "roc_auc" : task == SV_TASK_MULTINOMIAL ? "accuracy" : "rmse");
+    put(p, "<h2>Segments</h2><div class=\"wide\"><table><tr><th>segment</th><th>rows</th><th>observed</th><th>predicted</th><th>%s</th><th>%g%%</th><th></th></tr>",
+        task == SV_TASK_BINARY ? "roc_auc" : task == SV_TASK_MULTINOMIAL ? "accuracy" : "rmse", 100 * r->config->evaluate.confidence);
     for (size_t k = 0; k < e->n_segments; k++) {
         const sv_segment *s = &e->segments[k];
         put(p, "<tr%s><td>", s->fails ? " class=\"bad\"" : "");
@@ -188,9 +191,11 @@ static void put_segments(page *p, const sv_report *r)
         put_figure(p, s->rate);
         put_figure(p, s->predicted);
         put_figure(p, s->metric);
-        put(p, "<td><small>%.4f … %.4f</small></td><td>%s</td></tr>", s->low, s->high, s->fails ? "worse than the whole" : "");
+        if (isnan(s->low)) put(p, "<td>–</td>");
+        else put(p, "<td><small>%.4f … %.4f</small></td>", s->low, s->high);
+        put(p, "<td>%s</td></tr>", s->fails ? "worse than the whole" : "");
     }
-    put(p, "</table></div>");
+    put(p, "</table></div><p class=\"soft\">Segments of fewer than %d rows are left out.</p>", SV_SEGMENT_LEAST_ROWS);
 }
 
 static const char *shift_word(double psi)
@@ -224,8 +229,8 @@ static void put_fit(page *p, const sv_report *r)
     put(p, "</p><p class=\"soft\">Objective %.12g; gradient %.3g", s->objective, s->gradient_norm);
     if (!isnan(s->weight_error)) put(p, "; weights within about %.3g", s->weight_error);
     if (!isnan(s->duality_gap)) put(p, "; duality gap %.3g", s->duality_gap);
-    put(p, ".</p><details><summary>%zu coefficients</summary><div class=\"wide\"><table><tr><th>encoded feature</th><th>weight</th><th>standard error</th><th>z</th><th>p</th><th>95%%</th></tr>",
-        r->fit->n_coefficients);
+    put(p, ".</p><details><summary>%zu coefficients</summary><div class=\"wide\"><table><tr><th>encoded feature</th><th>weight</th><th>standard error</th><th>z</th><th>p</th><th>%g%%</th></tr>",
+        r->fit->n_coefficients, 100 * r->config->evaluate.confidence);
     for (size_t k = 0; k < r->fit->n_coefficients && k < 2000; k++) {
         const sv_coefficient *c = &r->fit->coefficients[k];
         put(p, "<tr><td>");
@@ -266,6 +271,7 @@ static int write_plots(const char *folder, const sv_report *report, sv_error *er
         char *path = sv_path_join(plots, name);
         if (drawn < 0 || !path) rc = sv_error_set(error, SV_E_MEMORY, "report: out of memory");
         else if (!drawn) rc = sv_file_write(path, svg.data, svg.size, error);
+        else remove(path); /* an earlier model's, in the same folder */
         sv_free(path);
         sv_buffer_free(&svg);
     }
@@ -307,7 +313,8 @@ int sv_report_card(sv_buffer *markdown, const sv_report *report, sv_error *error
                                                   report->fit->solution.solver, report->fit->solution.converged ? "converged" : "NOT converged");
     if (!rc) rc = sv_buffer_text(markdown, ".\n");
     if (!rc && report->warnings && *report->warnings) rc = sv_buffer_format(markdown, "\n> **Warning**: %.600s\n", report->warnings);
-    if (!rc && part) rc = sv_buffer_format(markdown, "\n| %s | value | 95%% |\n|---|---|---|\n", sv_part_name(part->part));
+    if (!rc && part && *part->fitted) rc = sv_buffer_format(markdown, "\n> **In-sample**: %s chosen on the %s rows, whose figures flatter the model.\n", part->fitted, sv_part_name(part->part));
+    if (!rc && part) rc = sv_buffer_format(markdown, "\n| %s | value | %g%% |\n|---|---|---|\n", sv_part_name(part->part), 100 * report->config->evaluate.confidence);
     for (size_t m = 0; !rc && part && m < part->n_metrics; m++) {
         const sv_metric *metric = &part->metrics[m];
         rc = isnan(metric->low) ? sv_buffer_format(markdown, "| %s | %.6g | |\n", metric->name, metric->value)

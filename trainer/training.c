@@ -208,7 +208,7 @@ static void tell_evaluation(sv_training *t)
     const sv_evaluation *e = &t->evaluation;
     char line[200] = "";
     for (size_t p = 0; p < e->n_parts; p++)
-        snprintf(line + strlen(line), sizeof line - strlen(line), "%22s", sv_part_name(e->parts[p].part));
+        snprintf(line + strlen(line), sizeof line - strlen(line), "%21s%c", sv_part_name(e->parts[p].part), *e->parts[p].fitted ? '*' : ' ');
     sv_progress_line(t->progress, "evaluate", "%-18s%s", "", line);
     for (size_t m = 0; m < e->parts[0].n_metrics; m++) {
         line[0] = '\0';
@@ -226,6 +226,9 @@ static void tell_evaluation(sv_training *t)
         }
         sv_progress_line(t->progress, "", "%-18s%s", e->parts[0].metrics[m].name, line);
     }
+    for (size_t p = 0; p < e->n_parts; p++)
+        if (*e->parts[p].fitted)
+            sv_progress_line(t->progress, "", "* in-sample: %s chosen on the %s rows, whose figures flatter the model", e->parts[p].fitted, sv_part_name(e->parts[p].part));
 }
 
 int sv_training_evaluate(sv_training *t, sv_error *error)
