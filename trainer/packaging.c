@@ -8,16 +8,32 @@
 #include "report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+int sv_packaging_lock(sv_packaging *p, const sv_config *config, sv_error *error)
+{
+    if (!config->output || p->lock >= 0)
+        return 0;
+    p->lock = open(config->output, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (p->lock < 0 || !flock(p->lock, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK)
+        return 0;
+    sv_error_set(error, SV_E_IO, "%s: another training is writing there", config->output);
+    sv_error_hint(error, "wait for its end, or give another --output");
+    return SV_E_IO;
+}
 
 static int choose_folder(sv_packaging *p, const sv_config *config, sv_error *error)
 {
     const char *base = getenv("TMPDIR");
     if (config->output) {
         p->folder = sv_strdup(config->output);
-        return p->folder ? sv_folder_make(p->folder, error) : sv_error_set(error, SV_E_MEMORY, "package: out of memory");
+        int code = p->folder ? sv_folder_make(p->folder, error) : sv_error_set(error, SV_E_MEMORY, "package: out of memory");
+        return code ? code : sv_packaging_lock(p, config, error);
     }
     p->folder = sv_path_join(base && *base ? base : "/tmp", "solvent-XXXXXX");
     if (!p->folder)
@@ -116,9 +132,11 @@ void sv_packaging_free(sv_packaging *p)
 {
     if (p->is_temporary && p->folder)
         sv_folder_remove(p->folder, NULL);
+    if (p->lock >= 0)
+        close(p->lock);
     sv_free(p->folder);
     sv_free(p->package);
     sv_free(p->report);
     sv_free(p->card);
-    *p = (sv_packaging){0};
+    *p = (sv_packaging)SV_PACKAGING_INIT;
 }

@@ -10,7 +10,15 @@ typedef struct sv_packaging {
     char *report;   /* FOLDER/report: report.html, plots, config.yaml */
     char *card;     /* Markdown for the version's description */
     int is_temporary;
+    int lock;       /* a descriptor that holds OUTPUT against other trainings; -1: none yet */
 } sv_packaging;
+
+#define SV_PACKAGING_INIT {.lock = -1}
+
+/* Takes OUTPUT for this training until sv_packaging_free: two that write there at once would leave a mixture. Nothing to do without one, or as long as the folder
+   is not there: sv_packaging_write, which makes it, takes it too. SV_E_IO: another training has it. Where the file system knows no locks nobody is refused. */
+int sv_packaging_lock(sv_packaging *packaging, const sv_config *config, sv_error *error);
+
 
 int sv_packaging_write(sv_packaging *packaging, const sv_training *training, sv_error *error);
 void sv_packaging_free(sv_packaging *packaging); /* the contents; accepts an empty one */

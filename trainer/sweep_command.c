@@ -132,7 +132,7 @@ static int track_trial(sweep_job *job, const sv_trial *trial, size_t number, dou
     if (!code && share < 1)
         sv_tracker_metric(tracker, "sweep.share", share, 0);
     sv_error ending = SV_ERROR_INIT;
-    if (sv_tracker_end(tracker, failure, &ending) && !code)
+    if (sv_tracker_end(tracker, failure, NULL, &ending) && !code)
         code = sv_error_set(error, ending.code, "%s", ending.message);
     return code;
 }
@@ -295,7 +295,7 @@ int sv_run_sweep(const sv_arguments *arguments, sv_error *error)
     if (!code)
         code = keep_best(&job, error);
     sv_progress_clear(&job.progress);
-    if (sv_tracker_end(job.tracker, code ? error : NULL, &ending) && !code)
+    if (sv_tracker_end(job.tracker, code ? error : NULL, NULL, &ending) && !code)
         code = sv_error_set(error, ending.code, "%s", ending.message);
     sv_trials_free(&job.trials);
     sv_training_free(&job.training);

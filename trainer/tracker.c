@@ -507,12 +507,14 @@ static int is_weather(const mlf_error *inner)
     return inner->code == MLF_E_CONNECT || inner->code == MLF_E_TIMEOUT || mlf_error_is_retriable(inner);
 }
 
-int sv_tracker_end(sv_tracker *t, const sv_error *failure, sv_error *error)
+int sv_tracker_end(sv_tracker *t, const sv_error *failure, int *waits, sv_error *error)
 {
     mlf_error inner = MLF_ERROR_INIT;
     if (!t)
         return 0;
     int code = sv_tracker_join(t, error);
+    if (waits)
+        *waits = !code && !sv_tracker_address(t);
     if (!code) {
         send_steps(t);
         if (failure)
@@ -521,9 +523,11 @@ int sv_tracker_end(sv_tracker *t, const sv_error *failure, sv_error *error)
         int ended = mlf_run_end(t->run, status, &inner);
         if (ended && !failure && sv_interrupted())
             code = sv_error_set(error, SV_E_INTERRUPTED, "interrupted while the tracking server was waited for; `mlflowc sync` sends what waits in the journal");
-        else if (ended && (is_weather(&inner) || sv_interrupted()))
+        else if (ended && (is_weather(&inner) || sv_interrupted())) {
+            if (waits)
+                *waits = 1;
             sv_log(SV_LOG_WARN, "%s%s", inner.message, t->version_waits ? "; the registered version waits with it" : "");
-        else if (ended)
+        } else if (ended)
             code = from_mlflow(error, "ending the run", &inner);
     }
     free_tracker(t);

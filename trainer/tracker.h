@@ -65,7 +65,7 @@ mlf_client *sv_tracker_client(sv_tracker *tracker);
 mlf_run *sv_tracker_run(sv_tracker *tracker);
 
 /* Ends the run: failure NULL: FINISHED; SV_E_INTERRUPTED: KILLED; else FAILED, with the reason in the tag solvent.failure. Frees the tracker in any case.
-   A server that is away is warned of and is no error: the journal has all. */
-int sv_tracker_end(sv_tracker *tracker, const sv_error *failure, sv_error *error);
+   A server that is away is warned of and is no error: the journal has all. *waits (may be NULL): 1 when something is in the journal that no server has. */
+int sv_tracker_end(sv_tracker *tracker, const sv_error *failure, int *waits, sv_error *error);
 
 #endif

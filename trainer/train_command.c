@@ -26,6 +26,7 @@ typedef struct train_job {
     sv_promotion promotion;
     char *checkpoint; /* OUTPUT/checkpoint; NULL: none is written */
     int64_t began_ns;
+    int waits;        /* something is in the journal that no server has */
     double spent_seconds, track_seconds; /* for tracking: while it trained, and after that */
 } train_job;
 
@@ -85,17 +86,42 @@ static json_t *metrics_object(const sv_evaluation *evaluation)
     return metrics;
 }
 
+/* The parts whose rows chose more than the weights: {"validation": "calibration"}. */
+static json_t *in_sample_object(const sv_evaluation *evaluation)
+{
+    json_t *object = json_object();
+    for (size_t p = 0; p < evaluation->n_parts; p++)
+        if (*evaluation->parts[p].fitted)
+            json_object_set_new(object, sv_part_name(evaluation->parts[p].part), json_string(evaluation->parts[p].fitted));
+    return object;
+}
+
 /* The contract of --json: the last line. */
 static void tell_done(train_job *job, const char *run_id, const char *model_id, const char *version)
 {
     const sv_training *t = &job->training;
     json_t *seconds = json_pack("{s:f,s:f,s:f,s:f,s:f}", "read", t->read_seconds, "fit", t->fit_seconds, "evaluate", t->evaluate_seconds, "track", job->track_seconds, "total",
                                 (double)(sv_monotonic_ns() - job->began_ns) / 1e9);
-    json_t *done = json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:o}", "event", "done", "run_id", text_or_null(run_id), "model_id", text_or_null(model_id), "name",
+    json_t *done = json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:o}", "event", "done", "run_id", text_or_null(run_id), "model_id", text_or_null(model_id), "name",
                              text_or_null(version ? job->config->name : NULL), "version", text_or_null(version), "package",
                              text_or_null(job->config->output ? job->packaging.package : NULL), "seconds", seconds, "iterations", (json_int_t)t->fit.solution.iterations,
-                             "objective", number_or_null(t->fit.solution.objective), "metrics", metrics_object(&t->evaluation));
+                             "objective", number_or_null(t->fit.solution.objective), "metrics", metrics_object(&t->evaluation), "in_sample",
+                             in_sample_object(&t->evaluation), "waiting", text_or_null(job->waits ? "mlflowc sync" : NULL));
     sv_progress_event(&job->progress, done);
+}
+
+/* Figures of rows that chose more than the weights are marked so: solvent.in_sample.validation is "calibration". */
+static int tag_in_sample(train_job *job, sv_error *error)
+{
+    const sv_evaluation *e = &job->training.evaluation;
+    int code = 0;
+    for (size_t p = 0; p < e->n_parts && !code; p++) {
+        char key[64];
+        snprintf(key, sizeof key, "solvent.in_sample.%s", sv_part_name(e->parts[p].part));
+        if (*e->parts[p].fitted)
+            code = sv_tracker_tag(job->tracker, key, e->parts[p].fitted, error);
+    }
+    return code;
 }
 
 static int log_run(train_job *job, sv_error *error)
@@ -134,6 +160,8 @@ static int log_run(train_job *job, sv_error *error)
     sv_tracker_metric(job->tracker, "seconds.read", t->read_seconds, 0);
     sv_tracker_metric(job->tracker, "seconds.fit", t->fit_seconds, 0);
     sv_tracker_metric(job->tracker, "seconds.evaluate", t->evaluate_seconds, 0);
+    if (!code)
+        code = tag_in_sample(job, error);
     return code ? code : sv_tracker_evaluation(job->tracker, &t->evaluation);
 }
 
@@ -198,7 +226,8 @@ static int place_checkpoint(train_job *job, sv_error *error)
     if (job->config->train.checkpoint_every <= 0 || !job->config->output)
         return 0;
     job->checkpoint = sv_path_join(job->config->output, "checkpoint");
-    return job->checkpoint ? sv_folder_make(job->config->output, error) : sv_error_set(error, SV_E_MEMORY, "training: out of memory");
+    int code = job->checkpoint ? sv_folder_make(job->config->output, error) : sv_error_set(error, SV_E_MEMORY, "training: out of memory");
+    return code ? code : sv_packaging_lock(&job->packaging, job->config, error);
 }
 
 /* What an interrupted training goes on from, told and kept with its run. */
@@ -223,7 +252,9 @@ static void keep_checkpoint(train_job *job)
 static int work(train_job *job, sv_error *error)
 {
     sv_tracker_options tracking = {.offline = job->arguments->offline, .parent_run_id = job->parent_run_id};
-    int code = sv_tracker_begin(&job->tracker, job->config, &tracking, error);
+    int code = sv_packaging_lock(&job->packaging, job->config, error);
+    if (!code)
+        code = sv_tracker_begin(&job->tracker, job->config, &tracking, error);
     if (!code)
         code = sv_training_begin(&job->training, job->config, NULL, &job->progress, job->tracker, error);
     if (!code && job->read)
@@ -252,7 +283,7 @@ int sv_run_train(const sv_arguments *arguments, sv_error *error)
 
 int sv_train(const sv_arguments *arguments, const char *parent_run_id, sv_training *read, sv_error *error)
 {
-    train_job job = {.arguments = arguments, .parent_run_id = parent_run_id, .read = read, .began_ns = sv_monotonic_ns()};
+    train_job job = {.arguments = arguments, .parent_run_id = parent_run_id, .read = read, .packaging = SV_PACKAGING_INIT, .began_ns = sv_monotonic_ns()};
     char run_id[128], model_id[128], version[32], address[512];
     sv_error ending = SV_ERROR_INIT;
     sv_progress_begin(&job.progress, arguments->json ? SV_VOICE_JSON : arguments->quiet ? SV_VOICE_QUIET : SV_VOICE_LINES);
@@ -274,7 +305,7 @@ int sv_train(const sv_arguments *arguments, const char *parent_run_id, sv_traini
         kept[i] = texts[i] ? kept[i] : NULL;
     }
     int64_t began = sv_monotonic_ns();
-    if (sv_tracker_end(job.tracker, code ? error : NULL, &ending) && !code)
+    if (sv_tracker_end(job.tracker, code ? error : NULL, &job.waits, &ending) && !code)
         code = sv_error_set(error, ending.code, "%s", ending.message);
     job.track_seconds += (double)(sv_monotonic_ns() - began) / 1e9;
     if (!code) {
@@ -289,8 +320,8 @@ int sv_train(const sv_arguments *arguments, const char *parent_run_id, sv_traini
             sv_progress_line(&job.progress, "package", "%s", job.packaging.package);
         if (kept[3])
             sv_progress_line(&job.progress, "run", "%s", address);
-        else if (kept[0])
-            sv_progress_line(&job.progress, "run", "%s waits in the journal: `mlflowc sync` takes it to a server", run_id);
+        if (job.waits)
+            sv_progress_line(&job.progress, "waiting", "run %s waits in the journal on this disk and is %s on the server: `mlflowc sync` sends it", run_id, kept[3] ? "not wholly" : "not");
         tell_done(&job, kept[0], kept[1], kept[2]);
     }
     sv_ranks_leave(code);
