@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SAMPLE_BLOCKS = 32, NAMES_SHOWN = 8 };
+enum { SAMPLE_BLOCKS = 32, NAMES_SHOWN = 8, CHANCE_ROWS = 50, FEW_ROWS = 10, FEW_FOR_ISOTONIC = 1000 };
 static const double LEAK_AUC = 0.98, LEAK_INFORMATION = 0.9, SHIFT_PSI = 0.25;
 
 typedef struct audit_job {
@@ -182,12 +182,15 @@ static void judge_task(void *context, size_t task, size_t worker)
 static void report_features(audit_job *j)
 {
     const char *figure = j->dataset->target.type == SV_DOUBLE ? "correlation" : "AUC";
+    int by_chance = j->dataset->counts[SV_PART_TRAIN] < CHANCE_ROWS; /* with a handful of rows some feature separates the classes whatever it is */
+    sv_audit_kind kind = by_chance ? SV_AUDIT_NOTE : SV_AUDIT_LEAK;
+    const char *doubt = by_chance ? "; with so few rows that may be chance" : "";
     for (size_t f = 0; f < j->n_used; f++) {
         const sv_audit_feature *feature = &j->audit->features[f];
         if (feature->auc >= LEAK_AUC)
-            find_something(j->audit, SV_AUDIT_LEAK, "%.80s alone tells the target: %s %.4f, %.0f%% of its information", feature->name, figure, feature->auc, 100 * feature->information);
+            find_something(j->audit, kind, "%.80s alone tells the target: %s %.4f, %.0f%% of its information%s", feature->name, figure, feature->auc, 100 * feature->information, doubt);
         else if (feature->information >= LEAK_INFORMATION)
-            find_something(j->audit, SV_AUDIT_LEAK, "%.80s is nearly a copy of the target: it holds %.0f%% of its information", feature->name, 100 * feature->information);
+            find_something(j->audit, kind, "%.80s is nearly a copy of the target: it holds %.0f%% of its information%s", feature->name, 100 * feature->information, doubt);
         else if (feature->is_identifier)
             find_something(j->audit, SV_AUDIT_NOTE, "%.80s has another text in most rows, as an identifier has: what is learnt of it helps with no further row ('drop' leaves it out)",
                            feature->name);
@@ -198,6 +201,25 @@ static void report_features(audit_job *j)
     for (size_t f = 0; f < j->n_used; f++)
         if (j->audit->features[f].psi >= SHIFT_PSI)
             find_something(j->audit, SV_AUDIT_NOTE, "%.80s is distributed otherwise in test than in training: PSI %.2f", j->used[f], j->audit->features[f].psi);
+}
+
+/* Parts in which a class, or anything, is so rare that their figures say nothing whatever they are. */
+static void report_sizes(audit_job *j)
+{
+    const sv_dataset *d = j->dataset;
+    size_t ones[SV_PARTS] = {0};
+    int is_binary = d->target.type == SV_BOOLEAN;
+    for (size_t i = 0; is_binary && i < d->table.n_rows; i++)
+        ones[d->parts[i]] += d->parts[i] < SV_PART_NONE && target_at(&d->target, i) != 0;
+    for (sv_part part = SV_PART_TRAIN; part < SV_PART_NONE; part++) {
+        size_t n = d->counts[part], rarer = !is_binary ? n : ones[part] < n - ones[part] ? ones[part] : n - ones[part];
+        if (n && rarer < FEW_ROWS)
+            find_something(j->audit, SV_AUDIT_NOTE, "%s has only %zu rows%s: too few for its figures to mean anything", sv_part_name(part), rarer,
+                           is_binary ? " of the rarer class" : "");
+    }
+    size_t n = d->counts[SV_PART_VALIDATION] ? d->counts[SV_PART_VALIDATION] : d->counts[SV_PART_TRAIN];
+    if (j->config->evaluate.calibration == SV_CALIBRATION_ISOTONIC && is_binary && n < FEW_FOR_ISOTONIC)
+        find_something(j->audit, SV_AUDIT_NOTE, "isotonic calibration is fitted on %zu rows: with fewer than %d it fits their noise, and answers 0 and 1; platt asks for less", n, FEW_FOR_ISOTONIC);
 }
 
 int sv_audit_run(sv_audit *out, const sv_config *config, const sv_dataset *dataset, const sv_features *features, const char *const *used, size_t n_used, sv_team *team,
@@ -217,6 +239,7 @@ int sv_audit_run(sv_audit *out, const sv_config *config, const sv_dataset *datas
     if (!code) {
         sv_team_run(team, n_used + 1, judge_task, &j);
         report_features(&j);
+        report_sizes(&j);
         code = j.duplicates_error.code ? sv_error_set(error, j.duplicates_error.code, "%s", j.duplicates_error.message) : 0;
     }
     if (!code && out->n_duplicates)

@@ -65,7 +65,7 @@ const sv_key sv_keys[] = {
     CHOICE("encode.missing", encode.missing, "median|mean|most_frequent|constant|error", "median", "a missing number is replaced by the training rows'"),
     REAL("encode.missing_value", encode.missing_value, -1e300, 1e300, "0", "for missing: constant"),
     FLAG("encode.missing_indicator", encode.missing_indicator, "false", "a further 0/1 column for each number that is ever missing"),
-    WHOLE("encode.rare", encode.rare, 0, MANY, "0", "levels with fewer training rows are grouped into one; 0: none"),
+    WHOLE("encode.rare", encode.rare, 0, MANY, "0", "levels with fewer training rows are grouped into one, and texts never seen with them unless unknown: error; 0: none"),
     WHOLE("encode.hash_buckets", encode.hash_buckets, 1, 1048576, "64", "for strings: hash"),
     MAP("encode.columns", encode.columns, "name: how to treat this one alone: bins(10), spline(5), hash(64), one_hot, ordinal, standardize, min_max, robust, none"),
     LIST("encode.interactions", encode.interactions, "products of two encoded features: `job * marital`"),
@@ -106,7 +106,7 @@ const sv_key sv_keys[] = {
 
     CHOICE("evaluate.audit", evaluate.audit, "off|warn|fail", "warn", "leakage audit before training"),
     WHOLE("evaluate.bootstrap", evaluate.bootstrap, 0, 100000, "1000", "resamples for the intervals; 0: none"),
-    REAL("evaluate.confidence", evaluate.confidence, 0.5, 0.9999, "0.95", "of the intervals"),
+    REAL("evaluate.confidence", evaluate.confidence, 0.5, 0.9999, "0.95", "of the intervals, those of the coefficients too"),
     WHOLE("evaluate.seed", evaluate.seed, 0, MANY, "42", "of the resamples"),
     REAL("evaluate.threshold", evaluate.threshold, 0, 1, "0.5", "probability from which the prediction is 1"),
     CHOICE("evaluate.threshold_rule", evaluate.threshold_rule, "fixed|costs", "fixed", "costs: the threshold of least expected cost on validation, instead"),

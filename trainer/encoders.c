@@ -360,8 +360,17 @@ static int add_number(const job *j, size_t k, sv_error *error)
     sv_term *term = sv_pipeline_term(j->pipeline, (size_t)at);
     term->fill = fill_value(j->config, s);
     set_scaling(term, &j->treatments[k], s);
-    if (!j->config->encode.missing_indicator || !s->n_missing) return 0;
-    at = sv_pipeline_add_missing(j->pipeline, column->id, error);
+    if (isfinite(term->mean[0]) && isfinite(term->scale[0])) return 0;
+    sv_error_set(error, SV_E_INPUT, "%s: expected numbers that can be scaled, got %g to %g", sv_features_name(j->values->features, column->id), s->min, s->max);
+    sv_error_hint(error, "clip() it, take its log(), or mark such cells as missing by data.missing");
+    return SV_E_INPUT;
+}
+
+/* encode.missing_indicator. */
+static int add_indicator(const job *j, size_t k, sv_error *error)
+{
+    if (!j->config->encode.missing_indicator || !j->statistics[k].n_missing) return 0;
+    int at = sv_pipeline_add_missing(j->pipeline, j->values->columns[k].id, error);
     return at < 0 ? at : 0;
 }
 
@@ -439,26 +448,27 @@ static int add_levels(const job *j, size_t k, sv_error *error)
 {
     level *levels;
     sv_levels *categories = NULL;
-    size_t n, kept = 0, rare = (size_t)j->config->encode.rare;
+    size_t n, kept = 0, n_categories = 0, rare = (size_t)j->config->encode.rare;
     const sv_value_column *column = &j->values->columns[k];
     sv_unknown unknown = j->config->encode.unknown == SV_ENCODE_UNKNOWN_ERROR ? SV_UNKNOWN_ERROR : SV_UNKNOWN_ZEROS;
     int rc = count_levels(&levels, &n, j, k, error), drop = j->config->encode.drop_first ? 1 : 0;
     if (!rc && sv_levels_new(&categories)) rc = sv_error_set(error, SV_E_MEMORY, "encode: out of memory");
     for (size_t i = 0; !rc && i < n; i++)
-        if (levels[i].count >= rare) {
-            if (sv_levels_add(categories, levels[i].text, levels[i].length) < 0) rc = sv_error_set(error, SV_E_MEMORY, "encode: out of memory for %zu levels", n);
-            kept++;
-        }
-    int grouped = kept < n;
+        kept += levels[i].count >= rare;
+    int grouped = kept < n, names_rare = grouped && unknown == SV_UNKNOWN_ERROR && j->treatments[k].way == WAY_ONE_HOT; /* else whatever is no category is of the group */
     if (!rc && kept + (size_t)grouped <= (size_t)drop && !grouped) drop = 0; /* a column with a single text keeps it */
-    int32_t *columns = sv_array(kept + 1, sizeof *columns);
-    for (size_t i = 0; columns && i < kept; i++)
-        columns[i] = (int32_t)i - drop;
+    int32_t *columns = sv_array(n + 1, sizeof *columns), next = -drop;
+    for (size_t i = 0; !rc && columns && i < n; i++) {
+        int is_rare = levels[i].count < rare;
+        if (is_rare && !names_rare) continue;
+        columns[n_categories++] = is_rare ? (int32_t)kept - drop : next++;
+        if (sv_levels_add(categories, levels[i].text, levels[i].length) < 0) rc = sv_error_set(error, SV_E_MEMORY, "encode: out of memory for %zu levels", n);
+    }
     if (!rc && !columns) rc = sv_error_set(error, SV_E_MEMORY, "encode: out of memory for %zu levels", n);
     if (!rc && j->treatments[k].way == WAY_ORDINAL) rc = sv_pipeline_add_ordinal(j->pipeline, column->id, categories, unknown, error);
     else if (!rc && j->treatments[k].way == WAY_HASH) rc = sv_pipeline_add_hash(j->pipeline, column->id, j->treatments[k].count, error);
     else if (!rc)
-        rc = sv_pipeline_add_category(j->pipeline, column->id, categories, columns, grouped ? SV_UNKNOWN_COLUMN : unknown, grouped ? (int32_t)kept - drop : -1, error);
+        rc = sv_pipeline_add_category(j->pipeline, column->id, categories, columns, grouped && !names_rare ? SV_UNKNOWN_COLUMN : unknown, grouped ? (int32_t)kept - drop : -1, error);
     sv_free(columns);
     sv_free(levels);
     sv_levels_free(categories);
@@ -471,28 +481,56 @@ static int add_term(const job *j, size_t k, sv_error *error)
 {
     const sv_value_column *column = &j->values->columns[k];
     if (column->kind == SV_KIND_TEXT) return add_levels(j, k, error);
-    if (j->statistics[k].n_present == 0)
-        return sv_error_set(error, SV_E_INPUT, "%s: expected a number in some training row, got none", sv_features_name(j->values->features, column->id));
-    return j->treatments[k].way == WAY_NUMBER ? add_number(j, k, error) : add_bins_or_spline(j, k, error);
+    if (j->statistics[k].n_present == 0) {
+        const char *name = sv_features_name(j->values->features, column->id);
+        sv_error_set(error, SV_E_INPUT, "%s: expected a number in some training row, got none", name);
+        sv_error_hint(error, "`drop: [%.80s]` leaves it out", name);
+        return SV_E_INPUT;
+    }
+    int rc = j->treatments[k].way == WAY_NUMBER ? add_number(j, k, error) : add_bins_or_spline(j, k, error);
+    return rc < 0 ? rc : add_indicator(j, k, error);
+}
+
+/* One side of "job * marital", without blanks. */
+static size_t interaction_side(const char **name, const char *text, const char *star, int side)
+{
+    const char *from = side ? star + 1 : text, *to = side ? text + strlen(text) : star;
+    while (from < to && *from == ' ') from++;
+    while (to > from && to[-1] == ' ') to--;
+    *name = from;
+    return (size_t)(to - from);
+}
+
+static int refuse_interaction(const job *j, const sv_entry *entry, const char *name, size_t length, sv_error *error)
+{
+    char wanted[SV_NAME_MAX + 1] = "";
+    const char **used = sv_array(j->values->n + 1, sizeof *used), *near = NULL;
+    sv_config_fail_at(error, j->config, "encode.interactions", entry, "expected two used features with * between them, got %s", entry->value);
+    for (size_t k = 0; used && k < j->values->n; k++)
+        used[k] = sv_features_name(j->values->features, j->values->columns[k].id);
+    if (used && name && length < sizeof wanted) {
+        memcpy(wanted, name, length);
+        near = sv_nearest_name(wanted, used, j->values->n);
+    }
+    if (near) sv_error_hint(error, "did you mean %s?", near);
+    sv_free(used);
+    return SV_E_CONFIG;
 }
 
 /* "job * marital": the terms of two used values. */
 static int add_interaction(const job *j, const sv_entry *entry, sv_error *error)
 {
-    const sv_features *features = j->values->features;
-    const char *star = strchr(entry->value, '*');
+    const char *star = strchr(entry->value, '*'), *name = NULL;
+    size_t length = 0;
     int sides[2] = {-1, -1};
     for (int side = 0; star && side < 2; side++) {
-        const char *from = side ? star + 1 : entry->value, *to = side ? entry->value + strlen(entry->value) : star;
-        while (from < to && *from == ' ') from++;
-        while (to > from && to[-1] == ' ') to--;
-        int id = sv_features_find(features, from, (size_t)(to - from));
+        length = interaction_side(&name, entry->value, star, side);
+        int id = sv_features_find(j->values->features, name, length);
         for (size_t t = 0; id >= 0 && t < sv_pipeline_n_terms(j->pipeline) && sides[side] < 0; t++)
             if (sv_pipeline_term_const(j->pipeline, t)->value == id) sides[side] = (int)t;
+        if (sides[side] < 0) break;
     }
-    if (sides[0] < 0 || sides[1] < 0) {
-        return sv_config_fail_at(error, j->config, "encode.interactions", entry, "expected two used features with * between them, got %s", entry->value);
-    }
+    if (sides[0] < 0 || sides[1] < 0) return refuse_interaction(j, entry, name, length, error);
     int rc = sv_pipeline_add_pair(j->pipeline, sides[0], sides[1], error);
     return rc < 0 ? rc : 0;
 }
