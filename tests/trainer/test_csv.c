@@ -48,7 +48,7 @@ Test(csv, what_a_file_means)
         {"a\n\n1\n\n  \n2\n\n", "a:long/i8=1,2\n"},
         {"a,b\n \t 1 \t, x y  \n", "a:long/i8=1\nb:string/c8=<x y> levels x y\n"},
         {"a\n\"two\nlines\"\n\"say \"\"hi\"\"\"\n", "a:string/c8=<two\nlines>,<say \"hi\"> levels two\nlines|say \"hi\"\n"},
-        {"a,b\n\"x\" ,1\nno\"quote,2\n\"x\"y,3\n", "error: a.csv: row 3 (line 4): expected 2 cells, got 1"}, /* the quote is open again */
+        {"a,b\n\"x\" ,1\nno\"quote,2\n\"x\"y,3\n", "error: a.csv: row 3 (line 4): column 'a': a quote opens here and nothing closes it"}, /* the quote is open again */
         {"a\ntrue\nFALSE\nTrue\n", "a:boolean/i8=1,0,1\n"},
         {"a\ntrue\n\nmaybe\n", "a:string/c8=<true>,<maybe> levels true|maybe\n"},
         {"a\n9223372036854775807\n-9223372036854775808\n", "a:long/i64=9.223372036854776e+18,-9.223372036854776e+18\n"},

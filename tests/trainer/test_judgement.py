@@ -371,14 +371,15 @@ def test_figures_of_numbers_keep_their_digits(folder, rows):
 
 
 def test_figures_of_several_classes_and_of_counts(folder, rows):
-    done = events(train(folder, BINARY.replace("column: y", "column: k").replace("[x, z, k]", "[x, z, w]"), "train.model=multinomial"))[-1]["metrics"]
+    done = events(train(folder, BINARY.replace("column: y", "column: k").replace("[x, z, k]", "[x, z, w]") + "train: {model: multinomial}\n"))[-1]["metrics"]
     answers, part = predicted(folder, "rows.csv"), parts(folder)
     y, classes = rows.k[part == "test"], sorted(rows.k.unique())
     p = answers.loc[part == "test", [f"probability_{c}" for c in classes]].to_numpy()
     assert done["test.log_loss"] == pytest.approx(metrics.log_loss(y, p, labels=classes), rel=1e-9)
     assert done["test.accuracy"] == pytest.approx(metrics.accuracy_score(y, answers["prediction"][part == "test"]))
     assert done["test.balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(y, answers["prediction"][part == "test"]))
-    done = events(train(folder, BINARY.replace("[x, z, k]", "[x, z]").replace("column: y", "value: floor(max(w, 0))"), "train.model=poisson"))[-1]["metrics"]
+    counts = BINARY.replace("[x, z, k]", "[x, z]").replace("column: y", 'value: "floor(max(w, 0))"') + "train: {model: poisson}\n"
+    done = events(train(folder, counts))[-1]["metrics"]
     p, y = predicted(folder, "rows.csv")["prediction"], numpy.floor(numpy.maximum(rows.w, 0))
     part = parts(folder)
     assert done["test.deviance"] == pytest.approx(metrics.mean_poisson_deviance(y[part == "test"], p[part == "test"]), rel=1e-9)
@@ -475,7 +476,7 @@ def test_the_threshold_of_least_cost_is_found_on_validation(folder, rows):
 def test_standard_errors_are_statsmodels(folder, rows):
     import statsmodels.api
 
-    train(folder, BINARY.replace("report: false", "standard_errors: true").replace("[x, z, k]", "[x, k]"), "train.penalty=none", "encode.numbers=none")
+    train(folder, BINARY.replace("report: false", "standard_errors: true").replace("[x, z, k]", "[x, k]") + "train: {penalty: none}\nencode: {numbers: none}\n")
     part, (_, tables) = parts(folder), report_tables(folder)
     x = pandas.DataFrame({"x": rows.x, **{f"k={k}": (rows.k == k).astype(float) for k in ("bob", "cleo", "dan", "eve")}, "(intercept)": 1.0})[part == "train"]
     reference = statsmodels.api.Logit(rows.y[part == "train"], x).fit(disp=0, tol=1e-12)

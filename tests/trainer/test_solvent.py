@@ -89,7 +89,7 @@ def test_check_prints_what_reads_back(world, tmp_path):
 
 
 def test_the_last_line_of_train_is_the_contract(trained, world):
-    assert list(trained) == ["event", "run_id", "model_id", "name", "version", "package", "seconds", "iterations", "objective", "metrics"]
+    assert list(trained) == ["event", "run_id", "model_id", "name", "version", "package", "seconds", "iterations", "objective", "metrics", "in_sample", "waiting"]
     assert trained["event"] == "done" and trained["run_id"] is None and trained["version"] is None
     assert list(trained["seconds"]) == ["read", "fit", "evaluate", "track", "total"]
     assert trained["iterations"] > 0 and trained["objective"] > 0
