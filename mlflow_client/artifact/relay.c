@@ -2,24 +2,60 @@
 
 #include "alloc.h"
 #include "client_error.h"
+#include "thread.h"
 
 #include <string.h>
 
-static void *send_piece(void *argument)
+static void *send_loop(void *argument)
 {
     mlf_relay *relay = argument;
-    relay->code = relay->send(relay->context, relay->number, &relay->piece, &relay->error);
+    pthread_mutex_lock(&relay->lock);
+    for (int sending = 0; !relay->code; sending = !sending) {
+        while (!relay->waiting && !relay->closing)
+            pthread_cond_wait(&relay->filled, &relay->lock);
+        if (relay->closing)
+            break;
+        int number = ++relay->number;
+        pthread_mutex_unlock(&relay->lock);
+        int code = relay->send(relay->context, number, &relay->pieces[sending], &relay->error);
+        pthread_mutex_lock(&relay->lock);
+        relay->code = code;
+        relay->waiting--;
+        pthread_cond_signal(&relay->sent);
+    }
+    pthread_mutex_unlock(&relay->lock);
     return NULL;
 }
 
-static int wait_for_piece(mlf_relay *relay, mlf_error *error)
+static int start(mlf_relay *relay)
 {
-    if (relay->is_sending)
-        pthread_join(relay->thread, NULL);
-    relay->is_sending = 0;
-    if (relay->code && error && !error->code)
+    if (relay->has_thread)
+        return 1;
+    pthread_mutex_init(&relay->lock, NULL);
+    pthread_cond_init(&relay->filled, NULL);
+    pthread_cond_init(&relay->sent, NULL);
+    relay->has_thread = !mlf_thread_start(&relay->thread, send_loop, relay);
+    return relay->has_thread;
+}
+
+static int copy_error(const mlf_relay *relay, int code, mlf_error *error)
+{
+    if (code && error && !error->code)
         *error = relay->error;
-    return relay->code;
+    return code;
+}
+
+/* Until at most so many pieces are to be sent yet. */
+static int wait_until(mlf_relay *relay, int waiting, mlf_error *error)
+{
+    if (!relay->has_thread)
+        return copy_error(relay, relay->code, error);
+    pthread_mutex_lock(&relay->lock);
+    while (relay->waiting > waiting && !relay->code)
+        pthread_cond_wait(&relay->sent, &relay->lock);
+    int code = copy_error(relay, relay->code, error);
+    pthread_mutex_unlock(&relay->lock);
+    return code;
 }
 
 /* What has been filled, as a piece. */
@@ -37,25 +73,23 @@ static int cut_piece(mlf_relay *relay, mlf_piece *piece, mlf_error *error)
     return code;
 }
 
-/* Sends what has been filled; the other buffer is filled next. */
+/* What has been filled is the thread's to send; the other buffer is filled next, once it is free. */
 static int turn(mlf_relay *relay, mlf_error *error)
 {
-    mlf_piece piece;
-    int code = wait_for_piece(relay, error);
-    if (!code)
-        code = cut_piece(relay, &piece, error);
+    int filled = relay->filling, code = cut_piece(relay, &relay->pieces[filled], error);
+    relay->used = 0;
     if (code)
         return code;
-    relay->filling = !relay->filling;
-    relay->piece = piece;
-    relay->used = 0;
-    relay->number++;
-    relay->error = (mlf_error)MLF_ERROR_INIT;
-    relay->is_sending = !pthread_create(&relay->thread, NULL, send_piece, relay);
-    if (relay->is_sending)
-        return 0;
-    send_piece(relay); /* no thread to be had: then here */
-    return wait_for_piece(relay, error);
+    if (!start(relay)) { /* no thread to be had: then here */
+        relay->code = relay->send(relay->context, ++relay->number, &relay->pieces[filled], &relay->error);
+        return copy_error(relay, relay->code, error);
+    }
+    relay->filling = !filled;
+    pthread_mutex_lock(&relay->lock);
+    relay->waiting++;
+    pthread_cond_signal(&relay->filled);
+    pthread_mutex_unlock(&relay->lock);
+    return wait_until(relay, 1, error);
 }
 
 /* Room in the buffer being filled. */
@@ -89,13 +123,23 @@ int mlf_relay_write(mlf_relay *relay, const void *bytes, size_t length, mlf_erro
 int mlf_relay_finish(mlf_relay *relay, mlf_piece *rest, mlf_error *error)
 {
     *rest = (mlf_piece){.bytes = ""};
-    int code = wait_for_piece(relay, error);
+    int code = wait_until(relay, 0, error);
     return code ? code : cut_piece(relay, rest, error);
 }
 
 void mlf_relay_free(mlf_relay *relay)
 {
-    wait_for_piece(relay, NULL);
+    if (relay->has_thread) {
+        pthread_mutex_lock(&relay->lock);
+        relay->closing = 1;
+        pthread_cond_signal(&relay->filled);
+        pthread_mutex_unlock(&relay->lock);
+        pthread_join(relay->thread, NULL);
+        pthread_mutex_destroy(&relay->lock);
+        pthread_cond_destroy(&relay->filled);
+        pthread_cond_destroy(&relay->sent);
+        relay->has_thread = 0;
+    }
     mlf_digest_free(&relay->digest);
     sv_free(relay->buffers[0]);
     sv_free(relay->buffers[1]);

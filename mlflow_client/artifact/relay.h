@@ -1,5 +1,5 @@
-/* relay.h: a stream cut into pieces of one size: one is filled, and its digest taken, while the other is on its way. Memory: two pieces, one for a short
-   stream. */
+/* relay.h: a stream cut into pieces of one size: one is filled, and its digest taken, while the other is on its way; a full one goes as soon as the one
+   before is there, without the writer. Memory: two pieces, one for a short stream. */
 #ifndef MLF_RELAY_H
 #define MLF_RELAY_H
 
@@ -26,14 +26,20 @@ typedef struct mlf_relay {
     mlf_piece_fn *send;
     void *context;
     int digests;
+    /* The writer's own. */
     char *buffers[2];
     size_t used; /* of the one being filled */
-    int filling, number, is_sending;
+    int filling;
     mlf_digest digest; /* of what is in the one being filled, when used > 0 */
     char sha256[2][65];
-    /* The piece on its way. */
+    /* The thread that sends, begun with the first full piece; the lock, made with it, guards what follows. */
+    int has_thread;
     pthread_t thread;
-    mlf_piece piece;
+    pthread_mutex_t lock;
+    pthread_cond_t filled, sent;
+    mlf_piece pieces[2]; /* of each buffer */
+    int waiting;         /* full pieces that are not sent yet; at 2 the writer waits */
+    int number, closing;
     int code;
     mlf_error error;
 } mlf_relay;
@@ -41,8 +47,8 @@ typedef struct mlf_relay {
 /* A full piece is sent when a byte more comes, so that the last one is known as such. */
 int mlf_relay_write(mlf_relay *relay, const void *bytes, size_t length, mlf_error *error);
 
-/* Waits for the piece on its way. What is left, maybe nothing, is not sent: *rest, the relay's own. */
+/* Waits until the full pieces are sent. What is left, maybe nothing, is not: *rest, the relay's own. */
 int mlf_relay_finish(mlf_relay *relay, mlf_piece *rest, mlf_error *error);
-void mlf_relay_free(mlf_relay *relay); /* waits; not the struct */
+void mlf_relay_free(mlf_relay *relay); /* waits for the piece on its way; a further one is not sent. Not the struct */
 
 #endif

@@ -3,6 +3,7 @@
 #include "alloc.h"
 #include "client_error.h"
 #include "store.h"
+#include "thread.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -86,7 +87,7 @@ int mlf_source_open(mlf_source **out, mlf_client *client, const char *uri, mlf_e
     int code = mlf_model_resolve(&info, client, uri, error);
     if (!code)
         code = mlf_store_open(&source->store, client, info->artifact_uri, error);
-    if (!code && pthread_create(&source->thread, NULL, fetch, source))
+    if (!code && mlf_thread_start(&source->thread, fetch, source))
         code = mlf_error_set(error, MLF_E_MEMORY, "%.300s: no thread can be started", uri);
     mlf_model_info_free(info);
     if (code) {
