@@ -81,7 +81,7 @@ static int64_t stored_bytes(const mlf_http_reply *reply)
 {
     char text[80];
     long long last;
-    return mlf_http_header(reply, "Range", text, sizeof text) && sscanf(text, "bytes=0-%lld", &last) == 1 && last >= 0 ? last + 1 : 0;
+    return mlf_http_header(reply, "Range", text, sizeof text) && sscanf(text, "bytes=0-%lld", &last) == 1 && last >= 0 && last < INT64_MAX ? last + 1 : 0;
 }
 
 /* Bytes of the file for the request that begins at upload->from; what was not sent before is added to the CRC32C as it passes. */
