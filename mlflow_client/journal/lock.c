@@ -57,14 +57,17 @@ static int open_file(mlf_lock *lock, const char *path)
     return why;
 }
 
+/* A child that was just born may have the file open until it comes to run, so closing it here would not be enough. */
 void mlf_lock_release(mlf_lock *lock)
 {
+    struct flock range = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
     mlf_lock **place = &all_open;
     pthread_mutex_lock(&all_lock);
     while (*place && *place != lock)
         place = &(*place)->next;
     if (*place) {
         *place = lock->next;
+        fcntl(lock->fd, F_OFD_SETLK, &range);
         close(lock->fd);
     }
     lock->fd = -1;
