@@ -1,4 +1,5 @@
-/* source.c: see source.h. On disk: CACHE/NAME-DIGEST/VERSION-DIGEST/ holds a package, CACHE/NAME-DIGEST/kept.json says which one was last good. */
+/* source.c: see source.h. On disk: CACHE/NAME-DIGEST/VERSION-DIGEST/ holds a package, CACHE/NAME-DIGEST/kept.json says which one was last good. That one and the one
+   before it stay, for a way back; what is older goes. Several servers may use one cache: a package in memory needs none of its files. */
 #include "source.h"
 
 #include "alloc.h"
@@ -8,14 +9,20 @@
 #include "mlflow_client.h"
 #include "secret.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <jansson.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KEPT_MAX_BYTES 65536
+#define INCOMING "incoming-" /* a package that is being fetched, by one server */
+#define STALE_S 3600 /* … unless it is older than any fetch */
 
 struct sv_source {
     char *uri, *name;
@@ -208,12 +215,13 @@ static int fetch(sv_source *source, const mlf_model_info *info, const char *vers
     *folder = folder_name(source->home, version, identity);
     sv_free(identity);
     char *marker = *folder ? sv_path_join(*folder, "MLmodel") : NULL;
-    char *incoming = sv_path_join(source->home, "incoming");
+    char *incoming = sv_path_join(source->home, INCOMING "XXXXXX");
     int code = marker && incoming ? 0 : sv_error_set(error, SV_E_MEMORY, "model: out of memory");
     *was_there = code == 0 && !afresh && (info->version || info->model_id) && access(marker, R_OK) == 0;
     if (code == 0 && !*was_there) {
         mlf_error why = MLF_ERROR_INIT;
-        code = sv_folder_remove(incoming, error);
+        if (!mkdtemp(incoming))
+            code = sv_error_set(error, SV_E_IO, "cache %s: cannot be written: %s", source->home, strerror(errno));
         mlf_transfer_options options = MLF_TRANSFER_OPTIONS_INIT;
         options.max_bytes = SV_PACKAGE_MAX; /* a disk is not to be filled by what could not be loaded */
         if (code == 0 && mlf_artifacts_fetch(source->client, info->artifact_uri, incoming, &options, &why))
@@ -222,6 +230,8 @@ static int fetch(sv_source *source, const mlf_model_info *info, const char *vers
             code = sv_folder_remove(*folder, error);
         if (code == 0 && rename(incoming, *folder) != 0)
             code = sv_error_set(error, SV_E_IO, "%s: cannot be renamed to %s", incoming, *folder);
+        if (code)
+            sv_folder_remove(incoming, NULL);
     }
     sv_free(marker);
     sv_free(incoming);
@@ -291,13 +301,51 @@ static void put(json_t *object, const char *key, const char *text)
         json_object_set_new(object, key, json_string(text));
 }
 
+/* The folder that kept.json names, or NULL. */
+static char *kept_folder(const sv_source *source)
+{
+    sv_buffer text = SV_BUFFER_INIT(KEPT_MAX_BYTES);
+    char *path = sv_path_join(source->home, "kept.json");
+    json_t *kept = path && !sv_file_read(&text, path, KEPT_MAX_BYTES, NULL) ? json_loadb(text.data, text.size, 0, NULL) : NULL;
+    char *folder = copy_text(json_string_value(json_object_get(kept, "folder")));
+    json_decref(kept);
+    sv_buffer_free(&text);
+    sv_free(path);
+    return folder;
+}
+
+static int is_stale(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && time(NULL) - about.st_mtime > STALE_S;
+}
+
+/* Removes what lies in the source's home but those two packages and what another server fetches just now. */
+static void forget_others(const sv_source *source, const char *folder, const char *before)
+{
+    DIR *listing = opendir(source->home);
+    for (struct dirent *entry; listing && (entry = readdir(listing));) {
+        const char *name = entry->d_name;
+        if (*name == '.' || !strchr(name, '-') || !strcmp(name, folder) || (before && !strcmp(name, before)))
+            continue;
+        char *path = sv_path_join(source->home, name);
+        if (path && (strncmp(name, INCOMING, sizeof INCOMING - 1) || is_stale(path)))
+            sv_folder_remove(path, NULL);
+        sv_free(path);
+    }
+    if (listing)
+        closedir(listing);
+}
+
 void sv_source_accept(sv_source *source, const sv_served *served)
 {
     if (source->is_folder || !source->seen_folder)
         return;
+    const char *folder = strrchr(source->seen_folder, '/') + 1;
+    char *before = kept_folder(source);
     const sv_identity *identity = &served->identity;
     json_t *kept = json_object();
-    put(kept, "folder", strrchr(source->seen_folder, '/') + 1);
+    put(kept, "folder", folder);
     put(kept, "seen", source->seen);
     put(kept, "name", identity->name);
     put(kept, "version", identity->version);
@@ -309,6 +357,9 @@ void sv_source_accept(sv_source *source, const sv_served *served)
     sv_error error = SV_ERROR_INIT;
     if (text && path && sv_file_write(path, text, strlen(text), &error))
         sv_log(SV_LOG_WARN, "the last good version could not be noted: %s", error.message);
+    else if (!before || strcmp(before, folder)) /* with the same one again it is not known which was before it */
+        forget_others(source, folder, before);
+    sv_free(before);
     sv_free(path);
     free(text);
     json_decref(kept);

@@ -183,6 +183,25 @@ def test_a_damaged_copy_on_disk_is_fetched_again(registry, tmp_path):
                 assert requests.post(serving.url + "/predict", json=BANK_ROW).json() == answer and "kept copy" not in serving.errors()
 
 
+def test_the_version_and_the_one_before_it_stay_on_disk(registry, tmp_path):
+    server, client, packages, register = registry
+    versions = [register(packages / "bank")] + [register(other_weights(packages / "bank", tmp_path / f"other{i}", -i)) for i in range(1, 4)]
+    client.set_registered_model_alias("bank", "champion", versions[0])
+    with serve(server, tmp_path) as serving:
+        home = next((tmp_path / "cache").iterdir())
+        left, busy = home / "incoming-left", home / "incoming-busy"
+        for folder in (left, busy):
+            folder.mkdir()
+            (folder / "model.onnx").write_text("a part")
+        os.utime(left, (0, 0))
+        for version in versions[1:] + versions[2:3]:
+            client.set_registered_model_alias("bank", "champion", version)
+            assert wait_for(lambda: requests.post(serving.url + "/predict", json=BANK_ROW).headers["X-Model-Version"] == str(version))
+            assert wait_for(lambda: len([folder for folder in home.iterdir() if (folder / "MLmodel").exists()]) == 2)
+        assert busy.exists() and not left.exists()
+        assert not [folder for folder in home.glob("incoming-*") if folder != busy]
+
+
 def test_it_starts_without_mlflow_from_the_kept_copy(registry, tmp_path):
     server, client, packages, register = registry
     version = register(packages / "bank")
