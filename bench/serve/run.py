@@ -133,6 +133,14 @@ def steal_s():
     return int(pathlib.Path("/proc/stat").read_text().split()[8]) / TICKS
 
 
+def wait_until_open(port):
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), 5).close()
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+
+
 def steady(tool, core, port, request, rate, seconds):
     """One run of steady_load -> a dict of figures."""
     before = steal_s()
@@ -275,8 +283,7 @@ def main():
         answer.write_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n" + b" " * 300)  # as long as ours, head and body
         floor = subprocess.Popen(["taskset", "-c", server_cores, tool, "--echo", str(echo_port), answer])
         try:
-            while not ask(echo_port, b"x"):
-                time.sleep(0.01)
+            wait_until_open(echo_port)
             found = report[name]["half"] = []
             for _ in range(3):
                 for what, port in ((name, server.port), ("floor", echo_port)):
