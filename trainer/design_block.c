@@ -96,6 +96,11 @@ void sv_design_block_free(sv_design_block *b)
     sv_free(b->gathered);
 }
 
+static int has_next(const sv_design_block *b)
+{
+    return b->rows.stride == 1 && b->runs[0] + 2 * b->most <= b->rows.design->n_rows;
+}
+
 /* The block's part of a column: in place, or its runs put together. Where rows follow each other the next block's part is asked for, which has the time of
    a block's arithmetic to arrive. */
 static const void *column_part(const sv_design_block *b, const void *data, sv_store store)
@@ -106,7 +111,7 @@ static const void *column_part(const sv_design_block *b, const void *data, sv_st
         return b->gathered;
     }
     const char *part = (const char *)data + b->runs[0] * size;
-    if (b->runs[0] + 2 * b->most <= b->rows.design->n_rows)
+    if (has_next(b))
         for (size_t at = 0; at < b->most * size; at += 64)
             __builtin_prefetch(part + b->most * size + at);
     return part;
@@ -117,7 +122,8 @@ static void read_number(sv_design_block *b, size_t j)
     const sv_design_number *number = &b->rows.design->numbers[j];
     double shift = b->shift[j], *wide = b->wide + j * b->column;
     if (number->store == SV_STORE_F64 && !number->may_be_nan && shift == 0 && b->n_runs == 1 && b->padded == b->n) {
-        b->x[j] = column_part(b, number->data, SV_STORE_F64);
+        b->x[j] = (const double *)number->data + b->runs[0];
+        b->ahead = has_next(b) ? b->most : 0;
         return;
     }
     sv_kernel_widen(wide, column_part(b, number->data, number->store), number->store, 0, b->n);
@@ -170,6 +176,7 @@ void sv_design_block_read(sv_design_block *b, size_t first, size_t n)
     b->padded = sv_pad(n);
     b->run_rows = b->rows.stride == 1 ? n : SV_RUN_ROWS;
     b->n_runs = n / b->run_rows;
+    b->ahead = 0;
     for (size_t r = 0; r < b->n_runs; r++)
         b->runs[r] = b->rows.stride == 1 ? first : run_begin(&b->rows, first + r * SV_RUN_ROWS);
     for (size_t j = 0; j < design->n_numbers; j++)

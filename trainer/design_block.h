@@ -32,6 +32,7 @@ typedef struct sv_design_block {
     sv_design_rows rows;
     size_t most, column;            /* rows at most; doubles from one column of `wide` to the next */
     size_t n, padded;
+    size_t ahead;                   /* for sv_kernel_margin() and _gradient(): doubles from here to the next block, where columns are read in place; else 0 */
     size_t n_runs, run_rows, *runs; /* (most / SV_RUN_ROWS): the row where each run begins; one run of n rows when all are read */
     const double **x;               // (n_numbers): (padded), each value less its shift
     double *y, *weight, *offset;    // (padded); offset NULL without any

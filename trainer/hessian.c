@@ -166,11 +166,11 @@ static void standardise(sv_hessian *h, const sv_design_block *block)
 static void add_products(sv_hessian *h, const double *weights, size_t n)
 {
     size_t d = h->design->n_numbers;
-    sv_kernel_gradient(h->last, h->x, weights, d, n);
+    sv_kernel_gradient(h->last, h->x, weights, d, n, 0);
     h->last[d] += sv_kernel_sum(weights, n);
     for (size_t j = 0; j < d && d <= SV_HESSIAN_LANED; j++) {
         sv_kernel_multiply(h->times, weights, h->x[j], n);
-        sv_kernel_gradient(h->products + j * d, h->x, h->times, j + 1, n);
+        sv_kernel_gradient(h->products + j * d, h->x, h->times, j + 1, n, 0);
     }
     if (d <= SV_HESSIAN_LANED) return;
     sv_kernel_root(h->times, weights, n);

@@ -153,14 +153,23 @@ CLONES void sv_kernel_rows(double *rows, size_t width, const double *const *x, c
         }
 }
 
-CLONES void sv_kernel_margin(double *z, const double *const *x, const double *u, size_t n_columns, size_t n)
+/* A line of each of two columns, into the second-level cache. */
+static inline void ask_for(const double *a, const double *b)
+{
+    __builtin_prefetch(a, 0, 2);
+    __builtin_prefetch(b, 0, 2);
+}
+
+CLONES void sv_kernel_margin(double *z, const double *const *x, const double *u, size_t n_columns, size_t n, size_t ahead)
 {
     size_t j = 0;
     for (; j + 4 <= n_columns; j += 4) {
         const double *a = x[j], *b = x[j + 1], *c = x[j + 2], *d = x[j + 3];
         double ua = u[j], ub = u[j + 1], uc = u[j + 2], ud = u[j + 3];
-        for (size_t i = 0; i < n; i += SV_LANES)
+        for (size_t i = 0; i < n; i += SV_LANES) {
+            if (ahead) ask_for(a + ahead + i, b + ahead + i);
             AT(z, i) += (ua * IN(a, i) + ub * IN(b, i)) + (uc * IN(c, i) + ud * IN(d, i));
+        }
     }
     for (; j < n_columns; j++) {
         const double *a = x[j];
@@ -170,7 +179,7 @@ CLONES void sv_kernel_margin(double *z, const double *const *x, const double *u,
     }
 }
 
-CLONES void sv_kernel_gradient(double *g, const double *const *x, const double *r, size_t n_columns, size_t n)
+CLONES void sv_kernel_gradient(double *g, const double *const *x, const double *r, size_t n_columns, size_t n, size_t ahead)
 {
     size_t j = 0;
     for (; j + 4 <= n_columns; j += 4) {
@@ -178,6 +187,7 @@ CLONES void sv_kernel_gradient(double *g, const double *const *x, const double *
         const double *a = x[j], *b = x[j + 1], *c = x[j + 2], *d = x[j + 3];
         for (size_t i = 0; i < n; i += SV_LANES) {
             lanes ri = IN(r, i);
+            if (ahead) ask_for(c + ahead + i, d + ahead + i);
             la += ri * IN(a, i);
             lb += ri * IN(b, i);
             lc += ri * IN(c, i);

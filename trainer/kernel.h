@@ -39,11 +39,12 @@ void sv_kernel_root(double *out, const double *x, size_t n);
 /* rows (n, width): h[i] times (x[0][i], … x[n_columns-1][i], 1), then zeros. width: a multiple of SV_LANES above n_columns. */
 void sv_kernel_rows(double *rows, size_t width, const double *const *x, const double *h, size_t n_columns, size_t n);
 
-/* z[i] += sum over j of u[j] * x[j][i]. */
-void sv_kernel_margin(double *z, const double *const *x, const double *u, size_t n_columns, size_t n);
+/* z[i] += sum over j of u[j] * x[j][i]. ahead: not 0 where each column goes on behind these rows: what stands so many doubles further on is asked for from memory, half
+   of it here and half by sv_kernel_gradient(), so that memory is never idle while a block is computed. */
+void sv_kernel_margin(double *z, const double *const *x, const double *u, size_t n_columns, size_t n, size_t ahead);
 
 /* g[j] += sum over i of r[i] * x[j][i]. */
-void sv_kernel_gradient(double *g, const double *const *x, const double *r, size_t n_columns, size_t n);
+void sv_kernel_gradient(double *g, const double *const *x, const double *r, size_t n_columns, size_t n, size_t ahead);
 
 /* g[j] += sum over i of h[i] * (x[j][i] - centre[j])^2. */
 void sv_kernel_squares(double *g, const double *const *x, const double *centre, const double *h, size_t n_columns, size_t n);

@@ -214,7 +214,7 @@ static void block_scores(const sv_objective *o, scratch *s)
             add_table(z, table, &block->codes[t], block->n);
             table += o->design->joins[t].n_codes;
         }
-        sv_kernel_margin(z, block->x, o->u + k * o->design->n_numbers, o->design->n_numbers, block->padded);
+        sv_kernel_margin(z, block->x, o->u + k * o->design->n_numbers, o->design->n_numbers, block->padded, k ? 0 : block->ahead);
     }
 }
 
@@ -246,7 +246,7 @@ static void block_gradient(const sv_objective *o, scratch *s, double *g, int squ
             sums += o->n_copies * design->joins[t].n_codes;
         }
         if (squares) sv_kernel_squares(g, block->x, o->rest, r, d, block->padded);
-        else sv_kernel_gradient(g, block->x, r, d, block->padded);
+        else sv_kernel_gradient(g, block->x, r, d, block->padded, k ? 0 : block->ahead);
         g[o->n_weights - 1] += sv_kernel_sum(r, block->padded);
     }
 }
