@@ -204,38 +204,22 @@ static int is_seen(const sv_source *source, const char *version, const char *art
     return source->seen && strncmp(source->seen, version, size) == 0 && source->seen[size] == '|' && strcmp(source->seen + size + 1, artifact_uri) == 0;
 }
 
-/* The package's folder in the cache, fetched unless it is there. A version's files never change; those of a run may. */
-static int fetch(sv_source *source, const mlf_model_info *info, const char *version, int afresh, char **folder, int *was_there, sv_error *error)
+/* The package into a folder of its own, under a name that no other server uses. */
+static int fetch(sv_source *source, const mlf_model_info *info, char **incoming, sv_error *error)
 {
-    size_t size = strlen(version) + strlen(info->artifact_uri) + 2;
-    char *identity = sv_malloc(size);
-    if (!identity)
+    mlf_error why = MLF_ERROR_INIT;
+    mlf_transfer_options options = MLF_TRANSFER_OPTIONS_INIT;
+    options.max_bytes = SV_PACKAGE_MAX; /* a disk is not to be filled by what could not be loaded */
+    *incoming = sv_path_join(source->home, INCOMING "XXXXXX");
+    if (!*incoming)
         return sv_error_set(error, SV_E_MEMORY, "model: out of memory");
-    snprintf(identity, size, "%s|%s", version, info->artifact_uri);
-    *folder = folder_name(source->home, version, identity);
-    sv_free(identity);
-    char *marker = *folder ? sv_path_join(*folder, "MLmodel") : NULL;
-    char *incoming = sv_path_join(source->home, INCOMING "XXXXXX");
-    int code = marker && incoming ? 0 : sv_error_set(error, SV_E_MEMORY, "model: out of memory");
-    *was_there = code == 0 && !afresh && (info->version || info->model_id) && access(marker, R_OK) == 0;
-    if (code == 0 && !*was_there) {
-        mlf_error why = MLF_ERROR_INIT;
-        if (!mkdtemp(incoming))
-            code = sv_error_set(error, SV_E_IO, "cache %s: cannot be written: %s", source->home, strerror(errno));
-        mlf_transfer_options options = MLF_TRANSFER_OPTIONS_INIT;
-        options.max_bytes = SV_PACKAGE_MAX; /* a disk is not to be filled by what could not be loaded */
-        if (code == 0 && mlf_artifacts_fetch(source->client, info->artifact_uri, incoming, &options, &why))
-            code = from_client(error, &why, source->shown);
-        if (code == 0)
-            code = sv_folder_remove(*folder, error);
-        if (code == 0 && rename(incoming, *folder) != 0)
-            code = sv_error_set(error, SV_E_IO, "%s: cannot be renamed to %s", incoming, *folder);
-        if (code)
-            sv_folder_remove(incoming, NULL);
+    if (!mkdtemp(*incoming)) {
+        int code = sv_error_set(error, SV_E_IO, "cache %s: cannot be written: %s", source->home, strerror(errno));
+        sv_free(*incoming);
+        *incoming = NULL;
+        return code;
     }
-    sv_free(marker);
-    sv_free(incoming);
-    return code;
+    return mlf_artifacts_fetch(source->client, info->artifact_uri, *incoming, &options, &why) ? from_client(error, &why, source->shown) : 0;
 }
 
 static char *copy_text(const char *text)
@@ -243,20 +227,60 @@ static char *copy_text(const char *text)
     return text && *text ? sv_strdup(text) : NULL;
 }
 
-/* Fetches, unless it is there, and loads. */
+static char *cached_folder(const sv_source *source, const mlf_model_info *info, const char *version)
+{
+    size_t size = strlen(version) + strlen(info->artifact_uri) + 2;
+    char *identity = sv_malloc(size);
+    if (!identity)
+        return NULL;
+    snprintf(identity, size, "%s|%s", version, info->artifact_uri);
+    char *folder = folder_name(source->home, version, identity);
+    sv_free(identity);
+    return folder;
+}
+
+/* A version's files never change; those of a run may. */
+static int is_cached(const char *folder, const mlf_model_info *info)
+{
+    char *marker = info->version || info->model_id ? sv_path_join(folder, "MLmodel") : NULL;
+    int there = marker && access(marker, R_OK) == 0;
+    sv_free(marker);
+    return there;
+}
+
+static int settle(const char *incoming, const char *folder, sv_error *error)
+{
+    int code = sv_folder_remove(folder, error);
+    if (code == 0 && rename(incoming, folder) != 0)
+        code = sv_error_set(error, SV_E_IO, "%s: cannot be renamed to %s: %s", incoming, folder, strerror(errno));
+    return code;
+}
+
+/* Fetches, unless it is there, and loads. What was fetched is loaded before it gets its name: another server on this cache may remove what has one. */
 static int take(sv_source *source, const mlf_model_info *info, const char *version, int afresh, int *was_there, sv_served **out, sv_error *error)
 {
-    char *folder = NULL;
-    int code = fetch(source, info, version, afresh, &folder, was_there, error);
-    if (code) {
-        sv_free(folder);
-        return code;
+    char *folder = cached_folder(source, info, version), *incoming = NULL;
+    *was_there = folder && !afresh && is_cached(folder, info);
+    int code = folder ? 0 : sv_error_set(error, SV_E_MEMORY, "model: out of memory");
+    if (code == 0 && !*was_there)
+        code = fetch(source, info, &incoming, error);
+    if (code == 0) {
+        sv_identity identity = {.uri = copy_text(source->shown),   .name = copy_text(info->name),     .version = copy_text(info->version), .alias = copy_text(info->alias),
+                                .run_id = copy_text(info->run_id), .model_id = copy_text(info->model_id), .description = copy_text(info->description)};
+        remember(source, version, info->artifact_uri, folder);
+        snprintf(source->offered, sizeof source->offered, "%s", version);
+        code = sv_served_load(out, incoming ? incoming : folder, &identity, source->n_batches, error);
+        if (code == 0 && incoming && (code = settle(incoming, folder, error))) {
+            sv_served_free(*out);
+            *out = NULL;
+        }
+        folder = NULL; /* remembered */
     }
-    sv_identity identity = {.uri = copy_text(source->shown),   .name = copy_text(info->name),     .version = copy_text(info->version), .alias = copy_text(info->alias),
-                            .run_id = copy_text(info->run_id), .model_id = copy_text(info->model_id), .description = copy_text(info->description)};
-    remember(source, version, info->artifact_uri, folder);
-    snprintf(source->offered, sizeof source->offered, "%s", version);
-    return sv_served_load(out, folder, &identity, source->n_batches, error);
+    if (code && incoming)
+        sv_folder_remove(incoming, NULL);
+    sv_free(incoming);
+    sv_free(folder);
+    return code;
 }
 
 static int poll_folder(sv_source *source, sv_served **out, sv_error *error)
@@ -301,17 +325,22 @@ static void put(json_t *object, const char *key, const char *text)
         json_object_set_new(object, key, json_string(text));
 }
 
-/* The folder that kept.json names, or NULL. */
-static char *kept_folder(const sv_source *source)
+/* What kept.json says, with the name of the package's folder, which lives as long; NULL and the error when there is no such note. */
+static json_t *read_note(const sv_source *source, const char **folder, sv_error *error)
 {
     sv_buffer text = SV_BUFFER_INIT(KEPT_MAX_BYTES);
     char *path = sv_path_join(source->home, "kept.json");
-    json_t *kept = path && !sv_file_read(&text, path, KEPT_MAX_BYTES, NULL) ? json_loadb(text.data, text.size, 0, NULL) : NULL;
-    char *folder = copy_text(json_string_value(json_object_get(kept, "folder")));
-    json_decref(kept);
+    int code = path ? sv_file_read(&text, path, KEPT_MAX_BYTES, error) : sv_error_set(error, SV_E_MEMORY, "model: out of memory");
+    json_t *note = code ? NULL : json_loadb(text.data, text.size, 0, NULL);
+    *folder = json_string_value(json_object_get(note, "folder"));
+    if (code == 0 && (!*folder || !sv_path_is_inside(*folder) || strchr(*folder, '/'))) {
+        sv_error_set(error, SV_E_INPUT, "%s: expected a note of the last good version", path);
+        json_decref(note);
+        note = NULL;
+    }
     sv_buffer_free(&text);
     sv_free(path);
-    return folder;
+    return note;
 }
 
 static int is_stale(const char *path)
@@ -342,7 +371,10 @@ void sv_source_accept(sv_source *source, const sv_served *served)
     if (source->is_folder || !source->seen_folder)
         return;
     const char *folder = strrchr(source->seen_folder, '/') + 1;
-    char *before = kept_folder(source);
+    const char *before;
+    json_t *earlier = read_note(source, &before, NULL);
+    if (!earlier)
+        before = NULL;
     const sv_identity *identity = &served->identity;
     json_t *kept = json_object();
     put(kept, "folder", folder);
@@ -359,10 +391,10 @@ void sv_source_accept(sv_source *source, const sv_served *served)
         sv_log(SV_LOG_WARN, "the last good version could not be noted: %s", error.message);
     else if (!before || strcmp(before, folder)) /* with the same one again it is not known which was before it */
         forget_others(source, folder, before);
-    sv_free(before);
     sv_free(path);
     free(text);
     json_decref(kept);
+    json_decref(earlier);
 }
 
 void sv_source_reject(sv_source *source)
@@ -382,15 +414,12 @@ int sv_source_kept(sv_source *source, sv_served **out, sv_error *error)
 {
     if (source->is_folder)
         return sv_error_set(error, SV_E_IO, "model %s: a folder has no kept copy", source->uri);
-    char *path = sv_path_join(source->home, "kept.json");
-    sv_buffer text = SV_BUFFER_INIT(KEPT_MAX_BYTES);
-    int code = path ? sv_file_read(&text, path, KEPT_MAX_BYTES, error) : SV_E_MEMORY;
-    json_error_t why;
-    json_t *kept = code ? NULL : json_loadb(text.data, text.size, 0, &why);
-    const char *name = json_string_value(json_object_get(kept, "folder"));
-    if (code == 0 && (!name || !sv_path_is_inside(name) || strchr(name, '/')))
-        code = sv_error_set(error, SV_E_INPUT, "%s: expected a note of the last good version", path);
-    char *folder = code ? NULL : sv_path_join(source->home, name);
+    const char *name;
+    json_t *kept = read_note(source, &name, error);
+    if (!kept)
+        return error->code;
+    char *folder = sv_path_join(source->home, name);
+    int code = folder ? 0 : sv_error_set(error, SV_E_MEMORY, "model: out of memory");
     if (folder) {
         sv_identity identity = {.uri = copy_text(source->shown),      .name = get(kept, "name"),         .version = get(kept, "version"), .alias = get(kept, "alias"),
                                 .run_id = get(kept, "run_id"), .model_id = get(kept, "model_id"), .description = get(kept, "description")};
@@ -402,7 +431,5 @@ int sv_source_kept(sv_source *source, sv_served **out, sv_error *error)
     }
     sv_free(folder);
     json_decref(kept);
-    sv_buffer_free(&text);
-    sv_free(path);
     return code;
 }
