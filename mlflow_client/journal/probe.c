@@ -2,9 +2,9 @@
 #include "client_error.h"
 #include "file.h"
 #include "folder.h"
+#include "lock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -14,18 +14,22 @@ static int failed(mlf_error *error, int code, const char *dir, const char *what)
     return mlf_error_set(error, code, "%.600s: %s: %s", dir, what, strerror(errno));
 }
 
-static int try_file(int fd, const char *dir, mlf_error *error)
+static int try_file(const char *path, const char *dir, mlf_error *error)
 {
     static const char block[4096];
-    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    ssize_t put = write(fd, block, sizeof block);
+    mlf_lock lock = MLF_LOCK_INIT;
+    errno = mlf_lock_take(&lock, path);
+    if (lock.fd < 0)
+        return failed(error, MLF_E_IO, dir, "no file can be made");
+    int code = errno ? failed(error, MLF_E_UNSUPPORTED, dir, "no lock can be had") : MLF_OK;
+    ssize_t put = code ? 0 : pwrite(lock.fd, block, sizeof block, 0);
     if (put >= 0 && put < (ssize_t)sizeof block)
         errno = ENOSPC;
-    if (put != (ssize_t)sizeof block || fdatasync(fd))
-        return failed(error, MLF_E_IO, dir, "a file cannot be written");
-    if (fcntl(fd, F_OFD_SETLK, &range))
-        return failed(error, MLF_E_UNSUPPORTED, dir, "no lock can be had");
-    return MLF_OK;
+    if (!code && (put != (ssize_t)sizeof block || fdatasync(lock.fd)))
+        code = failed(error, MLF_E_IO, dir, "a file cannot be written");
+    unlink(path);
+    mlf_lock_release(&lock);
+    return code;
 }
 
 int mlf_journal_probe(int64_t *room_bytes, const char *dir, int write, mlf_error *error)
@@ -40,14 +44,8 @@ int mlf_journal_probe(int64_t *room_bytes, const char *dir, int write, mlf_error
         *room_bytes = (int64_t)about.f_bavail * (int64_t)about.f_frsize;
     if (!code && write && sv_buffer_format(&path, "%s/.probe-%s", dir, key))
         code = mlf_error_memory(error);
-    int fd = code || !write ? -1 : open(path.data, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (!code && write && fd < 0)
-        code = failed(error, MLF_E_IO, dir, "no file can be made");
-    if (fd >= 0) {
-        code = try_file(fd, dir, error);
-        unlink(path.data);
-        close(fd);
-    }
+    if (!code && write)
+        code = try_file(path.data, dir, error);
     sv_buffer_free(&path);
     return code;
 }
