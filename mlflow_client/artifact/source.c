@@ -35,6 +35,14 @@ static size_t hand_over(char *into, size_t room, const char **from, size_t *leng
     return n;
 }
 
+/* Whoever is woken finds the lock free. */
+static void wake(mlf_source *source, pthread_cond_t *other)
+{
+    pthread_mutex_unlock(&source->lock);
+    pthread_cond_signal(other);
+    pthread_mutex_lock(&source->lock);
+}
+
 /* Hands length bytes to the reader, waiting until the last is taken. */
 static int put(void *context, const void *bytes, size_t length, mlf_error *error)
 {
@@ -48,7 +56,7 @@ static int put(void *context, const void *bytes, size_t length, mlf_error *error
         source->into += n;
         source->room -= n;
         if (!source->room)
-            pthread_cond_signal(&source->filled);
+            wake(source, &source->filled);
     }
     while (source->spare_bytes && !source->closing)
         pthread_cond_wait(&source->emptied, &source->lock);
@@ -102,10 +110,10 @@ int mlf_source_read(mlf_source *source, void *bytes, size_t size, size_t *got, m
 {
     pthread_mutex_lock(&source->lock);
     size_t n = hand_over(bytes, size, &source->spare, &source->spare_bytes);
-    if (!source->spare_bytes)
-        pthread_cond_signal(&source->emptied);
     source->into = (char *)bytes + n;
     source->room = size - n;
+    if (n && !source->spare_bytes)
+        wake(source, &source->emptied);
     while (source->room && !source->ended)
         pthread_cond_wait(&source->filled, &source->lock);
     *got = size - source->room;
