@@ -82,7 +82,7 @@ static int check_data(const sv_config *config, int quiet, sv_error *error)
 {
     sv_training training;
     sv_progress progress;
-    sv_progress_begin(&progress, SV_VOICE_QUIET);
+    sv_progress_begin(&progress, SV_VOICE_NONE);
     int code = sv_training_begin(&training, config, NULL, &progress, NULL, error);
     if (!code)
         code = sv_training_read(&training, error);

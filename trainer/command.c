@@ -34,7 +34,7 @@ static const option_row options[] = {
     {SV_OPTION_OFFLINE, "--offline", NULL, FLAG, AT(offline), 0, 0, "track into the journal alone; `mlflowc sync` sends it later"},
     {SV_OPTION_NO_TRACKING, "--no-tracking", NULL, FLAG, AT(no_tracking), 0, 0, "no run, no registration"},
     {SV_OPTION_NO_REGISTER, "--no-register", NULL, FLAG, AT(no_register), 0, 0, "a run, but no registered version"},
-    {SV_OPTION_QUIET, "--quiet", NULL, FLAG, AT(quiet), 0, 0, "print errors only"},
+    {SV_OPTION_QUIET, "--quiet", NULL, FLAG, AT(quiet), 0, 0, "print warnings and errors only"},
     {SV_OPTION_JSON, "--json", NULL, FLAG, AT(json), 0, 0, "one JSON object a line, for machines"},
 };
 

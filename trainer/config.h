@@ -177,6 +177,7 @@ typedef struct sv_config {
         int64_t trials, folds, seed;
         const char *metric;
         sv_goal goal;
+        int won;         /* no setting of the file's: what is trained has the settings that did best on the validation rows */
         sv_entries keys; /* "train.c": value, one entry for each value; random: also "1e-4 .. 1e2 log" */
     } sweep;
 

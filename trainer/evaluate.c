@@ -343,7 +343,8 @@ static void name_fitted(sv_part_evaluation *out, const sv_judging *judging)
     int chooses = out->part == sv_choosing_part(judging->dataset) && sv_pipeline_task(judging->pipeline) == SV_TASK_BINARY;
     const struct { int is; const char *what; } choices[] = {{chooses && c->evaluate.calibration != SV_CALIBRATION_NONE, "calibration"},
                                                             {chooses && c->evaluate.threshold_rule == SV_THRESHOLD_COSTS, "threshold"},
-                                                            {out->part == SV_PART_VALIDATION && c->train.patience > 0, "early stopping"}};
+                                                            {out->part == SV_PART_VALIDATION && c->train.patience > 0, "early stopping"},
+                                                            {out->part == SV_PART_VALIDATION && c->sweep.won, "settings"}};
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
         if (choices[i].is) snprintf(out->fitted + strlen(out->fitted), sizeof out->fitted - strlen(out->fitted), "%s%s", *out->fitted ? ", " : "", choices[i].what);
 }

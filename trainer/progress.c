@@ -38,7 +38,7 @@ void sv_progress_warn(sv_progress *p, const char *format, ...)
 {
     va_list args;
     sv_progress_clear(p);
-    if (p->voice == SV_VOICE_QUIET)
+    if (p->voice == SV_VOICE_NONE)
         return;
     char text[4000];
     va_start(args, format);

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
-typedef enum sv_voice { SV_VOICE_LINES, SV_VOICE_QUIET, SV_VOICE_JSON } sv_voice;
+typedef enum sv_voice { SV_VOICE_LINES, SV_VOICE_QUIET /* warnings alone */, SV_VOICE_NONE, SV_VOICE_JSON } sv_voice;
 
 typedef struct sv_progress {
     sv_voice voice;

@@ -304,8 +304,10 @@ int sv_promotion_decide(sv_promotion *out, const sv_training *t, mlf_client *cli
     }
     snprintf(uri, sizeof uri, "models:/%.400s@%.100s", config->name, config->registry.alias);
     if (answer || sv_model_load(&package, uri, client, &inner)) {
-        snprintf(out->reason, sizeof out->reason, "kept: @%.60s could not be asked: %.250s", config->registry.alias,
-                 !client ? "no server is asked" : answer ? refusal.message : inner.message);
+        if (client)
+            snprintf(out->reason, sizeof out->reason, "kept: @%.60s could not be compared: %.250s", config->registry.alias, answer ? refusal.message : inner.message);
+        else
+            snprintf(out->reason, sizeof out->reason, "kept: whom @%.60s names is not known offline, so nothing was compared; move it by `mlflowc registry alias`", config->registry.alias);
         return 0;
     }
     if (sv_pipeline_task(package.pipeline) != sv_pipeline_task(t->pipeline))

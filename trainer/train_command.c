@@ -38,7 +38,7 @@ static int join_ranks(train_job *job, sv_error *error)
         return code;
     job->config->tracking.enabled = 0;
     job->config->output = NULL;
-    sv_progress_begin(&job->progress, SV_VOICE_QUIET);
+    sv_progress_begin(&job->progress, SV_VOICE_NONE);
     return 0;
 }
 
@@ -293,6 +293,7 @@ int sv_train(const sv_arguments *arguments, const char *parent_run_id, sv_traini
         sv_config_free(job.config);
         return code;
     }
+    job.config->sweep.won = read && !job.config->sweep.folds;
     code = work(&job, error);
     sv_progress_clear(&job.progress);
     if (code == SV_E_INTERRUPTED)
