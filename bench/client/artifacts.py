@@ -215,6 +215,7 @@ def main():
     parser.add_argument("--only", choices=["proxy", "s3", "gs"])
     options = parser.parse_args()
     transfer, size = pathlib.Path(options.build) / "bench" / "client" / "bench_transfer", options.megabytes * 1_000_000
+    subprocess.run(["ninja", "-C", options.build, "bench/client/bench_transfer"], check=True, stdout=subprocess.DEVNULL)
     env = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_", "GOOGLE_")) and not name.lower().endswith("_proxy")}
     with tempfile.TemporaryDirectory(prefix="bench-artifacts-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
         file = pathlib.Path(folder) / "big.bin"

@@ -137,6 +137,7 @@ def main():
     parser.add_argument("--points", type=int, default=100000)
     options = parser.parse_args()
     programs = pathlib.Path(options.build) / "bench" / "client"
+    subprocess.run(["ninja", "-C", options.build, *(f"bench/client/bench_{name}" for name in ("enqueue", "throughput", "calls"))], check=True, stdout=subprocess.DEVNULL)
     with tempfile.TemporaryDirectory(prefix="bench-client-") as folder, MlflowServer() as server:
         env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
         env |= {"MLFLOW_JOURNAL_DIR": folder + "/journals", "MLFLOW_TRACKING_URI": server.uri, "MLFLOW_DISABLE_TELEMETRY": "true"}

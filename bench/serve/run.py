@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""bench/serve/run.py [--build DIR] [--seconds S] [--only NAME,…] [--measure rows,half,cold] [--json FILE]: solvent-serve beside `mlflow models serve`, MLServer and a FastAPI app
+"""bench/serve/run.py [--build DIR] [--seconds S] [--only NAME,…] [--measure rows,half,cold] [--rounds N] [--json FILE]: solvent-serve beside `mlflow models serve`, MLServer and a FastAPI app
 over onnxruntime, by rows (1, 100, 1,000) and connections (16, 512).
 
 The same package (tests/serve/make_packages: the bank data's 16 columns, six derived features), the same rows, one run; wrk on one core, the server on the
@@ -10,7 +10,7 @@ its process group. --measure takes some of:
 rows  the loads by rows and connections.
 half  latency at half of the one-row requests per second that the server reached: steady_load sends them as many callers would who do not know of one
       another, on 64 connections, and counts each from the moment it was due. In turn with the floor: the same load on a server that reads and answers
-      fixed bytes and does nothing else. Beside them what other guests of the machine took (steal). Three rounds.
+      fixed bytes and does nothing else. Beside them how long the generator's own core stood still, and what other guests of the machine took (steal). --rounds of them, 3.
 cold  exec to the first right answer of solvent-serve: from a folder; from an MLflow started for it with nothing kept, with the version on disk, and
       from the kept copy once MLflow is gone. MLflow's own time: the same requests, recorded on their way, asked again one after the other.
 """
@@ -21,6 +21,7 @@ import pathlib
 import re
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -147,8 +148,8 @@ def steady(tool, core, port, request, rate, seconds):
     out = subprocess.run(["taskset", "-c", core, tool, str(port), request, "64", str(rate), str(seconds)], capture_output=True, text=True)
     if out.returncode:
         return {"rate": rate, "failed": out.stderr.strip()}
-    n, errors, p50, p99, p999, most = map(float, out.stdout.split())
-    return {"rate": rate, "requests": n, "errors": errors, "p50_ms": p50 / 1000, "p99_ms": p99 / 1000, "p999_ms": p999 / 1000, "max_ms": most / 1000, "steal_s": steal_s() - before}
+    n, errors, p50, p99, p999, most, stalled = map(float, out.stdout.split())
+    return {"rate": rate, "requests": n, "errors": errors, "p50_ms": p50 / 1000, "p99_ms": p99 / 1000, "p999_ms": p999 / 1000, "max_ms": most / 1000, "stalled_ms": stalled / 1000, "steal_s": steal_s() - before}
 
 
 class Recorder(threading.Thread):
@@ -238,6 +239,7 @@ def main():
     parser.add_argument("--seconds", default=4, type=int)
     parser.add_argument("--only", default="solvent-serve,fastapi-onnxruntime,mlflow,mlserver")
     parser.add_argument("--measure", default="rows,half,cold")
+    parser.add_argument("--rounds", default=3, type=int)
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--mlserver", default=ROOT / ".cache" / "bench-mlserver", type=pathlib.Path)
     parser.add_argument("--install", action="store_true", help="makes MLServer's own virtual environment, then ends")
@@ -285,12 +287,17 @@ def main():
         try:
             wait_until_open(echo_port)
             found = report[name]["half"] = []
-            for _ in range(3):
+            for _ in range(options.rounds):
                 for what, port in ((name, server.port), ("floor", echo_port)):
                     x = steady(tool, wrk_core, port, request, full / 2, options.seconds)
                     found.append({"of": what, **x})
                     print(f"{name:20} at {full / 2:.0f} requests/s, {'the floor' if what == 'floor' else 'the server'}: " + (x.get("failed") or
-                          f"p50 {x['p50_ms']:.3f}, p99 {x['p99_ms']:.3f}, p99.9 {x['p999_ms']:.3f}, max {x['max_ms']:.2f} ms; errors {x['errors']:.0f}; steal {x['steal_s']:.2f} s"), flush=True)
+                          f"p50 {x['p50_ms']:.3f}, p99 {x['p99_ms']:.3f}, p99.9 {x['p999_ms']:.3f}, max {x['max_ms']:.2f} ms; errors {x['errors']:.0f}; "
+                                                                                                                f"the generator's core stalled {x['stalled_ms']:.0f} ms; steal {x['steal_s']:.2f} s"), flush=True)
+            for what in (name, "floor"):
+                p99 = [x["p99_ms"] for x in found if x["of"] == what and "p99_ms" in x]
+                if p99:
+                    print(f"{name:20} at half load, {'the floor' if what == 'floor' else 'the server'}: p99 {statistics.median(p99):.3f} ms, the median of {len(p99)} rounds", flush=True)
         finally:
             floor.kill()
             floor.wait()
