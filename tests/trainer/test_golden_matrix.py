@@ -13,6 +13,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, PoissonRegressor, Ridge
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -46,8 +47,8 @@ def slopes(family, z, y):
     return mean - y[:, None], curvature[:, :, None]
 
 
-def polish(family, x, y, weight, start, l1, l2, c=C):
-    """start: (k, p + 1), the intercepts last. Newton on the weights that are not 0; returns them with the conditions checked."""
+def polish(family, x, y, weight, start, l1, l2, c=C, offset=0):
+    """start: (k, p + 1), the intercepts last. offset: what each row's score has beside the weights, (n, 1). Newton on the weights that are not 0; returns them with the conditions checked."""
     full = np.hstack([x, np.ones((len(x), 1))])
     k, p = start.shape
     w = start.copy()
@@ -57,7 +58,7 @@ def polish(family, x, y, weight, start, l1, l2, c=C):
     ridge = np.tile(np.r_[np.full(p - 1, l2), 0], (k, 1))
     signs = np.where(free, np.sign(start), 0) * np.r_[np.full(p - 1, l1), 0]
     for _ in range(12):
-        first, second = slopes(family, full @ w.T, y)
+        first, second = slopes(family, full @ w.T + offset, y)
         gradient = c * (first * weight[:, None]).T @ full + ridge * w + signs
         hessian = c * np.einsum("n,nab,ni,nj->aibj", weight, second, full, full, optimize=True).reshape(k * p, k * p) + np.diag(ridge.ravel())
         at = np.flatnonzero(free.ravel())
@@ -77,16 +78,16 @@ def centred(w, l2=True):
     return w
 
 
-def proximal_gradient(family, x, y, weight, l1, l2, c):
+def proximal_gradient(family, x, y, weight, l1, l2, c, offset=0):
     """FISTA, restarted where its momentum points uphill."""
     full = np.hstack([x, np.ones((len(x), 1))])
     shrink, ridge = np.r_[np.full(x.shape[1], l1), 0], np.r_[np.full(x.shape[1], l2), 0]
     w = before = np.zeros((1, full.shape[1]))
-    w[0, -1] = np.log(np.average(y, weights=weight))
-    step, t = 0.2 / (c * np.linalg.norm(full * np.sqrt(weight * y.max())[:, None], 2) ** 2), 1.0
+    w[0, -1] = np.log(np.average(y, weights=weight)) if family == "poisson" else 0
+    step, t = 0.2 / (c * np.linalg.norm(full * np.sqrt(weight * max(y.max(), 1))[:, None], 2) ** 2), 1.0
     for _ in range(20000):
         v = w + (t - 1) / (t + 2) * (w - before)
-        moved = v - step * (c * (slopes(family, full @ v.T, y)[0] * weight[:, None]).T @ full + ridge * v)
+        moved = v - step * (c * (slopes(family, full @ v.T + offset, y)[0] * weight[:, None]).T @ full + ridge * v)
         after = np.sign(moved) * np.maximum(np.abs(moved) - step * shrink, 0)
         t = 1.0 if ((v - after) * (after - w)).sum() > 0 else t + 1
         w, before = after, w
@@ -143,6 +144,23 @@ def test_matrix(tmp_path, family, penalty, weights):
     check(tmp_path, family, columns, x, y, None if weights == "equal" else weight, penalty)
 
 
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("family", ["logistic", "linear", "poisson"])
+def test_offset(tmp_path, family, penalty):
+    """No public library has offsets with every penalty: the reference is numpy's alone, here beside statsmodels' in the unpenalised case."""
+    columns, x, score, rng = world(rows=700, seed=61)
+    offset = rng.standard_normal(len(score)) * 0.5
+    y, weight, (l1, l2) = targets(family, score + offset, rng), rng.integers(1, 4, len(score)) * 0.5, PENALTIES[penalty]
+    data = with_target(columns, y) + [("weight", "weight", "f64", 0, weight), ("offset", "offset", "f64", 0, offset)]
+    got, _ = fit(tmp_path, data, loss=LOSSES[family], l1=l1, l2=l2, c=C, tolerance=1e-13)
+    expected = polish(family, x, y, weight, proximal_gradient(family, x, y, weight, l1, l2, C, offset[:, None]), l1, l2, offset=offset[:, None])
+    if penalty == "none":
+        kind = {"logistic": sm.families.Binomial, "linear": sm.families.Gaussian, "poisson": sm.families.Poisson}[family]()
+        agree(sm.GLM(y, np.column_stack([x, np.ones(len(x))]), kind, offset=offset, freq_weights=weight).fit(tol=1e-14, maxiter=100).params, [expected], 1e-8)
+    assert not l1 or ((got == 0) == (expected.ravel() == 0)).all()
+    agree(got, [expected], 1e-8)
+
+
 @pytest.mark.parametrize("penalty", ["none", "l2"])
 @pytest.mark.parametrize("solver", ["newton", "lbfgs", "auto"])
 def test_multinomial_solvers(tmp_path, solver, penalty):
@@ -190,6 +208,43 @@ def test_one_class_of_three_is_a_thousandth(tmp_path):
     assert 5 < (y == 2).sum() < 50
     info = check(tmp_path, "multinomial", numbers_only(x, y)[:-1], standard(x), y, limit=1e-7)
     assert info["converged"]
+
+
+def test_a_step_that_overflows_is_halved(tmp_path):
+    """Rows far out with large counts: the first steps of Nesterov's method take exp() beyond what a double holds."""
+    rng = np.random.default_rng(45)
+    x = rng.standard_normal((400, 3))
+    x[:3] = 5
+    y = targets("poisson", score_of(x), rng)
+    y[:3] = 30_000
+    columns = numbers_only(x, y)[:-1]
+    got, info = fit(tmp_path, with_target(columns, y), loss="poisson", solver="nesterov", l2=1, c=1, tolerance=1e-7, max_iter=100_000)
+    expected, _ = fit(tmp_path, with_target(columns, y), loss="poisson", solver="newton", l2=1, c=1, tolerance=1e-13)
+    assert info["converged"] and info["solver"] == "nesterov"
+    agree(got, [expected], 1e-5)
+
+
+@pytest.mark.parametrize("penalty", ["l1", "elastic_net", "l2"])
+def test_a_fit_that_stopped_early_says_its_own_objective(tmp_path, penalty):
+    """Not that of the last iteration: of the weights that did best on the validation rows, with the penalty in it."""
+    rng = np.random.default_rng(46)
+    x = rng.standard_normal((400, 30))
+    y = targets("logistic", score_of(x), rng)
+    frame = pd.DataFrame(x, columns=[f"x{j}" for j in range(30)])
+    frame["y"], frame["at"] = y, np.arange(400)
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    config = {"name": "t", "data": {"source": "rows.csv"}, "target": {"column": "y"}, "drop": ["y", "at"], "split": {"by": "time", "time": "at", "train": 0.15, "validation": 0.85, "test": 0}, "evaluate": {"audit": "off", "bootstrap": 0},
+              "train": {"c": 50, "penalty": penalty, "patience": 1, "solver": "cd" if penalty != "l2" else "gd", "tolerance": 1e-12, "l1_ratio": 0.3}}  # fmt: skip
+    (tmp_path / "c.yaml").write_text(json.dumps(config))
+    done = subprocess.run([SOLVENT, "train", "c.yaml", "--no-tracking", "--json", "--output", "out"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    last = json.loads(done.stdout.splitlines()[-1])
+    pipeline = json.loads((tmp_path / "out" / "model" / "pipeline.json").read_text())
+    w = np.concatenate([term["weights"] for term in pipeline["terms"]])
+    l1 = {"l1": 1, "elastic_net": 0.3, "l2": 0}[penalty]
+    loss = 50 * 60 * last["metrics"]["train.log_loss"]
+    assert last["in_sample"] == {"validation": "early stopping"} and last["iterations"] < 10 and (w != 0).sum() > 3
+    assert last["objective"] == pytest.approx(loss + l1 * np.abs(w).sum() + (1 - l1) * (w @ w) / 2, rel=1e-9)
 
 
 # ---- class weights, through `solvent train`: scikit-learn's own class_weight ----

@@ -199,6 +199,9 @@ def test_sweep_trains_the_best(world):
     assert len(reads) == 1 and lines[-1]["seconds"]["read"] == reads[0]["seconds"] > 0
     assert [trial["settings"] for trial in trials] == [{"train.c": "1e-6"}, {"train.c": "1"}] and trials[1]["score"] < trials[0]["score"]
     assert lines[-1]["event"] == "done" and "c: 1\n" in (world / "swept" / "report" / "config.yaml").read_text()
+    assert lines[-1]["in_sample"] == {}  # folds of the training rows chose
+    chosen = json_lines(solvent("sweep", "small.yaml", "--no-tracking", "--json", "--set", "sweep.keys={train.c: [1e-6, 1]}", folder=world).stdout)[-1]
+    assert chosen["in_sample"] == {"validation": "settings"}
     done = solvent("sweep", "small.yaml", "--no-tracking", "--set", "sweep.keys={data.trim: [true]}", folder=world, code=2)
     assert "in 'sweep.keys.data.trim': expected a key of train or encode" in done.stderr
 
@@ -212,7 +215,8 @@ use: [age, flag]
 
 def test_a_leak_is_shouted_and_can_stop(world):
     (world / "leak.yaml").write_text(LEAKING)
-    done = solvent("train", "leak.yaml", "--no-tracking", folder=world)
+    done = solvent("train", "leak.yaml", "--no-tracking", "--quiet", folder=world)  # a warning is no talk
+    assert not done.stdout
     assert "LEAKAGE: the target (income > 2000) is computed from income, and so are these features: flag" in done.stderr
     assert "LEAKAGE: flag alone tells the target: AUC 1.0000" in done.stderr
     done = solvent("train", "leak.yaml", "--no-tracking", "--set", "evaluate.audit=fail", folder=world, code=1)
