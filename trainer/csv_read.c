@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PIECE_BYTES = 256 << 10, SAMPLE_BYTES = 64 << 10 };
+enum { PIECE_BYTES = 256 << 10, CELLS_BYTES = 512, SAMPLE_BYTES = 64 << 10 }; /* CELLS_BYTES: of each column, so that pieces of wide rows hold some dozens of them */
 
 typedef struct csv_run {
     const sv_csv_options *options;
@@ -62,7 +62,7 @@ static int plan_file(csv_run *run, sv_csv_file *file, const sv_source *source)
         return code;
     file->names = header.names;
     *plan = (sv_csv_plan){.options = run->options, .source = source, .n_fields = header.n_names, .delimiter = header.delimiter, .first_row = header.first_row};
-    plan->piece_bytes = run->options->piece_bytes ? run->options->piece_bytes : PIECE_BYTES;
+    plan->piece_bytes = run->options->piece_bytes ? run->options->piece_bytes : header.n_names * CELLS_BYTES > PIECE_BYTES ? header.n_names * CELLS_BYTES : PIECE_BYTES;
     plan->ends[(unsigned char)plan->delimiter] = plan->ends['\n'] = plan->ends['\r'] = 1;
     if (!(plan->fields = sv_calloc(header.n_names, sizeof *plan->fields)))
         return out_of_memory(run);
