@@ -47,6 +47,8 @@ static void fill(mlf_error *error, int code, int retriable, const char *format, 
     if (length < 0) length = 0;
     if ((size_t)length >= sizeof text) length = (int)sizeof text - 1;
     mlf_text_copy(error->message, sizeof error->message, text, (size_t)length);
+    char *stop = strstr(error->message, ".; "); /* a server's sentence before our hint */
+    if (stop) memmove(stop, stop + 1, strlen(stop));
     error->code = code;
     error->retriable = retriable;
 }

@@ -58,10 +58,11 @@ void mlf_reply_error_code(char *into, size_t size, const char *body, size_t leng
     json_decref(json);
 }
 
-/* What a person should read of the body: "message", FastAPI's "detail", else its first words without tags. */
+/* What a person should read of the body: "message", FastAPI's "detail", OAuth's "error" and "error_description" (RFC 6749, 5.2), else its first words without tags. */
 static void error_message(char *into, size_t size, const json_t *json, const char *body, size_t length)
 {
     const json_t *message = json_object_get(json, "message"), *detail = json_object_get(json, "detail");
+    const char *refusal = json_string_value(json_object_get(json, "error")), *why = json_string_value(json_object_get(json, "error_description"));
     if (json_is_string(message)) {
         mlf_text_copy(into, size, json_string_value(message), json_string_length(message));
     } else if (json_is_string(detail)) {
@@ -69,6 +70,10 @@ static void error_message(char *into, size_t size, const json_t *json, const cha
     } else if (detail) {
         size_t written = json_dumpb(detail, into, size - 1, JSON_COMPACT | JSON_ENCODE_ANY);
         into[written < size ? written : size - 1] = '\0';
+    } else if (refusal) {
+        char text[sizeof((mlf_error *)0)->message];
+        int written = snprintf(text, sizeof text, "%s%s%s", refusal, why ? ": " : "", why ? why : "");
+        mlf_text_copy(into, size, text, written < (int)sizeof text ? (size_t)written : sizeof text - 1);
     } else {
         const char *title = length ? memmem(body, length, "<title>", 7) : NULL; /* of a page, the title says enough */
         const char *end = title ? memmem(title, length - (size_t)(title - body), "</title>", 8) : NULL;

@@ -98,7 +98,7 @@ static const struct {
     const char *hint;
 } ERRORS[] = {
     {"NoSuchBucket", MLF_E_NOT_FOUND, "; check the bucket's name and MLFLOW_S3_ENDPOINT_URL"},
-    {"NoSuchKey", MLF_E_NOT_FOUND, ""},
+    {"NoSuchKey", MLF_E_NOT_FOUND, "; check the path behind the bucket's name"},
     {"InvalidAccessKeyId", MLF_E_AUTH, "; check AWS_ACCESS_KEY_ID or the profile"},
     {"SignatureDoesNotMatch", MLF_E_AUTH, "; check AWS_SECRET_ACCESS_KEY"},
     {"ExpiredToken", MLF_E_AUTH, "; get fresh credentials"},

@@ -271,7 +271,7 @@ def test_amazon_refuses_the_key(run, refusing, tmp_path, status, name):
     port = refusing(status, f"<?xml version='1.0'?><Error><Code>{name}</Code><Message>As the store says.</Message></Error>")
     env = {**AWS_KEYS, "AWS_SESSION_TOKEN": "the-secret", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
     said = run(env, *PREPARE, "--output", "s3://rows/table.csv", expect=1), train(run, env, "s3://rows/table.csv", tmp_path / "out", expect=1)
-    assert all(is_one_clear_message(line, "s3://rows/table.csv", name, "As the store says.") for line in said), said
+    assert all(is_one_clear_message(line, "s3://rows/table.csv", name, "As the store says") for line in said), said
 
 
 def test_google_refuses_the_key(run, refusing, tmp_path):
