@@ -213,6 +213,9 @@ int sv_config_given(const sv_config *config, const char *key);
 /* A value as it may be shown: without passwords in URIs, without what came from an environment variable that sounds like a secret. */
 const char *sv_config_shown(const sv_config *config, const char *value);
 
+/* 1 when that is what the file says, with its ${…}, because what it stands for is a secret of the environment. */
+int sv_config_is_hidden(const sv_config *config, const char *value);
+
 /* Called for every setting that has a value, in the order of the table: "train.c" and "1", "features.risk_flag" and "balance < 0"; a list is one line of JSON.
    Secrets come as "***". Stops at the first non-zero answer and returns it. */
 typedef int (*sv_config_visit)(void *context, const char *key, const char *value);

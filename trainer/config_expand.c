@@ -80,12 +80,25 @@ const char *sv_config_expand(sv_config *config, const char *text, sv_error *erro
     return result;
 }
 
-const char *sv_config_shown(const sv_config *config, const char *value)
+static const char *hidden_as(const sv_config *config, const char *value)
 {
     const sv_config_memory *m = config->memory;
     for (size_t i = 0; i < m->n_hidden; i++)
         if (m->hidden[i].value == value)
             return m->hidden[i].shown;
+    return NULL;
+}
+
+int sv_config_is_hidden(const sv_config *config, const char *value)
+{
+    return hidden_as(config, value) != NULL;
+}
+
+const char *sv_config_shown(const sv_config *config, const char *value)
+{
+    const char *written = hidden_as(config, value);
+    if (written)
+        return written;
     char *hidden = strstr(value, "://") ? sv_secret_hidden(value) : NULL;
     if (!strstr(value, "://") || (hidden && !strcmp(hidden, value))) {
         sv_free(hidden);

@@ -78,7 +78,7 @@ static int put_simple(sv_buffer *out, const sv_config *config, const sv_key *key
     case SV_KEY_TEXT: {
         const char *text = *(const char *const *)at, *shown = text ? sv_config_shown(config, text) : NULL;
         if (shown)
-            yaml ? put_yaml_text(out, shown, shown == text) : sv_buffer_text(out, shown);
+            yaml ? put_yaml_text(out, shown, !sv_config_is_hidden(config, text)) : sv_buffer_text(out, shown);
         return shown != NULL;
     }
     case SV_KEY_SECRET:
@@ -109,7 +109,7 @@ static void put_flow_list(sv_buffer *out, const sv_config *config, const sv_entr
     for (size_t i = first; i < end; i++) {
         const char *value = list->items[i].value, *shown = sv_config_shown(config, value);
         sv_buffer_text(out, i > first ? ", " : "");
-        yaml ? put_yaml_text(out, shown, shown == value) : put_quoted(out, shown, 0);
+        yaml ? put_yaml_text(out, shown, !sv_config_is_hidden(config, value)) : put_quoted(out, shown, 0);
     }
     sv_buffer_byte(out, ']');
 }
@@ -182,7 +182,7 @@ static int put_yaml(sv_buffer *out, const sv_config *config, const sv_key *key, 
         if (key->type == SV_KEY_LISTS)
             put_flow_list(out, config, list, i, end, 1);
         else
-            put_yaml_text(out, shown, shown == value);
+            put_yaml_text(out, shown, !sv_config_is_hidden(config, value));
     }
     return 1;
 }
