@@ -58,6 +58,11 @@ int mlf_outcome_of_stop(mlf_outcome *outcome, mlf_stop stopped, size_t ceiling)
 int mlf_outcome_of_curl(mlf_outcome *outcome, CURLcode result, const char *text)
 {
     const char *message = *text ? text : curl_easy_strerror(result);
+    char hinted[sizeof outcome->message];
+    if (result == CURLE_PEER_FAILED_VERIFICATION && strstr(message, "certificate problem")) { /* nobody known signed it; elsewhere it is another's */
+        snprintf(hinted, sizeof hinted, "%.200s; CURL_CA_BUNDLE names a file of authorities to trust", message);
+        message = hinted;
+    }
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
         if (meanings[i].curl == result)
             return mlf_outcome_set(outcome, meanings[i].code, meanings[i].retriable, message);

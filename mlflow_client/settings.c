@@ -194,6 +194,7 @@ static int read_tls(mlf_settings *settings, mlf_error *error)
             "MLFLOW_TRACKING_INSECURE_TLS and MLFLOW_TRACKING_SERVER_CERT_PATH contradict each other: unset one");
     if (!ca) ca = mlf_env("REQUESTS_CA_BUNDLE");
     if (!ca) ca = mlf_env("CURL_CA_BUNDLE");
+    if (!ca) ca = mlf_env("SSL_CERT_FILE");
     if (!code) code = copy(&settings->ca_path, ca, error);
     if (!code) code = copy(&settings->client_cert_path, mlf_env("MLFLOW_TRACKING_CLIENT_CERT_PATH"), error);
     return code;

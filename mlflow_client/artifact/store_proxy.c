@@ -174,8 +174,9 @@ static int proxy_get(mlf_store *store, const char *path, int64_t offset, mlf_obj
     mlf_http_call call = {.url = url, .max_retries = store->max_retries, .flags = proxy->flags};
     int code = url ? mlf_ranged_get(store, &call, &reply, offset, object, NULL, each, context, error) : MLF_E_MEMORY;
     if (reply.status == 404 && error) {
-        code = error->code = MLF_E_NOT_FOUND;
-        mlf_error_prefix(error, "%.300s: no such artifact%s%.200s: ", store->uri, *path ? " " : "", path);
+        mlf_error_clear(error);
+        code = mlf_error_set(error, MLF_E_NOT_FOUND, "%.300s: no such artifact%s%.200s (404)", store->uri, *path ? " " : "", path);
+        error->http_status = 404;
     }
     mlf_http_reply_free(&reply);
     sv_free(url);
