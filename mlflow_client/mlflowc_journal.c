@@ -2,6 +2,7 @@
 #include "alloc.h"
 #include "client_error.h"
 #include "json_text.h"
+#include "log.h"
 #include "mlflowc.h"
 #include "number.h"
 #include "text.h"
@@ -39,7 +40,7 @@ static void put_report(mlc *m, const mlf_sync_report *report)
                report->journals, report->journals == 1 ? "" : "s", report->sent, report->waiting, report->busy, report->points, report->operations,
                report->refused);
         if (report->lost_bytes)
-            printf("lost: %" PRIu64 " bytes at the end of journals, with at least %" PRIu64 " points and %" PRIu64
+            printf("lost: %" PRIu64 " bytes of journals that could not be read, with at least %" PRIu64 " points and %" PRIu64
                    " operations\n",
                    report->lost_bytes, report->lost_points, report->lost_operations);
         return;
@@ -146,8 +147,16 @@ int mlc_journal_show(mlc *m)
     if (!code) code = mlf_journal_open(&journal, m->arguments[0], &m->error);
     mlc_table *table = code ? NULL : mlc_table_begin(m, columns, sizeof columns / sizeof *columns);
     for (; table && !code && shown < limit; shown++) {
-        code = mlf_journal_next(journal, &record, &m->error);
+        mlf_error error = MLF_ERROR_INIT;
+        code = mlf_journal_next(journal, &record, &error);
         json_t *row = code ? NULL : record_row(&record);
+        if (code == MLF_E_INTEGRITY) {
+            sv_say("mlflowc: %s", error.message);
+            m->exit_status = 1;
+            code = MLF_OK; /* what stands behind it is shown, too */
+        } else if (code) {
+            m->error = error;
+        }
         if (row) mlc_table_row(table, mlf_object_of(row));
         json_decref(row);
     }

@@ -494,7 +494,7 @@ typedef struct mlf_sync_report {
     uint64_t sent, waiting, busy;  /* of these: taken whole by the server and removed; left for the next time; in use by another process */
     uint64_t points, operations;   /* taken by the server now */
     uint64_t refused;              /* records the server will never take: DIR/refused-KEY.jsonl names each with its reason */
-    uint64_t lost_bytes;           /* of journals' ends that could not be read (a torn or damaged write) and were cut off */
+    uint64_t lost_bytes;           /* that could not be read (a torn or damaged write): at a journal's end, cut off, or before frames that are whole, passed over */
     uint64_t lost_points, lost_operations; /* made out in those bytes: at least so many will never arrive */
     uint64_t reserved[5];
 } mlf_sync_report;
@@ -512,7 +512,7 @@ typedef struct mlf_sync_options {
 
 /* Sends the journals in dirs (n_dirs; each a journal folder or a folder of them; none: the client's own), oldest first. May be repeated and interrupted at any
    point: what the server has is not sent again, and nothing is made twice. Each goes to the server that the client's options name; where they name none, to the one
-   it was recorded for (with the environment's login only where that is MLFLOW_TRACKING_URI's host, or none is set), else to MLFLOW_TRACKING_URI. 0 when all that could be opened was taken, also where a journal's end was lost (see report->lost_bytes); else the first reason why not.
+   it was recorded for (with the environment's login only where that is MLFLOW_TRACKING_URI's host, or none is set), else to MLFLOW_TRACKING_URI. 0 when all that could be opened was taken, also where a part of a journal was lost (see report->lost_bytes); else the first reason why not.
    *report (may be NULL) is filled in either case. Blocks. */
 MLF_API int mlf_sync(mlf_client *client, const char *const *dirs, size_t n_dirs, const mlf_sync_options *options, mlf_sync_report *report, mlf_error *error);
 
@@ -542,7 +542,7 @@ typedef struct mlf_journal_record {
 MLF_API int mlf_journal_list(char ***paths, mlf_client *client, const char *dir, mlf_error *error);
 MLF_API int mlf_journal_open(mlf_journal **out, const char *path, mlf_error *error);
 MLF_API void mlf_journal_info_get(const mlf_journal *journal, mlf_journal_info *info);
-MLF_API int mlf_journal_next(mlf_journal *journal, mlf_journal_record *record, mlf_error *error); /* MLF_E_END after the last; MLF_E_INTEGRITY where it is damaged */
+MLF_API int mlf_journal_next(mlf_journal *journal, mlf_journal_record *record, mlf_error *error); /* MLF_E_END after the last; MLF_E_INTEGRITY where it is damaged, once: the next call goes on behind */
 MLF_API void mlf_journal_close(mlf_journal *journal); /* accepts NULL */
 
 #ifdef __cplusplus

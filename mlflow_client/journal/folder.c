@@ -55,6 +55,7 @@ void mlf_folder_close(mlf_folder *folder)
         close(folder->position_fd);
     mlf_lock_release(&folder->holding);
     json_decref(folder->ids);
+    sv_free(folder->gaps);
     sv_free(folder->path);
     pthread_mutex_destroy(&folder->lock);
     *folder = (mlf_folder){.holding = MLF_LOCK_INIT, .position_fd = -1, .stream = {.fd = -1}};
@@ -173,28 +174,15 @@ int mlf_folder_keep(const char *dir, const char *server, int kind, const json_t 
     return code;
 }
 
-/* Where the last whole frame ends, seen from `offset` on. */
-static int find_end(mlf_stream *stream, uint64_t offset, uint64_t *end, mlf_error *error)
-{
-    sv_buffer frame = SV_BUFFER_INIT(0);
-    sv_error base = SV_ERROR_INIT;
-    int got;
-    while ((got = mlf_stream_read(stream, offset, &frame, &base)) > 0)
-        offset += frame.size;
-    sv_buffer_free(&frame);
-    *end = offset;
-    return got == 0 || got == SV_E_INPUT ? MLF_OK : mlf_error_from_base(error, &base);
-}
-
 /* Records that can still be made out in a frame that is no longer what was written; those behind it, too, where its length leads to another one. */
-static void count_cut(mlf_folder *folder, uint64_t from, uint64_t to)
+static void count_loss(mlf_loss *loss, const mlf_stream *stream, uint64_t from, uint64_t to)
 {
     sv_buffer rest = SV_BUFFER_INIT(0);
     mlf_reader reader = {0};
     mlf_record record;
     size_t size = to - from < MLF_FRAME_MAX + MLF_FRAME_HEAD ? (size_t)(to - from) : MLF_FRAME_MAX + MLF_FRAME_HEAD;
-    folder->cut_bytes = to - from;
-    ssize_t got = sv_buffer_reserve(&rest, size) ? -1 : pread(folder->stream.fd, rest.data, size, (off_t)from);
+    loss->bytes += to - from;
+    ssize_t got = sv_buffer_reserve(&rest, size) ? -1 : pread(stream->fd, rest.data, size, (off_t)from);
     for (size_t at = 0, length; got > 0 && (size_t)got - at > MLF_FRAME_HEAD; at += length + MLF_FRAME_HEAD) {
         const unsigned char *head_bytes = (const unsigned char *)rest.data + at;
         size_t left = (size_t)got - at - MLF_FRAME_HEAD;
@@ -203,12 +191,55 @@ static void count_cut(mlf_folder *folder, uint64_t from, uint64_t to)
             break;
         mlf_reader_begin(&reader, head_bytes + MLF_FRAME_HEAD, length < left ? length : left);
         while (mlf_reader_next(&reader, &record) > 0)
-            *(record.type == MLF_RECORD_POINT ? &folder->cut_points : &folder->cut_ops) += 1;
+            *(record.type == MLF_RECORD_POINT ? &loss->points : &loss->ops) += 1;
         if (length > left)
             break;
     }
     mlf_reader_free(&reader);
     sv_buffer_free(&rest);
+}
+
+static int note_gap(mlf_folder *folder, uint64_t from, uint64_t to, sv_error *error)
+{
+    mlf_gap *gaps = sv_realloc(folder->gaps, (folder->n_gaps + 1) * sizeof *gaps);
+    if (!gaps)
+        return sv_error_set(error, SV_E_MEMORY, "%s: out of memory", folder->path);
+    folder->gaps = gaps;
+    gaps[folder->n_gaps++] = (mlf_gap){from, to};
+    count_loss(&folder->missing, &folder->stream, from, to);
+    return SV_OK;
+}
+
+uint64_t mlf_folder_pass_gap(const mlf_folder *folder, uint64_t offset)
+{
+    for (size_t i = 0; i < folder->n_gaps; i++)
+        if (folder->gaps[i].begin == offset)
+            return folder->gaps[i].end;
+    return offset;
+}
+
+/* Where the last whole frame ends, seen from `offset` on. What cannot be read before it is a gap: frames need nothing of those before them. */
+static int find_end(mlf_folder *folder, uint64_t offset, uint64_t *end, mlf_error *error)
+{
+    sv_buffer frame = SV_BUFFER_INIT(0);
+    sv_error base = SV_ERROR_INIT;
+    uint64_t next;
+    int got;
+    while ((got = mlf_stream_read(&folder->stream, offset, &frame, &base)) != 0) {
+        if (got == SV_E_INPUT) {
+            base = (sv_error)SV_ERROR_INIT;
+            got = mlf_stream_find(&folder->stream, offset + 1, &next, &frame, &base);
+            if (got > 0 && note_gap(folder, offset, next, &base))
+                got = SV_E_MEMORY;
+            offset = got > 0 ? next : offset;
+        }
+        if (got <= 0)
+            break;
+        offset += frame.size;
+    }
+    sv_buffer_free(&frame);
+    *end = offset;
+    return got < 0 ? mlf_error_from_base(error, &base) : MLF_OK;
 }
 
 static int open_stream(mlf_folder *folder, mlf_error *error)
@@ -229,12 +260,12 @@ static int open_stream(mlf_folder *folder, mlf_error *error)
     if (position->offset < MLF_STREAM_HEAD || position->offset > (uint64_t)about.st_size)
         *position = (mlf_position){.generation = position->generation, .offset = MLF_STREAM_HEAD};
     uint64_t end = position->offset;
-    int code = find_end(&folder->stream, position->offset, &end, error);
+    int code = find_end(folder, position->offset, &end, error);
     if (code)
         return code;
     if (end < (uint64_t)about.st_size) {
-        count_cut(folder, end, (uint64_t)about.st_size);
-        sv_log(SV_LOG_INFO, "%s: cut %llu bytes that cannot be read", folder->path, (unsigned long long)folder->cut_bytes);
+        count_loss(&folder->cut, &folder->stream, end, (uint64_t)about.st_size);
+        sv_log(SV_LOG_INFO, "%s: cut %llu bytes that cannot be read", folder->path, (unsigned long long)folder->cut.bytes);
         if (ftruncate(fd, (off_t)end))
             return mlf_error_set(error, MLF_E_IO, "%s/data.jrn: cannot be cut: %s", folder->path, strerror(errno));
     }

@@ -27,6 +27,15 @@ enum {
     MLF_FOLDER_PUNCH = 64 << 20      /* bytes of data.jrn that the server has, after which the disk gets them back */
 };
 
+/* Bytes that can no longer be read, and what can be made out in them: at least so many records are lost. */
+typedef struct mlf_loss {
+    uint64_t bytes, points, ops;
+} mlf_loss;
+
+typedef struct mlf_gap {
+    uint64_t begin, end;
+} mlf_gap;
+
 typedef struct mlf_folder {
     char key[MLF_JOURNAL_KEY + 1];
     char *path; /* NULL: in memory alone */
@@ -34,7 +43,10 @@ typedef struct mlf_folder {
     int position_fd;
     mlf_stream stream;
     mlf_position position; /* written by whoever sends */
-    uint64_t cut_bytes, cut_points, cut_ops; /* of the journal's end, which could not be read when it was opened: at least so many records are lost */
+    mlf_loss cut;          /* of the journal's end, which could not be read when it was opened */
+    mlf_loss missing;      /* altogether in gaps */
+    mlf_gap *gaps;         /* (n_gaps) damage that whole frames follow, in order; as found when it was opened */
+    size_t n_gaps;
     pthread_mutex_t lock;  /* over ids, and over the writing of position and refused.jsonl */
     json_t *ids;
     uint64_t punched; /* bytes of data.jrn that are a hole, but for the first block */
@@ -50,10 +62,13 @@ int mlf_folder_create(mlf_folder *folder, const char *dir, const char *key, mlf_
 /* A whole journal of one operation that belongs to no run, for a later sync; closed again. server may be empty. MLF_E_IO: the disk does not take it. */
 int mlf_folder_keep(const char *dir, const char *server, int kind, const json_t *payload, mlf_error *error);
 
-/* One that is there, to be sent. Cuts a torn tail. MLF_E_STATE: somebody else holds it (retriable); MLF_E_NOT_FOUND: no journal; MLF_E_INTEGRITY: not readable as one;
+/* One that is there, to be sent. Cuts a torn tail; notes the gaps before it. MLF_E_STATE: somebody else holds it (retriable); MLF_E_NOT_FOUND: no journal; MLF_E_INTEGRITY: not readable as one;
    MLF_E_IO: also on a file system that keeps no locks. */
 int mlf_folder_open(mlf_folder *folder, const char *dir, const char *key, mlf_error *error);
 void mlf_folder_close(mlf_folder *folder); /* what is in it stays for the next */
+
+/* Where reading goes on at offset: there, or behind the gap that begins there. */
+uint64_t mlf_folder_pass_gap(const mlf_folder *folder, uint64_t offset);
 
 /* Closes it and removes it from the disk, in one step for anybody who looks. */
 int mlf_folder_remove(mlf_folder *folder, mlf_error *error);

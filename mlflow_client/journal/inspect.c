@@ -164,15 +164,30 @@ void mlf_journal_info_get(const mlf_journal *journal, mlf_journal_info *info)
                                .bytes = journal->bytes, .bytes_taken = position->offset, .points_taken = position->points, .operations_taken = position->ops, .refused = position->refused};
 }
 
-/* The next frame: MLF_OK, MLF_E_END. A frame that is cut short at the end is one that is being written, or was when its process died. */
+/* Damage: said once; the next call goes on behind it. A frame that is cut short at the end is one that is being written, or was when its process died. */
+static int pass_damage(mlf_journal *journal, mlf_error *error)
+{
+    uint64_t from = journal->at, to;
+    int is_short = from + journal->frame.size >= journal->bytes;
+    sv_error base = SV_ERROR_INIT;
+    int got = mlf_stream_find(&journal->stream, from + 1, &to, &journal->frame, &base);
+    if (got < 0)
+        return mlf_error_from_base(error, &base);
+    if (!got && is_short)
+        return MLF_E_END;
+    journal->at = got ? to : journal->bytes;
+    return mlf_error_set(error, MLF_E_INTEGRITY, "%s: damaged at byte %llu: %llu bytes cannot be read", journal->path, (unsigned long long)from, (unsigned long long)(journal->at - from));
+}
+
+/* The next frame: MLF_OK, MLF_E_END. */
 static int next_frame(mlf_journal *journal, mlf_error *error)
 {
     sv_error base = SV_ERROR_INIT;
     int got = mlf_stream_read(&journal->stream, journal->at, &journal->frame, &base);
-    if (got == 0 || (got == SV_E_INPUT && journal->at + journal->frame.size >= journal->bytes))
-        return MLF_E_END;
-    if (got < 0)
-        return mlf_error_set(error, got == SV_E_INPUT ? MLF_E_INTEGRITY : mlf_error_from_base(NULL, &base), "%s", base.message);
+    if (got == SV_E_INPUT)
+        return pass_damage(journal, error);
+    if (got <= 0)
+        return got ? mlf_error_from_base(error, &base) : MLF_E_END;
     journal->at += journal->frame.size;
     journal->is_taken = journal->at <= journal->position.offset;
     journal->in_frame = 1;
@@ -201,9 +216,9 @@ int mlf_journal_next(mlf_journal *journal, mlf_journal_record *record, mlf_error
             return show(journal, &found, record, error);
         if (got == -2)
             return mlf_error_memory(error);
+        journal->in_frame = 0;
         if (got < 0)
             return mlf_error_set(error, MLF_E_INTEGRITY, "%s: a record before byte %llu is not what it should be", journal->path, (unsigned long long)journal->at);
-        journal->in_frame = 0;
         int code = next_frame(journal, error);
         if (code)
             return code;

@@ -151,6 +151,19 @@ int mlf_frame_parse(const void *bytes, size_t size, const unsigned char **payloa
     return frame_sum(frame, *payload, *length) == get_u32(frame + 4) ? 1 : -1;
 }
 
+uint64_t mlf_frame_guess(mlf_reader *reader, const void *bytes, size_t size)
+{
+    const unsigned char *frame = bytes, *payload = frame + MLF_FRAME_HEAD;
+    mlf_record record;
+    if (size < MLF_FRAME_HEAD + 3 || (*payload != 'K' && *payload != 'O'))
+        return 0;
+    size_t length = get_u32(frame), here = size - MLF_FRAME_HEAD;
+    if (length == 0 || length > MLF_FRAME_MAX || (*payload == 'O' && payload[2] != '{'))
+        return 0;
+    mlf_reader_begin(reader, payload, length < here ? length : here);
+    return mlf_reader_next(reader, &record) > 0 ? MLF_FRAME_HEAD + (uint64_t)length : 0;
+}
+
 /* ---- writing ---- */
 
 int mlf_frame_begin(mlf_writer *writer, sv_buffer *out)

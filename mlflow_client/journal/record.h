@@ -34,6 +34,7 @@ const char *mlf_op_name(int kind); /* "param"; "unknown" for a number that is no
 
 enum {
     MLF_FRAME_HEAD = 8,
+    MLF_FRAME_LOOK = 2048,         /* more than a head, a key and a point */
     MLF_FRAME_MAX = 64 << 20,      /* payload bytes; a longer length is not believed */
     MLF_FRAME_POINTS = 4096,       /* points after which a writer begins the next frame */
     MLF_FRAME_KEYS = 4096,         /* keys a frame may name */
@@ -74,6 +75,10 @@ void mlf_reader_free(mlf_reader *reader);
 
 /* Looks at the frame at bytes[0..size): 1 and its payload when whole and right; 0 when more bytes are needed; -1 when it is damaged. */
 int mlf_frame_parse(const void *bytes, size_t size, const unsigned char **payload, size_t *length);
+
+/* Does bytes[0..size) look like the beginning of a frame: 0, or the bytes that the frame would have altogether? For a search among bytes that may be anything:
+   cheaper than a checksum, which has the last word. MLF_FRAME_LOOK bytes are enough to say. */
+uint64_t mlf_frame_guess(mlf_reader *reader, const void *bytes, size_t size);
 
 /* Writes one frame into a buffer: begin, fill, end. Each returns 0 or an sv_code; on failure call mlf_frame_cancel(). Zero it before the first begin. */
 typedef struct mlf_writer {

@@ -77,7 +77,10 @@ static int read_record(mlf_sender *sender)
             return got > 0 ? 1 : -1;
         if (sender->frame.size)
             sender->skip = 0;
-        sender->frame_at = sender->next;
+        uint64_t next = mlf_folder_pass_gap(sender->folder, sender->next);
+        if (next != sender->next)
+            sender->skip = 0;
+        sender->frame_at = sender->next = next;
         sender->in_frame = 0;
         got = mlf_stream_read(&sender->folder->stream, sender->next, &sender->frame, &base);
         if (got <= 0) {

@@ -244,3 +244,41 @@ int mlf_stream_read(mlf_stream *stream, uint64_t offset, sv_buffer *frame, sv_er
         want = frame->size < MLF_FRAME_HEAD ? MLF_FRAME_HEAD - frame->size : MLF_FRAME_HEAD + length - frame->size;
     }
 }
+
+/* Tries every byte of a window that a frame may begin at: as mlf_stream_find(); 0 leaves *found where the next window begins. */
+static int find_in(mlf_stream *stream, mlf_reader *reader, const sv_buffer *window, int is_last, uint64_t *found, sv_buffer *frame, sv_error *error)
+{
+    uint64_t begin = *found, end = mlf_stream_end(stream);
+    size_t tries = is_last ? window->size : window->size - MLF_FRAME_LOOK;
+    for (size_t i = 0; i < tries; i++) {
+        uint64_t size = mlf_frame_guess(reader, window->data + i, window->size - i);
+        *found = begin + i;
+        int got = size && size <= end - *found ? mlf_stream_read(stream, *found, frame, NULL) : 0;
+        if (got > 0)
+            return got;
+        if (got < 0 && got != SV_E_INPUT)
+            return sv_error_set(error, got, "%s: cannot be read at byte %llu", stream->path, (unsigned long long)*found);
+    }
+    *found = begin + tries;
+    return 0;
+}
+
+int mlf_stream_find(mlf_stream *stream, uint64_t offset, uint64_t *found, sv_buffer *frame, sv_error *error)
+{
+    enum { WINDOW = 64 << 10 };
+    sv_buffer window = SV_BUFFER_INIT(0);
+    mlf_reader reader = {0};
+    int got = 0, is_last = 0;
+    for (*found = offset; !got && !is_last;) {
+        sv_buffer_clear(&window);
+        ssize_t came = fetch(stream, *found, &window, WINDOW);
+        is_last = came < WINDOW;
+        if (came < 0)
+            got = sv_error_set(error, came == -2 ? SV_E_MEMORY : SV_E_IO, "%s: cannot be read", stream->path);
+        else
+            got = find_in(stream, &reader, &window, is_last, found, frame, error);
+    }
+    mlf_reader_free(&reader);
+    sv_buffer_free(&window);
+    return got;
+}

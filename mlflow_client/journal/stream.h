@@ -53,4 +53,7 @@ uint64_t mlf_stream_file_offset(mlf_stream *stream, uint64_t offset);
 /* The whole frame at offset into *frame (emptied first): 1; 0 at the end of the stream; negative sv_code, SV_E_INPUT when the frame is damaged. */
 int mlf_stream_read(mlf_stream *stream, uint64_t offset, sv_buffer *frame, sv_error *error);
 
+/* Behind damage: the place of the first whole frame at offset or after it into *found, the frame into *frame: 1; 0 when none follows; negative sv_code. */
+int mlf_stream_find(mlf_stream *stream, uint64_t offset, uint64_t *found, sv_buffer *frame, sv_error *error);
+
 #endif

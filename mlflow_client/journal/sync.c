@@ -248,6 +248,17 @@ static void leave(sync_job *job, mlf_folder *folder, const char *state, const ml
     mlf_folder_close(folder);
 }
 
+static void say_loss(sync_job *job, const mlf_folder *folder, const char *where, const mlf_loss *loss)
+{
+    char state[200];
+    snprintf(state, sizeof state, "%s: %llu bytes with at least %llu points and %llu operations are lost", where, (unsigned long long)loss->bytes, (unsigned long long)loss->points,
+             (unsigned long long)loss->ops);
+    say(job, folder->path, "", state, 0);
+    job->report.lost_bytes += loss->bytes;
+    job->report.lost_points += loss->points;
+    job->report.lost_operations += loss->ops;
+}
+
 static void sync_folder(sync_job *job, const char *dir, const char *key)
 {
     char state[2100];
@@ -267,14 +278,10 @@ static void sync_folder(sync_job *job, const char *dir, const char *key)
             note_failure(job, &error);
         return;
     }
-    if (folder.cut_bytes) {
-        snprintf(state, sizeof state, "its end cannot be read: %llu bytes with at least %llu points and %llu operations are lost", (unsigned long long)folder.cut_bytes,
-                 (unsigned long long)folder.cut_points, (unsigned long long)folder.cut_ops);
-        say(job, folder.path, "", state, 0);
-        job->report.lost_bytes += folder.cut_bytes;
-        job->report.lost_points += folder.cut_points;
-        job->report.lost_operations += folder.cut_ops;
-    }
+    if (folder.n_gaps)
+        say_loss(job, &folder, "it is damaged, and whole again behind", &folder.missing);
+    if (folder.cut.bytes)
+        say_loss(job, &folder, "its end cannot be read", &folder.cut);
     if (find_server(&server, job, &folder, &error)) {
         leave(job, &folder, error.message, &error);
         return;

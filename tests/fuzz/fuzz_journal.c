@@ -1,6 +1,7 @@
 #include "batch.h"
 #include "json_text.h"
 #include "record.h"
+#include "stream.h"
 #include "text.h"
 
 #include <stdint.h>
@@ -62,6 +63,24 @@ static void read_payload(const uint8_t *data, size_t size)
     mlf_reader_free(&reader);
 }
 
+/* Whatever is taken for a frame behind damage is one. */
+static void find_frames(const uint8_t *data, size_t size)
+{
+    sv_buffer frame = SV_BUFFER_INIT(0);
+    mlf_stream stream;
+    uint64_t at = 0;
+    const unsigned char *payload;
+    size_t length;
+    if (mlf_stream_open(&stream, -1, "memory", 0, NULL))
+        return;
+    if (!mlf_stream_append(&stream, data, size))
+        for (; mlf_stream_find(&stream, at, &at, &frame, NULL) > 0; at += frame.size)
+            if (at + frame.size > size || memcmp(frame.data, data + at, frame.size) != 0 || mlf_frame_parse(frame.data, frame.size, &payload, &length) != 1)
+                abort();
+    mlf_stream_close(&stream);
+    sv_buffer_free(&frame);
+}
+
 /* The input is a payload and a frame as it stands; hexadecimal digits stand for the bytes they name, too. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -72,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (mlf_frame_parse(data, size, &payload, &length) == 1)
         read_payload(payload, length);
     read_payload(data, size);
+    find_frames(data, size);
     for (size_t i = 0; i + 1 < size && n < TEXT_MAX && digit(data[i]) >= 0 && digit(data[i + 1]) >= 0; i += 2)
         bytes[n++] = (uint8_t)(digit(data[i]) << 4 | digit(data[i + 1]));
     uint8_t *exact = malloc(n ? n : 1); /* so that a read past the end is seen */

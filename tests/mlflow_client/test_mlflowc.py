@@ -452,6 +452,52 @@ def test_a_journal_whose_end_was_lost_is_sent_and_the_loss_is_counted(server, py
     assert sync(tmp_path, server.uri).returncode == 0
 
 
+def frames(data):
+    """Where each frame of a journal begins, and its payload."""
+    at, found = 16, []
+    while at < len(data):
+        (length,) = struct.unpack_from("<I", data, at)
+        found.append((at, data[at + 8 : at + 8 + length]))
+        at += 8 + length
+    return found
+
+
+def damage(path, begins):
+    """Flips a bit of the one frame whose payload begins so; gives back the frame's bytes in number."""
+    data = bytearray(path.read_bytes())
+    ((at, payload),) = [(at, payload) for at, payload in frames(data) if payload.startswith(begins)]
+    data[at + 7 + len(payload)] ^= 1
+    path.write_bytes(data)
+    return 8 + len(payload)
+
+
+def test_damage_in_a_journal_costs_the_frames_it_is_in_and_no_others(server, python, tmp_path):
+    record(tmp_path, "damaged", server.uri)
+    (data,) = (tmp_path / "journal").glob("*/data.jrn")
+    said = f"{damage(data, b'K')} bytes"
+    done = subprocess.run([MLFLOWC, "journal", "show", str(data.parent)], env=environment(tmp_path), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "damaged at byte " in done.stderr and said in done.stderr, done.stderr
+    kinds = [line.split()[0] for line in done.stdout.splitlines()[1:]]
+    assert kinds[0] == "create" and kinds[-1] == "end" and "metric" not in kinds, done.stdout
+    done = sync(tmp_path, None)
+    assert done.returncode == 1 and f"whole again behind: {said} with at least " in done.stdout and "\nlost: " in done.stdout, done.stdout + done.stderr
+    assert "1 journal: 1 sent" in done.stdout and last_run(python, "damaged").info.status == "FINISHED"
+    assert sync(tmp_path, server.uri).returncode == 0
+
+
+def test_a_journal_whose_first_record_is_damaged_waits_for_the_runs_id(server, python, tmp_path):
+    record(tmp_path, "beheaded", server.uri)
+    (data,) = (tmp_path / "journal").glob("*/data.jrn")
+    damage(data, b"O\x01")
+    done = sync(tmp_path, None)
+    assert done.returncode == 1 and "1 journal: 0 sent, 1 waiting" in done.stdout and "its first record is damaged" in done.stderr, done.stdout + done.stderr
+    run = python.create_run("0", run_name="beheaded")
+    ids = json.loads((data.parent / "ids.json").read_text())
+    (data.parent / "ids.json").write_text(json.dumps({**ids, data.parent.name: run.info.run_id}))
+    done = sync(tmp_path, None)
+    assert "1 journal: 1 sent" in done.stdout and python.get_run(run.info.run_id).info.status == "FINISHED", done.stdout + done.stderr
+
+
 def test_a_journal_that_cannot_be_read_is_listed_as_such(tmp_path):
     record(tmp_path, "good", None)
     (good,) = (tmp_path / "journal").iterdir()

@@ -113,6 +113,80 @@ Test(folder, a_torn_tail_is_cut)
     sv_folder_remove(dir, NULL);
 }
 
+static void flip(const char *path, uint64_t at)
+{
+    unsigned char byte;
+    int fd = open(path, O_RDWR);
+    cr_assert_eq(pread(fd, &byte, 1, (off_t)at), 1);
+    byte ^= 0xff;
+    cr_assert_eq(pwrite(fd, &byte, 1, (off_t)at), 1);
+    close(fd);
+}
+
+static void expect_gap(const char *path, uint64_t begin, uint64_t end, uint64_t all)
+{
+    mlf_folder folder;
+    cr_assert_eq(mlf_folder_open(&folder, dir, key, NULL), 0);
+    cr_assert_eq(folder.n_gaps, 1);
+    cr_expect_eq(mlf_folder_pass_gap(&folder, begin), end);
+    cr_expect_eq(mlf_folder_pass_gap(&folder, end), end);
+    cr_expect_eq(folder.missing.bytes, end - begin);
+    cr_expect_eq(folder.cut.bytes, 0);
+    cr_expect_eq(mlf_stream_end(&folder.stream), all, "%s was cut", path);
+    mlf_folder_close(&folder);
+}
+
+/* Reading says damage once and goes on behind it. */
+static void expect_read(const char *folder_path, int n_records, int n_damaged)
+{
+    mlf_journal *journal;
+    mlf_journal_record record;
+    int read = 0, damaged = 0, code;
+    cr_assert_eq(mlf_journal_open(&journal, folder_path, NULL), 0);
+    while ((code = mlf_journal_next(journal, &record, NULL)) != MLF_E_END && read + damaged < 10) {
+        cr_assert(code == MLF_OK || code == MLF_E_INTEGRITY);
+        *(code ? &damaged : &read) += 1;
+    }
+    mlf_journal_close(journal);
+    cr_expect_eq(read, n_records);
+    cr_expect_eq(damaged, n_damaged);
+}
+
+/* Whatever byte of a frame is damaged, the first of the journal and its length included: the frame is lost, and none behind it. */
+Test(folder, damage_costs_the_frames_it_is_in)
+{
+    mlf_folder folder;
+    char path[256], folder_path[256];
+    uint64_t ends[5] = {MLF_STREAM_HEAD};
+    make(&folder);
+    for (int i = 1; i < 5; i++) {
+        append(&folder, 10);
+        ends[i] = mlf_stream_end(&folder.stream);
+    }
+    snprintf(folder_path, sizeof folder_path, "%s", folder.path);
+    snprintf(path, sizeof path, "%s/data.jrn", folder.path);
+    mlf_folder_close(&folder);
+    for (int i = 0; i < 2; i++)
+        for (uint64_t at = ends[i]; at < ends[i + 1]; at++) {
+            flip(path, at);
+            expect_gap(path, ends[i], ends[i + 1], ends[4]);
+            expect_read(folder_path, 3, 1);
+            flip(path, at);
+        }
+    flip(path, ends[2] - 1);
+    flip(path, ends[3] - 1);
+    expect_gap(path, ends[1], ends[3], ends[4]);
+    expect_read(folder_path, 2, 1);
+    flip(path, ends[4] - 1); /* the last one, too: now it is the journal's end that cannot be read, and cut */
+    expect_read(folder_path, 1, 1);
+    cr_assert_eq(mlf_folder_open(&folder, dir, key, NULL), 0);
+    cr_expect_eq(folder.n_gaps, 0);
+    cr_expect_eq(folder.cut.bytes, ends[4] - ends[1]);
+    cr_expect_eq(mlf_stream_end(&folder.stream), ends[1]);
+    mlf_folder_close(&folder);
+    sv_folder_remove(dir, NULL);
+}
+
 Test(folder, something_else_is_no_journal)
 {
     mlf_folder folder;

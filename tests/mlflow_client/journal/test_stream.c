@@ -164,6 +164,39 @@ Test(stream, a_damaged_frame_is_said_with_its_place)
     unlink(path);
 }
 
+/* Bytes of any kind, more than are looked at once, before a frame of points: none of them is taken for one. */
+Test(stream, a_whole_frame_is_found_behind_anything)
+{
+    enum { NOISE = 200000 };
+    mlf_stream stream;
+    sv_buffer points = SV_BUFFER_INIT(0), frame = SV_BUFFER_INIT(0);
+    mlf_writer writer = {0};
+    mlf_writer_key state = {0};
+    uint64_t found;
+    uint32_t dice = 1;
+    cr_assert_eq(mlf_frame_begin(&writer, &points), 0);
+    for (int i = 0; i < 100; i++)
+        cr_assert_eq(mlf_frame_point(&writer, &state, "loss", 4, i / 7.0, 1700000000000 + i, i), 0);
+    mlf_frame_end(&writer);
+    cr_assert_eq(mlf_stream_open(&stream, -1, "memory", 0, NULL), 0);
+    for (int i = 0; i < NOISE; i++) {
+        dice = dice * 1664525 + 1013904223;
+        cr_assert_eq(mlf_stream_append(&stream, i < NOISE / 2 ? "\0" : (char *)&dice + 3, 1), 0);
+    }
+    cr_assert_eq(mlf_stream_append(&stream, points.data, points.size), 0);
+    cr_assert_eq(mlf_stream_append(&stream, points.data, points.size - 1), 0);
+    for (uint64_t from = 0; from <= NOISE; from += NOISE / 4) {
+        cr_assert_eq(mlf_stream_find(&stream, from, &found, &frame, NULL), 1);
+        cr_expect_eq(found, NOISE);
+        cr_expect_eq(frame.size, points.size);
+    }
+    cr_expect_eq(mlf_stream_find(&stream, NOISE + 1, &found, &frame, NULL), 0);
+    cr_expect_eq(mlf_stream_find(&stream, NOISE + 3 * points.size, &found, &frame, NULL), 0);
+    sv_buffer_free(&points);
+    sv_buffer_free(&frame);
+    mlf_stream_close(&stream);
+}
+
 Test(position, the_newest_good_slot_holds)
 {
     char path[64];
