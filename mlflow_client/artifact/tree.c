@@ -270,6 +270,8 @@ static int find_leaves(struct upload *upload, mlf_leaves *leaves, mlf_error *err
         return mlf_error_set(error, MLF_E_IO, "%.600s: cannot be read: %s", upload->local, strerror(errno));
     if (S_ISDIR(about.st_mode))
         return local_leaves(leaves, upload->local, error);
+    if (!S_ISREG(about.st_mode)) /* its size is not known, and what stat says of it is 0 */
+        return mlf_error_set(error, MLF_E_ARGUMENT, "%.600s: expected a file or a folder, got a pipe or a device: write what it gives to a file first", upload->local);
     upload->is_file = 1;
     const char *slash = strrchr(upload->local, '/');
     char *name = sv_strdup(slash ? slash + 1 : upload->local);

@@ -372,7 +372,7 @@ typedef struct mlf_dataset {
 
 MLF_API int mlf_run_log_input(mlf_run *run, const mlf_dataset *dataset, mlf_error *error);
 
-/* A file or a whole folder (recursively) below the run's artifacts. artifact_path is the folder there, NULL for the root. */
+/* A file or a whole folder (recursively; links to files are followed, pipes left out) below the run's artifacts. artifact_path is the folder there, NULL for the root. */
 MLF_API int mlf_run_log_artifact(mlf_run *run, const char *local_path, const char *artifact_path, mlf_error *error);
 MLF_API int mlf_run_log_text(mlf_run *run, const char *text, size_t length, const char *artifact_file, mlf_error *error);
 

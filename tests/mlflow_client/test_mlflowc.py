@@ -184,6 +184,8 @@ def test_artifacts_there_and_back(mlflowc, tmp_path):
     found = sorted(p.name for p in (tmp_path / "down").rglob("*") if p.is_file())
     assert found == ["a b.bin", "empty"]
     assert next((tmp_path / "down").rglob("a b.bin")).read_bytes() == bytes(range(256)) * 5000
+    assert "expected a file or a folder, got a pipe" in mlflowc("artifacts", "upload", run_id, "/dev/stdin", status=2, stdin="some\n")
+    assert "stdin" not in mlflowc("artifacts", "list", run_id)
     mlflowc("artifacts", "delete", run_id, "--path", "deep")
 
 
