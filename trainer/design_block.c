@@ -151,8 +151,10 @@ static void read_targets(sv_design_block *b)
         if (b->offset) b->offset[i] = 0;
     }
     if (!design->parts) return;
-    for (size_t i = 0; i < b->n; i++) /* a row that does not count may have any target, NaN too */
+    for (size_t i = 0; i < b->n; i++) { /* a row that does not count may have any target and offset, NaN too */
         b->y[i] = b->weight[i] > 0 ? b->y[i] : 0;
+        if (b->offset) b->offset[i] = b->weight[i] > 0 ? b->offset[i] : 0;
+    }
 }
 
 void sv_design_block_codes(const sv_design_block *b, const sv_design_join *join, sv_block_codes *out)

@@ -9,6 +9,7 @@
 #include "file.h"
 #include "prng.h"
 #include "report.h"
+#include "schema.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -300,6 +301,32 @@ Test(fit, an_offset_that_is_not_there_or_not_finite_is_refused)
         cr_assert(strstr(error.message, cases[i].expected), "expected %s, got %s", cases[i].expected, error.message);
         drop(&w);
     }
+}
+
+/* Rows that nobody learns from or is judged by, such as a panel's last period, may have no offset either. */
+Test(fit, an_offset_may_be_missing_where_a_row_does_not_count)
+{
+    world w;
+    sv_fit_report report;
+    double *balance = NULL;
+    build(&w, YAML("train: {tolerance: 1e-10, offset: head_start}\n"));
+    define(&w, "head_start", "balance / 900");
+    w.n_used = 1; /* age */
+    cr_assert_eq(sv_schema_compute(&balance, w.features, "balance", &w.dataset.table, NULL, NULL), 0);
+    size_t n_left_out = 0;
+    for (size_t i = 0; i < N; i++)
+        if (!isfinite(balance[i])) {
+            w.dataset.counts[w.dataset.parts[i]]--;
+            w.dataset.counts[w.dataset.parts[i] = SV_PART_NONE]++;
+            n_left_out++;
+        }
+    cr_assert_gt(n_left_out, 0);
+    sv_pipeline *pipeline = fit(&w, &report, 2);
+    cr_assert(isfinite(report.solution.loss) && report.solution.converged, "loss %g", report.solution.loss);
+    sv_free(balance);
+    sv_pipeline_free(pipeline);
+    sv_fit_report_free(&report);
+    drop(&w);
 }
 
 Test(fit, a_constant_target_is_refused)
