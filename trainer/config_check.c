@@ -142,6 +142,8 @@ static int check_train(sv_config *config, sv_error *error)
         return sv_config_fail(error, config, config->evaluate.calibration ? "evaluate.calibration" : "evaluate.threshold_rule", "needs split.validation > 0");
     if (config->train.offset && config->train.model == SV_MODEL_MULTINOMIAL)
         return sv_config_fail(error, config, "train.offset", "is for models with one score: added to every class's it would change nothing");
+    if (config->train.offset && config->target.column && !strcmp(config->train.offset, config->target.column))
+        return sv_config_fail(error, config, "train.offset", "is the target: what is predicted cannot be added to the score");
     if (sv_config_given(config, "use") && !config->use.count)
         return sv_config_fail(error, config, "use", "expected at least one column or feature, got an empty list; without `use:` all but the target's enter");
     if (config->use.count && config->drop.count)

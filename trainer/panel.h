@@ -22,7 +22,7 @@ int sv_panel_shift(sv_table *table, const sv_config *config, sv_team *team, sv_e
 /* 1 when a column of that name holds a later period's value: lead() made it. */
 int sv_panel_is_future(const char *name);
 
-/* panel_check.c. SV_E_CONFIG when a feature that may enter the model looks ahead, directly or through another. Needs no data. */
+/* panel_check.c. SV_E_CONFIG when a feature that may enter the model, the offset or the baseline looks ahead, directly or through another. Needs no data. */
 int sv_panel_check(const sv_config *config, sv_error *error);
 
 /* 1 when that expression calls lead(), directly or through features. */

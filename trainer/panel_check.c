@@ -52,13 +52,26 @@ static int is_in(const sv_entries *list, const char *name)
     return 0;
 }
 
+/* What is added to the score, or held against the model, is known when predicting too. */
+static int check_column(const sv_config *config, const char *key, const char *name, sv_error *error)
+{
+    int ahead = name && config->panel.entity && sv_panel_is_future(name);
+    for (size_t i = 0; i < config->features.count && name; i++)
+        if (!strcmp(config->features.items[i].key, name))
+            ahead |= sv_panel_looks_ahead(config, config->features.items[i].value);
+    return ahead ? sv_config_fail(error, config, key, "'%.100s' is of a later period than the row's: a look ahead", name) : 0;
+}
+
 int sv_panel_check(const sv_config *config, sv_error *error)
 {
-    for (size_t i = 0; i < config->features.count; i++) {
+    int code = check_column(config, "train.offset", config->train.offset, error);
+    if (!code)
+        code = check_column(config, "evaluate.baseline", config->evaluate.baseline, error);
+    for (size_t i = 0; i < config->features.count && !code; i++) {
         const sv_entry *feature = &config->features.items[i];
         int enters = config->use.count ? is_in(&config->use, feature->key) : !is_in(&config->drop, feature->key);
         if (enters && sv_panel_looks_ahead(config, feature->value))
-            return sv_config_fail_at(error, config, "features", feature, "looks ahead: lead() tells what a later period will bring, which nobody knows when predicting");
+            code = sv_config_fail_at(error, config, "features", feature, "looks ahead: lead() tells what a later period will bring, which nobody knows when predicting");
     }
-    return 0;
+    return code;
 }

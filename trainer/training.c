@@ -120,12 +120,29 @@ static void tell_audit(sv_training *t)
                                              t->audit_seconds, "findings", findings));
 }
 
+/* All that a score is made of: the used features and, behind them, the offset. */
+static int audit(sv_training *t, sv_error *error)
+{
+    const char *offset = t->config->train.offset, **names = sv_array(t->n_used + 1, sizeof *names);
+    size_t n = t->n_used, known = 0;
+    if (!names)
+        return sv_error_set(error, SV_E_MEMORY, "audit: out of memory");
+    memcpy(names, t->used, n * sizeof *names);
+    while (offset && known < n && strcmp(names[known], offset) != 0)
+        known++;
+    if (offset && known == n && sv_features_find(t->features, offset, strlen(offset)) >= 0)
+        names[n++] = offset;
+    int code = sv_audit_run(&t->audit, t->config, &t->dataset, t->features, names, n, t->team, error);
+    sv_free(names);
+    return code;
+}
+
 int sv_training_audit(sv_training *t, sv_error *error)
 {
     int64_t began = sv_monotonic_ns();
     if (t->config->evaluate.audit == SV_AUDIT_OFF)
         return 0;
-    int code = sv_audit_run(&t->audit, t->config, &t->dataset, t->features, t->used, t->n_used, t->team, error);
+    int code = audit(t, error);
     t->audit_seconds = seconds_since(began);
     tell_audit(t);
     return code ? code : stop_when_asked(error);

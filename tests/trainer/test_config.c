@@ -74,6 +74,7 @@ Test(config, errors_have_their_place)
         {"a: b: c\n", NULL, "c.yaml:1:5: not YAML: mapping values are not allowed in this context"},
         {"{a: 1}\n---\n{b: 1}\n", NULL, "c.yaml:2:1: expected one document, a second begins here"},
         {MINIMAL "train: {penalty: l1, solver: newton}\n", NULL, "c.yaml:3:30: in 'train.solver': penalty l1 has corners: expected auto or cd, got newton"},
+        {"data: {source: a.csv}\ntarget: {column: x}\ntrain: {offset: x}\n", NULL, "c.yaml:3:17: in 'train.offset': is the target: what is predicted cannot be added to the score"},
         {"data: {source: a.csv}\ntarget: {column: x}\ntrain: {model: multinomial, offset: exposure}\n", NULL, "c.yaml:3:37: in 'train.offset': is for models with one score: added to every class's it would change nothing"},
         {MINIMAL "sweep: {keys: {train.e: [1, 2]}}\n", NULL, "c.yaml:3:26: in 'sweep.keys.train.e': is not a key that can be swept"},
         {MINIMAL "panel: {entity: a, time: t}\n", NULL, "c.yaml: in 'panel.aggregates': expected at least one, got none"},
