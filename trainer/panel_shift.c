@@ -28,8 +28,8 @@ static int name_of(char name[NAME_BYTES], const sv_expr *expr, const sv_node *ca
     const sv_node *argument = call->args[0];
     double periods = periods_of(call);
     int length;
-    if (periods < 1 || periods > PERIODS_MAX)
-        return sv_error_set(error, SV_E_CONFIG, "%s: expected 1 to %d periods, got %g", word_of(call->op), PERIODS_MAX, periods);
+    if (!(periods >= 1 && periods <= PERIODS_MAX) || periods != floor(periods))
+        return sv_error_set(error, SV_E_CONFIG, "%s: expected 1 to %d whole periods, got %g", word_of(call->op), PERIODS_MAX, periods);
     if (argument->op == SV_OP_NAME)
         length = snprintf(name, NAME_BYTES, "%s_%s_%d", argument->text, word_of(call->op), (int)periods);
     else

@@ -84,6 +84,8 @@ Test(panel, what_is_wrong_is_said)
          "error: c.yaml:8:17: in 'train.offset': 'balance_lead_1' is of a later period than the row's: a look ahead"},
         {"  aggregates: {balance: last(balance)}\nevaluate: {baseline: balance_lead_1}\n",
          "error: c.yaml:8:22: in 'evaluate.baseline': 'balance_lead_1' is of a later period than the row's: a look ahead"},
+        {"  aggregates: {balance: last(balance)}\nfeatures: {x: 'lag(balance, 1.5)'}\n",
+         "error: c.yaml:8:15: in 'features.x': lag: expected 1 to 10000 whole periods, got 1.5\n    lag(balance, 1.5)\n    ^"},
         {"  aggregates: {balance: final(balance)}\n",
          "error: c.yaml:7:25: in 'panel.aggregates.balance': expected sum, mean, count, first, last, min or max, then (…), got 'final(balance)'"},
         {"  aggregates: {balance: last(balance) if x}\n", "error: c.yaml:7:25: in 'panel.aggregates.balance': expected `where` and a condition, got 'if x'"},
