@@ -217,7 +217,11 @@ static int target_features(sv_features **out, const sv_config *config, const sv_
 static int is_hidden(const sv_config *config, const sv_features *features, int value)
 {
     size_t n_columns = sv_features_n_columns(features);
-    if (sv_features_kind(features, value) == SV_KIND_DATE || sv_panel_is_future(sv_features_name(features, value)))
+    if (sv_features_kind(features, value) == SV_KIND_DATE)
+        return 1;
+    if (!config->panel.entity) /* no lead() without a panel, whatever a file's columns are called */
+        return 0;
+    if (sv_panel_is_future(sv_features_name(features, value)))
         return 1;
     return (size_t)value >= n_columns && sv_panel_looks_ahead(config, sv_features_text(features, (size_t)value - n_columns));
 }
@@ -258,7 +262,7 @@ int sv_schema_choose(const char ***names, size_t *n, const sv_config *config, co
         for (size_t j = 0; j < i && !code; j++)
             if (!strcmp(config->use.items[i].value, config->use.items[j].value))
                 code = sv_config_fail_at(error, config, "use", &config->use.items[i], "'%.100s' stands twice", config->use.items[i].value);
-        if (sv_panel_is_future(config->use.items[i].value) && !code)
+        if (config->panel.entity && sv_panel_is_future(config->use.items[i].value) && !code)
             code = sv_config_fail_at(error, config, "use", &config->use.items[i], "'%.100s' is of a later period than the row's: a look ahead", config->use.items[i].value);
         (*names)[(*n)++] = config->use.items[i].value;
     }
