@@ -223,11 +223,39 @@ static int put(const origin *o, const sv_key *key, const sv_tree *node)
     }
 }
 
+static size_t size_of(sv_key_type type)
+{
+    switch (type) {
+    case SV_KEY_TEXT:
+    case SV_KEY_SECRET:
+        return sizeof(char *);
+    case SV_KEY_FLAG:
+    case SV_KEY_CHOICE:
+        return sizeof(int);
+    case SV_KEY_WHOLE:
+        return sizeof(int64_t);
+    case SV_KEY_REAL:
+        return sizeof(double);
+    default:
+        return sizeof(sv_entries);
+    }
+}
+
+/* `--set a.b=`: as if the file did not say it. */
+static int take_back(const origin *o, int index)
+{
+    const sv_key *key = &sv_keys[index];
+    const sv_tree fallback = {.kind = SV_TREE_SCALAR, .text = key->fallback};
+    memset(&o->config->memory->places[index], 0, sizeof o->config->memory->places[index]);
+    memset(field(o, key), 0, size_of(key->type));
+    return key->fallback ? put(o, key, &fallback) : 0;
+}
+
 static int take(const origin *o, int index, const sv_tree *node)
 {
     sv_config_memory *m = o->config->memory;
     if (is_null(node))
-        return 0;
+        return o->is_file ? 0 : take_back(o, index);
     m->places[index].given = 1;
     m->places[index].line = o->is_file ? node->line : -o->set;
     m->places[index].column = o->is_file ? node->column : 0;

@@ -104,6 +104,8 @@ static int check_split(sv_config *config, sv_error *error)
     static const sv_split_method methods[] = {SV_SPLIT_TIME, SV_SPLIT_GROUP, SV_SPLIT_HASH};
     static const char *const keys[] = {"split.time", "split.group", "split.key"};
     int named = 0;
+    if (!sv_config_given(config, "split.by"))
+        config->split.method = SV_SPLIT_RANDOM;
     for (int i = 0; i < 3; i++) {
         if (!ways[i])
             continue;
@@ -140,10 +142,10 @@ static int check_train(sv_config *config, sv_error *error)
         return sv_config_fail(error, config, "train.patience", "early stopping needs split.validation > 0");
     if ((config->evaluate.calibration || config->evaluate.threshold_rule == SV_THRESHOLD_COSTS) && !(config->split.validation > 0) && !config->split.validation_from)
         return sv_config_fail(error, config, config->evaluate.calibration ? "evaluate.calibration" : "evaluate.threshold_rule", "needs split.validation > 0");
-    if (config->train.offset && config->train.model == SV_MODEL_MULTINOMIAL)
-        return sv_config_fail(error, config, "train.offset", "is for models with one score: added to every class's it would change nothing");
     if (config->train.offset && config->target.column && !strcmp(config->train.offset, config->target.column))
         return sv_config_fail(error, config, "train.offset", "is the target: what is predicted cannot be added to the score");
+    if (config->train.offset && config->train.model == SV_MODEL_MULTINOMIAL)
+        return sv_config_fail(error, config, "train.offset", "is for models with one score: added to every class's it would change nothing");
     if (sv_config_given(config, "use") && !config->use.count)
         return sv_config_fail(error, config, "use", "expected at least one column or feature, got an empty list; without `use:` all but the target's enter");
     if (config->use.count && config->drop.count)

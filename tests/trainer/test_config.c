@@ -191,6 +191,29 @@ Test(config, settings_come_one_by_one)
     sv_config_free(c);
 }
 
+Test(config, a_set_without_a_value_takes_back_what_the_file_says)
+{
+    static const struct {
+        const char *set, *line; /* printed then; NULL: only what was taken back is not */
+    } cases[] = {{"register.alias=", NULL}, {"register.alias=null", NULL}, {"split.group=~", "  by: random\n"}, {"train.c=", "  c: 1\n"},
+                 {"evaluate.segments=", NULL}, {"features=", NULL}, {"train={offset: null}", NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        sv_error error = SV_ERROR_INIT;
+        sv_config *c = parse("name: n\ndata: {source: a.csv}\ntarget: {when: x}\nfeatures: {a: x + 1}\ntrain: {c: 3, offset: e}\nsplit: {group: g}\nevaluate: {segments: [s]}\n"
+                             "register: {alias: champion}\n", cases[i].set, &error);
+        cr_assert(c, "%s: %s", cases[i].set, error.message);
+        char *text = printed(c);
+        cr_expect(!cases[i].line || strstr(text, cases[i].line), "%s: expected %s in\n%s", cases[i].set, cases[i].line, text);
+        cr_expect_eq(strstr(text, "alias: champion") != NULL, !strstr(cases[i].set, "alias"));
+        cr_expect_eq(strstr(text, "group: g") != NULL, !strstr(cases[i].set, "group"));
+        cr_expect_eq(strstr(text, "segments:") != NULL, !strstr(cases[i].set, "segments"));
+        cr_expect_eq(strstr(text, "features:") != NULL, !strstr(cases[i].set, "features"));
+        cr_expect_eq(strstr(text, "offset: e") != NULL, !strstr(cases[i].set, "offset"));
+        free(text);
+        sv_config_free(c);
+    }
+}
+
 Test(config, the_reference_is_the_table)
 {
     sv_buffer kept = SV_BUFFER_INIT(0);
