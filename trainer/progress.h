@@ -11,6 +11,8 @@ typedef struct sv_progress {
     sv_voice voice;
     int is_terminal;     /* standard error is one */
     int bar_stands;      /* a bar is on the last line */
+    const char *bar;     /* what it is of, borrowed; NULL: there was none yet */
+    int64_t first;       /* done when it began */
     int64_t began_ns, drawn_ns;
 } sv_progress;
 
@@ -19,7 +21,7 @@ void sv_progress_begin(sv_progress *progress, sv_voice voice);
 /* One finished step: "read      45,211 rows …". Nothing unless lines are wanted. */
 void sv_progress_line(sv_progress *progress, const char *what, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Something that must be seen, on standard error, unless quiet. */
+/* Something that must be seen, on standard error, also when quiet. */
 void sv_progress_warn(sv_progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* done of total, with a text behind; redrawn at most ten times a second. total 0: no end is known. */
