@@ -130,7 +130,7 @@ const sv_key sv_keys[] = {
 
     CHOICE("sweep.method", sweep.method, "grid|random|halving", "grid", "halving: all trials on few rows, the better half on twice as many, and so on"),
     WHOLE("sweep.trials", sweep.trials, 1, 10000, "20", "random, halving: how many are drawn"),
-    WHOLE("sweep.folds", sweep.folds, 0, 200, "0", "judge by k-fold over train and validation; 0: by the validation part"),
+    WHOLE("sweep.folds", sweep.folds, 0, 200, "0", "judge by k-fold over train and validation (by time: each block by those before it); 0: by the validation part"),
     WHOLE("sweep.seed", sweep.seed, 0, MANY, "42", "of the draws"),
     TEXT("sweep.metric", sweep.metric, "validation.log_loss", "what is compared"),
     CHOICE("sweep.goal", sweep.goal, "minimize|maximize", "minimize", "which way"),

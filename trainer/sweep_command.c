@@ -46,6 +46,20 @@ static int read_config(sweep_job *job, sv_config **out, const sv_trial *trial, s
 
 /* ---- one trial ---- */
 
+/* By time a block is judged by a model of those before it, so the oldest is not judged. */
+static int is_by_time(const sweep_job *job)
+{
+    return job->config->split.method == SV_SPLIT_TIME;
+}
+
+static uint8_t part_in_fold(const sweep_job *job, size_t row, int fold)
+{
+    uint8_t own = job->folds[row];
+    if (own == 255 || (own > fold && is_by_time(job)))
+        return SV_PART_NONE;
+    return own == fold ? SV_PART_VALIDATION : SV_PART_TRAIN;
+}
+
 /* Rows for one fold (or -1: the parts as they are); share of the training rows that learn. */
 static void choose_rows(sweep_job *job, int fold, double share)
 {
@@ -53,7 +67,7 @@ static void choose_rows(sweep_job *job, int fold, double share)
     for (size_t row = 0; row < d->table.n_rows; row++) {
         uint8_t part = d->parts[row];
         if (fold >= 0)
-            part = job->folds[row] == 255 ? SV_PART_NONE : job->folds[row] == fold ? SV_PART_VALIDATION : SV_PART_TRAIN;
+            part = part_in_fold(job, row, fold);
         else if (part == SV_PART_TEST)
             part = SV_PART_NONE; /* nobody chooses by what judges in the end */
         if (part == SV_PART_TRAIN && share < 1 && (double)(sv_mix64((uint64_t)job->config->sweep.seed ^ row) >> 11) * 0x1p-53 >= share)
@@ -74,6 +88,8 @@ static int judge_once(sweep_job *job, double *score, const sv_config *config, sv
     for (size_t row = 0; row < dataset.table.n_rows; row++)
         dataset.counts[dataset.parts[row]]++;
     options.team = job->training.team;
+    if (job->config->sweep.folds && (!dataset.counts[SV_PART_TRAIN] || !dataset.counts[SV_PART_VALIDATION]))
+        return sv_config_fail(error, job->config, "sweep.folds", "a fold has no rows to learn from or to be judged by: expected fewer folds");
     int code = sv_fit(&pipeline, &report, config, job->training.features, job->training.used, job->training.n_used, &dataset, &options, error);
     if (!code)
         code = sv_calibrate(pipeline, &dataset, config, job->training.team, error);
@@ -92,19 +108,19 @@ static int judge_once(sweep_job *job, double *score, const sv_config *config, sv
 static int judge(sweep_job *job, sv_trial *trial, double share, sv_error *error)
 {
     sv_config *config;
-    int n_folds = (int)job->config->sweep.folds, code = read_config(job, &config, trial, error);
+    int n_folds = (int)job->config->sweep.folds, first = n_folds ? is_by_time(job) : -1, code = read_config(job, &config, trial, error);
     double sum = 0, score = NAN;
     if (code)
         return code;
     config->evaluate.bootstrap = 0;
-    for (int fold = n_folds ? 0 : -1; fold < n_folds && !code; fold++) {
+    for (int fold = first; fold < n_folds && !code; fold++) {
         choose_rows(job, fold, share);
         code = judge_once(job, &score, config, error);
         sum += score;
         if (!n_folds)
             break;
     }
-    trial->score = code ? NAN : n_folds ? sum / n_folds : sum;
+    trial->score = code ? NAN : n_folds ? sum / (n_folds - first) : sum;
     sv_config_free(config);
     return code;
 }

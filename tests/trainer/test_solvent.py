@@ -206,6 +206,22 @@ def test_sweep_trains_the_best(world):
     assert "in 'sweep.keys.data.trim': expected a key of train or encode" in done.stderr
 
 
+def test_folds_by_time_learn_from_the_past_alone(world):
+    """Two blocks of time: the second is judged by a model of the first, as the validation part is by the training part of the same rows."""
+    rows = "\n".join(f"{t},{(t * 37) % 101},{int((t * 37) % 101 > 50 - t // 20)}" for t in range(1000))
+    (world / "by_time.csv").write_text("t,x,y\n" + rows + "\n")
+    (world / "by_time.yaml").write_text(
+        "data: {source: by_time.csv}\ntarget: {column: y}\nuse: [x]\nsplit: {time: t, train: 0.4, validation: 0.4, test: 0.2}\nsweep: {keys: {train.c: [0.01, 1]}}\n"
+    )
+    scores = [
+        [line["score"] for line in json_lines(solvent("sweep", "by_time.yaml", "--no-tracking", "--json", "--set", f"sweep.folds={folds}", folder=world).stdout) if line["event"] == "trial"]
+        for folds in (0, 2)
+    ]
+    assert scores[0] == scores[1]
+    done = solvent("sweep", "by_time.yaml", "--no-tracking", "--set", "split={time: x}", "--set", "sweep.folds=200", folder=world, code=2)
+    assert "in 'sweep.folds': a fold has no rows" in done.stderr
+
+
 LEAKING = """data: {source: rows.csv}
 features: {flag: income > 2000}
 target: {when: income > 2000}
