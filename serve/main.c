@@ -89,6 +89,56 @@ static int parse_options(int argc, char **argv, sv_serve_config *config, int *ch
     return code ? code : sv_serve_config_check(config, error);
 }
 
+/* ---- signals ---- */
+
+static volatile sig_atomic_t is_over;    /* told to end before there was something to serve */
+static _Atomic(sv_source *) being_asked; /* whose registry the start waits for */
+
+static void end_start(int number)
+{
+    (void)number;
+    is_over = 1;
+    sv_source *source = atomic_load(&being_asked);
+    if (source)
+        sv_source_stop(source);
+}
+
+static sigset_t ending_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    return set;
+}
+
+static void block_signals(void)
+{
+    sigset_t set = ending_signals();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* While the first versions are fetched nobody waits for signals yet, and a registry may be silent. A handler, since process 1 of a container has no default. */
+static void let_signals_in(void)
+{
+    sigset_t set = ending_signals();
+    struct sigaction action = {.sa_handler = end_start, .sa_flags = SA_RESTART};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void wait_for_end(void)
+{
+    sigset_t set = ending_signals();
+    int signal_number;
+    while (sigwait(&set, &signal_number) != 0)
+        ;
+}
+
+/* ---- the first versions ---- */
+
 /* The version to begin with: from the registry, else the one kept on disk. */
 static int first_version(sv_source *source, sv_served **served, sv_error *error)
 {
@@ -102,33 +152,17 @@ static int first_version(sv_source *source, sv_served **served, sv_error *error)
     sv_served_free(*served);
     *served = NULL;
     sv_error local = SV_ERROR_INIT;
-    if (sv_source_is_folder(source) || sv_source_kept(source, served, &local))
+    if (is_over || sv_source_is_folder(source))
         return code;
+    if (sv_source_kept(source, served, &local)) {
+        if (local.code != SV_E_IO)
+            sv_say("solvent-serve: the kept copy is not used: %s", local.message);
+        return code;
+    }
     sv_say("solvent-serve: %s\nsolvent-serve: starting from the kept copy of version %s", error->message,
             (*served)->identity.version ? (*served)->identity.version : "(none)");
     sv_error_clear(error);
     return 0;
-}
-
-static void wait_for_end(void)
-{
-    sigset_t set;
-    int signal_number;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    while (sigwait(&set, &signal_number) != 0)
-        ;
-}
-
-static void block_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
 }
 
 /* Program text that only the start touched (libraries setting themselves up) is given back; what is needed again comes from the page cache. Mappings
@@ -207,10 +241,12 @@ static int add_model(house *h, const char *name, const char *uri, unsigned threa
     int slot = sv_service_add(h->service, name ? name : sv_source_name(source), uri, error);
     if (slot < 0)
         return slot;
-    code = first_version(source, &served, error);
+    atomic_store(&being_asked, source);
+    code = is_over ? SV_E_INTERRUPTED : first_version(source, &served, error);
+    atomic_store(&being_asked, NULL);
     if (code == 0)
         sv_service_swap(h->service, (size_t)slot, served);
-    if (code && may_wait && !sv_source_is_folder(source)) {
+    if (code && !is_over && may_wait && !sv_source_is_folder(source)) {
         sv_log(SV_LOG_WARN, "%s: %s; it is asked for again every %ld s", h->service->slots[slot].key, error->message, h->config->poll_seconds);
         sv_error_clear(error);
         code = 0;
@@ -277,7 +313,13 @@ static int open_house(house *h, int check, sv_error *error)
     h->service->prediction_log = h->prediction_log;
     h->service->config = config;
     h->service->guard = h->guard;
+    let_signals_in();
     code = add_models(h, workers, check, error);
+    block_signals();
+    if (is_over) {
+        sv_error_clear(error);
+        return sv_error_set(error, SV_E_INTERRUPTED, "ended before there was something to serve");
+    }
     code = code ? code : sv_redacted_check(h->service, error);
     if (code || check)
         return code;
@@ -320,5 +362,6 @@ int main(int argc, char **argv)
         close_house(&h);
     }
     sv_serve_config_free(&config);
-    return said == 1 ? 0 : error.code ? fail(&error) : 0;
+    int status = said == 1 || !error.code ? 0 : fail(&error);
+    return is_over && !check ? 0 : status; /* who tells a server to end is content when it does */
 }

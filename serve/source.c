@@ -24,11 +24,15 @@
 #define INCOMING "incoming-" /* a package that is being fetched, by one server */
 #define STALE_S 3600 /* … unless it is older than any fetch */
 
+/* How long one question to the registry may take, with its retries; the bytes of a package may take longer. With a version in hand it is asked again soon. */
+enum { WAIT_MS = 60000, WAIT_WITH_A_VERSION_MS = 10000 };
+
 struct sv_source {
     char *uri, *name;
     char *shown; /* the URI without login and query, for messages and /info */
     int is_folder;
     char *home;         /* CACHE/NAME-DIGEST, or NULL for a folder */
+    int is_passing;     /* 1: home is a temporary folder, which goes with the source */
     unsigned n_batches;
     mlf_client *client; /* NULL for a folder */
     char *seen;         /* the version offered last: "version|artifact_uri" */
@@ -105,6 +109,7 @@ static int choose_home(sv_source *source, const char *cache_dir, sv_error *error
     sv_log(SV_LOG_WARN, "cache %s cannot be written: fetched models go to %s and are not found again after a restart", source->home, path);
     sv_free(source->home);
     source->home = sv_strdup(path);
+    source->is_passing = 1;
     return source->home ? 0 : sv_error_set(error, SV_E_MEMORY, "out of memory");
 }
 
@@ -121,6 +126,30 @@ static int from_client(sv_error *error, const mlf_error *why, const char *uri)
     return code;
 }
 
+/* One that waits as long as that, in place of the one that there may be. */
+static int open_client(sv_source *source, int wait_ms, sv_error *error)
+{
+    mlf_error why = MLF_ERROR_INIT;
+    mlf_client *client;
+    mlf_client_options options = MLF_CLIENT_OPTIONS_INIT;
+    options.user_agent = "solvent-serve";
+    options.max_retries = 1;
+    options.deadline_ms = wait_ms;
+    if (mlf_client_new(&client, &options, &why))
+        return from_client(error, &why, source->shown);
+    mlf_client_free(source->client);
+    source->client = client;
+    return 0;
+}
+
+static int has_kept(const sv_source *source)
+{
+    char *path = sv_path_join(source->home, "kept.json");
+    int there = path && access(path, R_OK) == 0;
+    sv_free(path);
+    return there;
+}
+
 int sv_source_new(sv_source **out, const sv_source_options *options, sv_error *error)
 {
     sv_source *source = sv_calloc(1, sizeof *source);
@@ -134,14 +163,9 @@ int sv_source_new(sv_source **out, const sv_source_options *options, sv_error *e
     source->is_folder = is_local(uri);
     int code = source->uri && source->name ? 0 : sv_error_set(error, SV_E_MEMORY, "model: out of memory");
     if (code == 0 && !source->is_folder) {
-        mlf_error why = MLF_ERROR_INIT;
-        mlf_client_options client = MLF_CLIENT_OPTIONS_INIT;
-        client.user_agent = "solvent-serve";
-        client.max_retries = 1;
-        client.deadline_ms = 60000;
         code = choose_home(source, options->cache_dir, error);
-        if (code == 0 && mlf_client_new(&source->client, &client, &why))
-            code = from_client(error, &why, source->shown);
+        if (code == 0)
+            code = open_client(source, has_kept(source) ? WAIT_WITH_A_VERSION_MS : WAIT_MS, error);
     }
     if (code) {
         sv_source_free(source);
@@ -149,6 +173,11 @@ int sv_source_new(sv_source **out, const sv_source_options *options, sv_error *e
     }
     *out = source;
     return 0;
+}
+
+int sv_source_follow(sv_source *source, sv_error *error)
+{
+    return source->is_folder ? 0 : open_client(source, WAIT_WITH_A_VERSION_MS, error);
 }
 
 void sv_source_stop(sv_source *source)
@@ -161,6 +190,8 @@ void sv_source_free(sv_source *source)
     if (!source)
         return;
     mlf_client_free(source->client);
+    if (source->is_passing && source->home)
+        sv_folder_remove(source->home, NULL);
     sv_free(source->uri);
     sv_free(source->shown);
     sv_free(source->name);
@@ -213,7 +244,7 @@ static int fetch(sv_source *source, const mlf_model_info *info, char **incoming,
     *incoming = sv_path_join(source->home, INCOMING "XXXXXX");
     if (!*incoming)
         return sv_error_set(error, SV_E_MEMORY, "model: out of memory");
-    if (!mkdtemp(*incoming)) {
+    if (sv_folder_make(source->home, NULL) || !mkdtemp(*incoming)) { /* what tidies caches up may have removed all of it */
         int code = sv_error_set(error, SV_E_IO, "cache %s: cannot be written: %s", source->home, strerror(errno));
         sv_free(*incoming);
         *incoming = NULL;

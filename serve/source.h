@@ -21,7 +21,11 @@ int sv_source_poll(sv_source *source, sv_served **out, sv_error *error);
 /* The last version that was taken, from disk. SV_E_IO when there is none. */
 int sv_source_kept(sv_source *source, sv_served **out, sv_error *error);
 
-/* A poll under way fails within a second, later ones at once. From any thread. */
+/* From now on something is being served, and sv_source_poll gives a silent registry up sooner (10 s a question, not 60; so it does when there is a kept
+   copy): the next round asks again. Before any other thread polls or stops. */
+int sv_source_follow(sv_source *source, sv_error *error);
+
+/* A poll under way fails within a second, later ones at once. From any thread, also from a signal handler. */
 void sv_source_stop(sv_source *source);
 
 /* The version that sv_source_poll returned last was found good (it becomes the kept one) or bad (it is not offered again, and

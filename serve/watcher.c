@@ -75,10 +75,15 @@ static void watch(void *argument, int is_last)
 int sv_watcher_start(sv_watcher **out, sv_service *service, sv_source *const *sources, struct sv_tls *tls, int poll_ms, sv_error *error)
 {
     sv_watcher *watcher = sv_calloc(1, sizeof *watcher);
-    if (!watcher)
-        return sv_error_set(error, SV_E_MEMORY, "watcher: out of memory");
+    int code = watcher ? 0 : sv_error_set(error, SV_E_MEMORY, "watcher: out of memory");
+    for (size_t slot = 0; slot < service->n_slots && !code; slot++)
+        code = sv_source_follow(sources[slot], error);
+    if (code) {
+        sv_free(watcher);
+        return code;
+    }
     *watcher = (sv_watcher){.service = service, .sources = sources, .tls = tls};
-    int code = sv_periodic_start(&watcher->thread, "watcher", poll_ms, 0, watch, watcher, error);
+    code = sv_periodic_start(&watcher->thread, "watcher", poll_ms, 0, watch, watcher, error);
     if (code)
         sv_free(watcher);
     else

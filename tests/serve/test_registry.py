@@ -5,6 +5,8 @@ import hmac
 import json
 import os
 import shutil
+import socket
+import subprocess
 import sys
 import threading
 import time
@@ -16,7 +18,7 @@ import requests
 sys.path.insert(0, os.path.dirname(__file__))
 sys.path.insert(0, os.path.dirname(os.path.dirname(__file__)))
 from mlflow_server import MlflowServer  # noqa: E402
-from serve_process import ANSWERS, BANK_ROW, Serve, make_packages, other_weights, overwrite  # noqa: E402
+from serve_process import ANSWERS, BANK_ROW, COMMAND, Serve, make_packages, other_weights, overwrite  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +128,49 @@ def test_sigterm_does_not_wait_for_a_registry_that_says_nothing(registry, tmp_pa
         with server.stalled():
             time.sleep(1.5)  # the next question, if not this one, is open by now
             assert serving.stop() == 0, serving.errors()  # within 40 s; a request may wait for 60
+
+
+class Silence:
+    """A registry that takes connections and says nothing."""
+
+    def __enter__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.uri = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        return self
+
+    def __exit__(self, *exception):
+        self.socket.close()
+
+
+@pytest.mark.parametrize("args, status", [((), 0), (("--check",), 130)], ids=["serving", "checking"])
+def test_sigterm_ends_a_start_that_waits_for_a_registry(args, status, tmp_path):
+    with Silence() as registry:
+        command = [COMMAND, "--model", "models:/bank@champion", "--cache", tmp_path, "--port", "0", *args]
+        starting = subprocess.Popen(command, env={**os.environ, "MLFLOW_TRACKING_URI": registry.uri}, stderr=subprocess.PIPE, text=True)
+        registry.socket.accept()  # it has asked
+        starting.terminate()
+        assert "ended before there was something to serve" in starting.communicate(timeout=8)[1] and starting.returncode == status
+
+
+def test_a_registry_that_says_nothing_does_not_keep_the_kept_copy_waiting(registry, tmp_path):
+    server, client, packages, register = registry
+    client.set_registered_model_alias("bank", "champion", register(packages / "bank"))
+    with serve(server, tmp_path) as serving:
+        assert serving.stop() == 0
+    began = time.monotonic()
+    with Silence() as silence, serve(silence, tmp_path) as serving:
+        assert time.monotonic() - began < 20 and "starting from the kept copy" in serving.errors()
+        assert requests.post(serving.url + "/predict", json=BANK_ROW).ok
+
+
+def test_a_cache_that_was_tidied_away_is_made_again(registry, tmp_path):
+    server, client, packages, register = registry
+    versions = [register(packages / "bank") for _ in range(2)]
+    client.set_registered_model_alias("bank", "champion", versions[0])
+    with serve(server, tmp_path) as serving:
+        shutil.rmtree(tmp_path / "cache")
+        client.set_registered_model_alias("bank", "champion", versions[1])
+        assert wait_for(lambda: requests.get(serving.url + "/").json()["version"] == str(versions[1])), serving.errors()
 
 
 def test_webhooks_ask_at_once(registry, tmp_path):
