@@ -10,6 +10,14 @@
 static atomic_ulong asked;
 static atomic_long remaining = -1;
 static atomic_int fail_once;
+static _Thread_local unsigned long failed;
+
+/* What every allocation hands out. */
+static void *given(void *block)
+{
+    failed += !block;
+    return block;
+}
 
 /* One relaxed add and one load on the way of every allocation; the countdown runs in tests alone. */
 static int refused(void)
@@ -30,43 +38,43 @@ static int refused(void)
 void *sv_malloc(size_t size)
 {
     if (refused())
-        return NULL;
-    return size >= SV_SPILL_BYTES && sv_spills() ? sv_spill_new(size) : malloc(size ? size : 1);
+        return given(NULL);
+    return given(size >= SV_SPILL_BYTES && sv_spills() ? sv_spill_new(size) : malloc(size ? size : 1));
 }
 
 void *sv_calloc(size_t count, size_t size)
 {
     size_t total;
     if (refused() || __builtin_mul_overflow(count, size, &total))
-        return NULL;
-    return total >= SV_SPILL_BYTES && sv_spills() ? sv_spill_new(total) : calloc(count ? count : 1, size ? size : 1); /* files begin as zeros */
+        return given(NULL);
+    return given(total >= SV_SPILL_BYTES && sv_spills() ? sv_spill_new(total) : calloc(count ? count : 1, size ? size : 1)); /* files begin as zeros */
 }
 
 void *sv_realloc(void *block, size_t size)
 {
     if (refused())
-        return NULL;
+        return given(NULL);
     size_t spilled = sv_spill_size(block);
     int spills = size >= SV_SPILL_BYTES && sv_spills();
     if (!spilled && !spills)
-        return realloc(block, size ? size : 1);
+        return given(realloc(block, size ? size : 1));
     void *moved = spills ? sv_spill_new(size) : malloc(size ? size : 1);
     size_t old = spilled ? spilled : block ? malloc_usable_size(block) : 0;
     if (moved && block) {
         memcpy(moved, block, old < size ? old : size);
         sv_free(block);
     }
-    return moved;
+    return given(moved);
 }
 
 void *sv_aligned(size_t alignment, size_t size)
 {
     void *block = NULL;
     if (refused())
-        return NULL;
+        return given(NULL);
     if (size >= SV_SPILL_BYTES && sv_spills()) /* at a page's beginning */
-        return sv_spill_new(size);
-    return posix_memalign(&block, alignment, size ? size : 1) ? NULL : block;
+        return given(sv_spill_new(size));
+    return given(posix_memalign(&block, alignment, size ? size : 1) ? NULL : block);
 }
 
 void *sv_array(size_t count, size_t size)
@@ -100,6 +108,11 @@ void sv_alloc_fail_after(long after, int one)
 {
     atomic_store(&fail_once, one);
     atomic_store(&remaining, after);
+}
+
+unsigned long sv_alloc_failures(void)
+{
+    return failed;
 }
 
 unsigned long sv_alloc_count(void)

@@ -26,4 +26,7 @@ void sv_alloc_fail_after(long after, int one);
 /* Allocations asked for since the program began; a test uses it to show that a hot path asks for none. */
 unsigned long sv_alloc_count(void);
 
+/* Those that failed in this thread: a caller that learns only that something went wrong sees by it that memory was the reason. */
+unsigned long sv_alloc_failures(void);
+
 #endif

@@ -177,6 +177,15 @@ static void remember(sv_call *call, size_t answered_by, const sv_row *row)
     sv_ledger_add(service->ledger, call->slot, call->id, sv_version_serial(call->served->stats), batch->tapped, batch->n_tapped);
 }
 
+/* A request is not wrong because there was no memory to read it, and an answer is not whole because its status is 200: who asks again may be answered. */
+static void handle(sv_call *call, const sv_row *row)
+{
+    unsigned long failures = sv_alloc_failures();
+    row->handle(call);
+    if (sv_alloc_failures() != failures)
+        sv_reply_detail(call->reply, 503, "out of memory");
+}
+
 static void answer_row(sv_call *call, const sv_row *row)
 {
     size_t slot = pick_slot(call, row);
@@ -190,7 +199,7 @@ static void answer_row(sv_call *call, const sv_row *row)
     if (row->needs_model && !call->served)
         sv_reply_detail(call->reply, 503, "no model is loaded yet");
     else
-        row->handle(call);
+        handle(call, row);
     if (row->is_scoring && call->served && call->reply->status == 200 && !call->is_what_if)
         remember(call, slot, row);
 }

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -358,3 +359,18 @@ def test_a_package_from_before_answers_were_recorded_is_served(packages, tmp_pat
 def test_a_taken_port_is_said(bank, packages):
     done = subprocess.run([COMMAND, "--model", packages / "bank", "--port", str(bank.port)], capture_output=True, text=True, timeout=20)
     assert done.returncode == 1 and str(bank.port) in done.stderr
+
+
+def test_a_request_without_memory_is_not_called_wrong(packages):
+    """However little there is: the answer, or 503; never that a body which is right is no JSON."""
+    with Serve("--model", packages / "bank", "--threads", "2", env={"ASAN_OPTIONS": "allocator_may_return_null=1"}) as server:
+        body, statuses = json.dumps([BANK_ROW] * 20000), set()
+        pages = int(open(f"/proc/{server.process.pid}/statm").read().split()[0])
+        for megabytes in (8, 16, 24, 32, 48, 64):
+            resource.prlimit(server.process.pid, resource.RLIMIT_AS, (pages * resource.getpagesize() + (megabytes << 20), resource.RLIM_INFINITY))
+            for path in ("/predict", "/explain", "/invocations"):
+                reply = requests.post(server.url + path, data=body if path != "/invocations" else f'{{"dataframe_records": {body}}}', headers={"Content-Type": "application/json"})
+                statuses.add(reply.status_code)
+        assert 503 in statuses and statuses <= {200, 503}
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert requests.post(server.url + "/predict", json=BANK_ROW).status_code == 200
