@@ -63,7 +63,7 @@ int sv_newton(sv_search *search, sv_error *error)
     return rc < 0 ? rc : 0;
 }
 
-enum { SAMPLE_ROWS = 2048, SAMPLE_GROWTH = 8, SAMPLE_LEAST = 24, SAMPLE_SHARE = 2, MAX_SAMPLE_ROWS = 1 << 17, MAX_FACTORED = 2048 };
+enum { SAMPLE_ROWS = 2048, SAMPLE_GROWTH = 8, SAMPLE_LEAST = 24, SAMPLE_SHARE = 2, SAMPLE_WORTH = 16, MAX_SAMPLE_ROWS = 1 << 17, MAX_FACTORED = 2048 };
 
 /* Newton on a sample, from search->w; a few iterations, only as near as the sample's own error is worth. */
 static int sample_round(sv_search *search, size_t stride, int64_t rounds, double tolerance, sv_error *error)
@@ -119,13 +119,19 @@ static int mend_diagonal(sv_search *search, sv_error *error)
     return rc;
 }
 
+/* A larger sample is worth its Hessians, rows times the square of the weights, where they cost no more than some readings of all rows. */
+static int is_worth(const sv_search *search, size_t rows, size_t n_rows)
+{
+    return rows <= MAX_SAMPLE_ROWS && rows * search->n_weights <= SAMPLE_WORTH * n_rows;
+}
+
 int sv_sample_start(sv_search *search, sv_error *error)
 {
     size_t n_rows = sv_objective_design(search->objective)->n_rows, least = SAMPLE_LEAST * search->n_weights * search->n_scores;
     size_t rows = SAMPLE_ROWS > least ? SAMPLE_ROWS : least;
     if (search->n_weights > MAX_FACTORED || n_rows < SAMPLE_SHARE * rows) return 0;
     int rc = 0;
-    for (int round = 0; !rc && n_rows >= SAMPLE_SHARE * rows && (round == 0 || rows <= MAX_SAMPLE_ROWS); round++, rows *= SAMPLE_GROWTH)
+    for (int round = 0; !rc && n_rows >= SAMPLE_SHARE * rows && (round == 0 || is_worth(search, rows, n_rows)); round++, rows *= SAMPLE_GROWTH)
         rc = sample_round(search, n_rows / rows, round ? 2 : 6, 0.1 / sqrt((double)rows), error);
     return !rc && search->factor && is_thin(search, rows / SAMPLE_GROWTH) ? mend_diagonal(search, error) : rc;
 }
