@@ -83,9 +83,11 @@ int sv_search_converged(sv_search *search)
     return sv_search_gradient_norm(search) <= tolerance;
 }
 
-/* ---- checkpoints: "SVCHECK1", counts, then the numbers as they lie in memory ---- */
+/* ---- checkpoints: "SVCHECK2", counts, the fingerprint, then the numbers as they lie in memory ---- */
 
-static const char magic[8] = {'S', 'V', 'C', 'H', 'E', 'C', 'K', '1'};
+enum { MAX_FOREIGN = 64 << 20 }; /* bytes that a checkpoint of another training may be larger and still be read and named */
+
+static const char magic[8] = {'S', 'V', 'C', 'H', 'E', 'C', 'K', '2'};
 
 void sv_search_keep(sv_search *search, double *data, size_t count)
 {
@@ -109,11 +111,39 @@ static int save(const sv_search *search, sv_error *error)
     int64_t head[2] = {search->iteration, (int64_t)state_doubles(search)};
     int rc = sv_buffer_append(&bytes, magic, sizeof magic);
     if (!rc) rc = sv_buffer_append(&bytes, head, sizeof head);
+    if (!rc) rc = sv_buffer_append(&bytes, search->fingerprint, sizeof search->fingerprint);
     if (!rc) rc = sv_buffer_append(&bytes, search->w, search->n * sizeof(double));
     for (size_t i = 0; !rc && i < search->n_state; i++)
         rc = sv_buffer_append(&bytes, search->state[i].data, search->state[i].count * sizeof(double));
     rc = rc ? sv_error_set(error, rc, "checkpoint: out of memory") : sv_file_write(search->options->checkpoint, bytes.data, bytes.size, error);
     sv_buffer_free(&bytes);
+    return rc;
+}
+
+/* Is it one of this training? Said before its size, which the other data or settings may explain. */
+static int check_fingerprint(const sv_search *search, const char *path, const void *fingerprint, sv_error *error)
+{
+    uint64_t there[SV_FINGERPRINT_WORDS];
+    sv_buffer differences = SV_BUFFER_INIT(1000);
+    memcpy(there, fingerprint, sizeof there);
+    int rc = sv_fingerprint_differences(&differences, there, search->fingerprint);
+    if (rc) rc = sv_error_set(error, rc, "checkpoint: out of memory");
+    else if (differences.size) {
+        rc = sv_error_set(error, SV_E_INPUT, "%s: a checkpoint of another training, which differs in %s", path, differences.data);
+        sv_error_hint(error, "a checkpoint goes on with the same data, features, encoders, objective and solver only; train.max_iter and train.tolerance may be others");
+    }
+    sv_buffer_free(&differences);
+    return rc;
+}
+
+static int check_checkpoint(const sv_search *search, const char *path, const sv_buffer *bytes, size_t count, sv_error *error)
+{
+    size_t begin = sizeof magic + 2 * sizeof(int64_t), expected = begin + sizeof search->fingerprint + count * sizeof(double);
+    int rc = 0;
+    if (bytes->size >= begin + sizeof search->fingerprint && !memcmp(bytes->data, magic, sizeof magic)) rc = check_fingerprint(search, path, bytes->data + begin, error);
+    if (rc || (bytes->size == expected && !memcmp(bytes->data, magic, sizeof magic))) return rc;
+    rc = sv_error_set(error, SV_E_INPUT, "%s: expected a checkpoint of %zu bytes of this model and solver, got %zu bytes", path, expected, bytes->size);
+    sv_error_hint(error, "a checkpoint goes on with the same data, features, encoders and solver, and the same version of solvent only");
     return rc;
 }
 
@@ -124,16 +154,13 @@ int sv_search_resume(sv_search *search, int *resumed, sv_error *error)
     int64_t head[2];
     *resumed = 0;
     if (!path) return 0;
-    size_t count = state_doubles(search), expected = sizeof magic + sizeof head + count * sizeof(double);
-    int rc = sv_file_read(&bytes, path, expected + 1, error);
-    if (!rc && (bytes.size != expected || memcmp(bytes.data, magic, sizeof magic) != 0)) {
-        rc = sv_error_set(error, SV_E_INPUT, "%s: expected a checkpoint of %zu bytes of this model and solver, got %zu bytes", path, expected, bytes.size);
-        sv_error_hint(error, "a checkpoint goes on with the same data, features, encoders and solver only");
-    }
+    size_t count = state_doubles(search);
+    int rc = sv_file_read(&bytes, path, count * sizeof(double) + MAX_FOREIGN, error);
+    if (!rc) rc = check_checkpoint(search, path, &bytes, count, error);
     if (!rc) {
         const char *at = bytes.data + sizeof magic;
         memcpy(head, at, sizeof head);
-        at += sizeof head;
+        at += sizeof head + sizeof search->fingerprint;
         memcpy(search->w, at, search->n * sizeof(double));
         at += search->n * sizeof(double);
         for (size_t i = 0; i < search->n_state; at += search->state[i++].count * sizeof(double))

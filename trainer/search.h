@@ -2,6 +2,7 @@
 #ifndef SV_SEARCH_H
 #define SV_SEARCH_H
 
+#include "fingerprint.h"
 #include "solver.h"
 
 typedef struct sv_search {
@@ -23,6 +24,7 @@ typedef struct sv_search {
     double since_best;             /* iterations; a double, so that a checkpoint holds it like the others */
     struct { double *data; size_t count; } state[8]; /* what a checkpoint holds beside w */
     size_t n_state;
+    uint64_t fingerprint[SV_FINGERPRINT_WORDS]; /* of this training, when a checkpoint is written or read */
 } sv_search;
 
 /* Scratch: n doubles that live as long as the search; NULL when memory is out. */
@@ -45,7 +47,7 @@ int sv_search_report(sv_search *search, double step, sv_error *error);
 
 /* Arrays that a checkpoint must hold to go on with the same bits; call before sv_search_resume. */
 void sv_search_keep(sv_search *search, double *data, size_t count);
-/* Reads options.resume, when given, into w, iteration and the kept arrays. *resumed says whether it did. */
+/* Reads options.resume, when given, into w, iteration and the kept arrays. *resumed says whether it did. SV_E_INPUT: no checkpoint, or one of another training. */
 int sv_search_resume(sv_search *search, int *resumed, sv_error *error);
 
 /* The solvers: from search->w to the minimum. 0 also when max_iter ended it. */

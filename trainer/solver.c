@@ -157,6 +157,7 @@ int sv_solve(sv_solution *out, const sv_design *design, sv_loss loss, const sv_s
         method = options->solver == SV_SOLVER_AUTO ? choose(&search, design, &sample, out->why, sizeof out->why) : find(options->solver);
         rc = check(method, &search, error);
     }
+    if (!rc && (options->checkpoint || options->resume)) rc = sv_fingerprint_take(search.fingerprint, design, loss, method->solver, options, team, error);
     if (!rc) rc = join_scores(&search, method, sample, error);
     if (!rc && sample) rc = sv_sample_start(&search, error);
     if (!rc) rc = method->run(&search, error);

@@ -294,6 +294,29 @@ def test_an_interrupted_fit_goes_on_where_it_was(world):
     assert (world / "resumed/model/pipeline.json").read_bytes() == (world / "whole/model/pipeline.json").read_bytes()
 
 
+@pytest.mark.parametrize("change, named", [
+    (["train.c=10"], "train.c (1, here 10)"),
+    (["train.penalty=none"], "the l2 penalty (1, here 0)"),
+    (["train.solver=nesterov"], "train.solver"),
+    (["data.max_rows=2000"], "the number of rows"),
+    (["split.seed=7"], "the training rows or their weights"),
+    (["train.class_weight=balanced"], "the training rows or their weights"),
+    (["train.patience=3"], "train.patience or the validation rows"),
+    (["target.column=", "target.when=surplus != 1"], "the target"),
+    (["train.offset=cushion"], "the offset"),
+    (["features.cushion=income / rent"], "the features"),
+    (["encode.numbers=robust"], "the features"),
+    (["use=[cushion, loan]"], "the features"),
+], ids=lambda value: value[0] if isinstance(value, list) else "")
+def test_a_checkpoint_of_another_training_is_refused(world, change, named):
+    common = ["train", "small.yaml", "--no-tracking", "--quiet", "--set", "train.solver=gd", "--set", "train.max_iter=4", "--set", "evaluate={bootstrap: 0, audit: off}"]
+    if not (world / "mine" / "checkpoint").exists():
+        solvent(*common, "--set", "train.checkpoint_every=2", "--output", "mine", folder=world)
+    sets = [word for entry in change for word in ("--set", entry)]
+    done = solvent(*common, *sets, "--resume", "mine/checkpoint", folder=world, code=1)
+    assert "mine/checkpoint: a checkpoint of another training, which differs in " in done.stderr and named in done.stderr, done.stderr
+
+
 def test_interrupted_is_130_and_nothing_half_written(world):
     out = world / "interrupted"
     process = subprocess.Popen(
