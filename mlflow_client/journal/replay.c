@@ -116,12 +116,13 @@ static int ensure_experiment(mlf_replay *replay, const char *name, mlf_error *er
 
 /* ---- the run ---- */
 
-static int search_key(json_t **reply, mlf_replay *replay, const char *key, const char *view, mlf_error *error)
+/* Steals experiment_ids, which may be NULL when memory is out. */
+static int search_key(json_t **reply, const mlf_replay *replay, json_t *experiment_ids, const char *key, const char *view, mlf_error *error)
 {
     char filter[128];
     snprintf(filter, sizeof filter, "tags.`" MLF_TAG_KEY "` = '%s'", key);
     return call(reply, replay, "POST", "/api/2.0/mlflow/runs/search",
-                json_pack("{s:[s], s:s, s:s, s:i}", "experiment_ids", replay->experiment_id, "filter", filter, "run_view_type", view, "max_results", 100), error);
+                json_pack("{s:o, s:s, s:s, s:i}", "experiment_ids", experiment_ids, "filter", filter, "run_view_type", view, "max_results", 100), error);
 }
 
 static const char *run_at(const json_t *reply, size_t i)
@@ -129,21 +130,71 @@ static const char *run_at(const json_t *reply, size_t i)
     return text_of(json_object_get(json_array_get(json_object_get(reply, "runs"), i), "info"), "run_id");
 }
 
-/* The run that carries this client-made key, one that is not deleted before one that is: 1 found (run_id is set), 0 none, negative mlf_code. */
-static int find_by_key(mlf_replay *replay, const char *key, mlf_error *error)
+/* The run that carries this client-made key in one of the experiments, one that is not deleted before one that is: 1 found (run_id and experiment_id
+   are set), 0 none, negative mlf_code. Steals experiment_ids. */
+static int find_in(mlf_replay *replay, json_t *experiment_ids, const char *key, mlf_error *error)
 {
     static const char *const views[] = {"ACTIVE_ONLY", "DELETED_ONLY"};
     int found = 0;
     for (int i = 0; !found && i < 2; i++) {
         json_t *reply = NULL;
-        found = search_key(&reply, replay, key, views[i], error);
+        found = search_key(&reply, replay, json_incref(experiment_ids), key, views[i], error);
         const char *id = run_at(reply, 0);
         if (!found && *id && strlen(id) < sizeof replay->run_id) {
             snprintf(replay->run_id, sizeof replay->run_id, "%s", id);
-            found = 1;
+            found = take_experiment_id(replay, text_of(json_object_get(json_array_get(json_object_get(reply, "runs"), 0), "info"), "experiment_id"), key, error);
+            found = found ? found : 1;
         }
         json_decref(reply);
     }
+    json_decref(experiment_ids);
+    return found;
+}
+
+static int find_by_key(mlf_replay *replay, const char *key, mlf_error *error)
+{
+    return find_in(replay, json_pack("[s]", replay->experiment_id), key, error);
+}
+
+enum { EXPERIMENTS_AT_ONCE = 500, EXPERIMENT_PAGES = 100 }; /* SQLite takes 999 values in a query */
+
+/* One page of the experiments, the newest first: their ids, and the token of the next page or "". */
+static int list_experiments(json_t **ids, sv_buffer *token, const mlf_replay *replay, mlf_error *error)
+{
+    json_t *reply = NULL, *experiment;
+    size_t i;
+    json_t *arguments = json_pack("{s:i, s:s}", "max_results", EXPERIMENTS_AT_ONCE, "view_type", "ACTIVE_ONLY");
+    if (token->size && arguments && json_object_set_new(arguments, "page_token", json_string(token->data))) {
+        json_decref(arguments);
+        arguments = NULL;
+    }
+    *ids = NULL;
+    int code = call(&reply, replay, "POST", "/api/2.0/mlflow/experiments/search", arguments, error);
+    if (!code) {
+        *ids = json_array();
+        json_array_foreach(json_object_get(reply, "experiments"), i, experiment)
+            *ids = mlf_json_append(*ids, json_incref(json_object_get(experiment, "experiment_id")));
+        sv_buffer_clear(token);
+        code = !*ids || sv_buffer_text(token, text_of(reply, "next_page_token")) ? mlf_error_memory(error) : MLF_OK;
+    }
+    json_decref(reply);
+    return code;
+}
+
+/* As find_by_key(), in every experiment: for a run of which nothing but its key is known. */
+static int find_anywhere(mlf_replay *replay, const char *key, mlf_error *error)
+{
+    sv_buffer token = SV_BUFFER_INIT(65536);
+    int found = 0, more = 1;
+    for (int page = 0; !found && more && page < EXPERIMENT_PAGES; page++) {
+        json_t *ids;
+        found = list_experiments(&ids, &token, replay, error);
+        if (!found && json_array_size(ids))
+            found = find_in(replay, json_incref(ids), key, error);
+        more = token.size > 0;
+        json_decref(ids);
+    }
+    sv_buffer_free(&token);
     return found;
 }
 
@@ -151,7 +202,7 @@ static int find_by_key(mlf_replay *replay, const char *key, mlf_error *error)
 static int remove_doubles(mlf_replay *replay, const char *key, mlf_error *error)
 {
     json_t *reply = NULL;
-    int code = search_key(&reply, replay, key, "ACTIVE_ONLY", error);
+    int code = search_key(&reply, replay, json_pack("[s]", replay->experiment_id), key, "ACTIVE_ONLY", error);
     for (size_t i = 0; !code && *run_at(reply, i); i++)
         if (strcmp(run_at(reply, i), replay->run_id))
             code = call_only(replay, "POST", "/api/2.0/mlflow/runs/delete", json_pack("{s:s}", "run_id", run_at(reply, i)), error);
@@ -264,7 +315,8 @@ static int read_run(mlf_replay *replay, const char *run_id, mlf_error *error)
     return code;
 }
 
-/* run_id may be the key of a run that was itself made offline: by now the server knows it under its own id. */
+/* run_id may be the key of a run that was itself made offline: by now the server knows it under its own id. Who goes on with it need not know its
+   experiment. */
 static int replay_continue(mlf_replay *replay, const json_t *payload, mlf_error *error)
 {
     mlf_error unknown = MLF_ERROR_INIT;
@@ -275,6 +327,8 @@ static int replay_continue(mlf_replay *replay, const json_t *payload, mlf_error 
     if (code == MLF_E_NOT_FOUND && mlf_is_journal_key(run_id)) {
         code = place_in_experiment(replay, payload, error);
         int found = code ? 0 : find_by_key(replay, run_id, error);
+        if (!code && !found)
+            found = find_anywhere(replay, run_id, error);
         if (!code && found <= 0)
             code = found < 0 ? found : mlf_error_set(error, MLF_E_NOT_FOUND, "run %s is not on the server: sync the journal it began in first", run_id);
     } else if (code && error && !error->code) {

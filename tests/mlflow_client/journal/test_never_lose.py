@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import types
+import urllib.request
 
 import mlflow
 import pytest
@@ -163,6 +164,38 @@ def test_continued_offline_run_keeps_its_identity(job, server):
     assert sync(job, server)["sent"] == 2
     (run,) = expect_once(server, "offline-continued", 10)
     assert run.data.params["p4"] == "16"
+
+
+@pytest.mark.parametrize("release", [None, "2.9", "2.22"])
+def test_a_key_alone_is_enough_to_go_on(job, server, release):
+    """Offline and then sync, and online after it: whoever goes on names no experiment, or one that is not the run's; it is not on the first page."""
+
+    def check(there):
+        offline = {"MLFLOW_OFFLINE": "1"}
+        key = words_of(job(None, "--experiment", "key-alone", "--steps", 10, env=offline), "run")[1]
+        job(None, "--steps", 0, "--params", 5, env={**offline, "MLFLOW_RUN_ID": key})
+        assert sync(job, there)["sent"] == 2
+        expect_nothing_waits(job)
+        for i in range(0 if release else 510):
+            MlflowClient(there.uri).create_experiment(f"later-{i}")
+        for experiment, steps in ((), 20), (("--experiment", "another"), 30):
+            again = job(there.uri, *experiment, "--steps", steps, env={"MLFLOW_RUN_ID": key})
+            assert again.returncode == 0 and words_of(again, "end")[1] == "MLF_OK", again.stdout + again.stderr
+        return words_of(again, "run")[1]
+
+    if not release:
+        run_id = check(server)
+        (run,) = runs_of(server, "key-alone")
+        assert run.info.run_id == run_id and run.data.params["p4"] == "16" and run.info.status == "FINISHED"
+        assert {point.step for point in MlflowClient(server.uri).get_metric_history(run_id, "loss")} == set(range(30))
+        assert not runs_of(server, "another")
+        return
+    with MlflowServer(release=release) as older:
+        run_id = check(older)
+        with urllib.request.urlopen(f"{older.uri}/api/2.0/mlflow/runs/get?run_id={run_id}") as reply:
+            data = json.load(reply)["run"]["data"]
+        assert {param["key"]: param["value"] for param in data["params"]}["p4"] == "16"
+        assert {metric["key"]: metric["step"] for metric in data["metrics"]} == {"loss": 29, "acc": 29}
 
 
 MLMODEL = """artifact_path: model
