@@ -495,6 +495,11 @@ void sv_pipeline_set_uncalibrated(sv_pipeline *pipeline)
     pipeline->calibration = (sv_calibration){.kind = SV_CALIBRATION_NONE};
 }
 
+int sv_pipeline_is_calibrated(const sv_pipeline *pipeline)
+{
+    return pipeline->calibration.kind != SV_CALIBRATION_NONE;
+}
+
 int sv_pipeline_set_platt(sv_pipeline *pipeline, double slope, double offset, sv_error *error)
 {
     if (pipeline->task != SV_TASK_BINARY || !isfinite(slope) || !isfinite(offset))

@@ -110,6 +110,7 @@ int sv_pipeline_set_platt(sv_pipeline *pipeline, double slope, double offset, sv
    x ascending strictly, y within [0, 1] not descending. Copied. */
 int sv_pipeline_set_isotonic(sv_pipeline *pipeline, const double *x, const double *y, size_t n, sv_error *error);
 void sv_pipeline_set_uncalibrated(sv_pipeline *pipeline);
+int sv_pipeline_is_calibrated(const sv_pipeline *pipeline);
 
 /* To be called once constants and weights are set, before a scorer is made: everything finite, scales > 0, tables for scoring built. SV_E_NUMERIC names
    the term. May be called again after a change. */

@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static json_t *metrics_of(const sv_evaluation *e)
@@ -81,7 +82,22 @@ static int tell_drift(sv_training *t, const sv_package *package, sv_error *error
     return 0;
 }
 
-static int evaluate(sv_training *t, const sv_arguments *arguments, sv_package *package, sv_error *error)
+/* A threshold that costs chose lies between two predictions; one that a person wrote has few digits. */
+static int is_chosen(double threshold)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.6g", threshold);
+    return strtod(text, NULL) != threshold;
+}
+
+/* The figures are marked by what was chosen for this model, whatever its configuration here would choose. */
+static void take_choices(sv_config *config, const sv_pipeline *pipeline)
+{
+    config->evaluate.calibration = sv_pipeline_is_calibrated(pipeline) ? SV_CALIBRATION_PLATT : SV_CALIBRATION_NONE;
+    config->evaluate.threshold_rule = is_chosen(sv_pipeline_threshold(pipeline)) ? SV_THRESHOLD_COSTS : SV_THRESHOLD_FIXED;
+}
+
+static int evaluate(sv_training *t, sv_config *config, const sv_arguments *arguments, sv_package *package, sv_error *error)
 {
     int code = sv_model_load(package, arguments->model, NULL, error);
     sv_interrupt_watch();
@@ -92,13 +108,14 @@ static int evaluate(sv_training *t, const sv_arguments *arguments, sv_package *p
     if (code)
         return code;
     t->pipeline = package->pipeline;
+    take_choices(config, package->pipeline);
     code = sv_training_evaluate(t, error);
     if (!code)
         code = tell_drift(t, package, error);
     t->pipeline = NULL; /* the package's */
     if (!code)
-        sv_progress_event(t->progress, json_pack("{s:s,s:s,s:f,s:o}", "event", "done", "model", arguments->model, "seconds", t->read_seconds + t->evaluate_seconds, "metrics",
-                                                 metrics_of(&t->evaluation)));
+        sv_progress_event(t->progress, json_pack("{s:s,s:s,s:f,s:o,s:o}", "event", "done", "model", arguments->model, "seconds", t->read_seconds + t->evaluate_seconds, "metrics",
+                                                 metrics_of(&t->evaluation), "in_sample", sv_training_in_sample(t)));
     return code;
 }
 
@@ -117,7 +134,7 @@ int sv_run_evaluate(const sv_arguments *arguments, sv_error *error)
     sv_progress_begin(&progress, arguments->json ? SV_VOICE_JSON : arguments->quiet ? SV_VOICE_QUIET : SV_VOICE_LINES);
     code = sv_training_begin(&training, config, NULL, &progress, NULL, error);
     if (!code)
-        code = evaluate(&training, arguments, &package, error);
+        code = evaluate(&training, config, arguments, &package, error);
     sv_training_free(&training);
     sv_package_free(&package);
     sv_config_free(config);

@@ -86,16 +86,6 @@ static json_t *metrics_object(const sv_evaluation *evaluation)
     return metrics;
 }
 
-/* The parts whose rows chose more than the weights: {"validation": "calibration"}. */
-static json_t *in_sample_object(const sv_evaluation *evaluation)
-{
-    json_t *object = json_object();
-    for (size_t p = 0; p < evaluation->n_parts; p++)
-        if (*evaluation->parts[p].fitted)
-            json_object_set_new(object, sv_part_name(evaluation->parts[p].part), json_string(evaluation->parts[p].fitted));
-    return object;
-}
-
 /* The contract of --json: the last line. */
 static void tell_done(train_job *job, const char *run_id, const char *model_id, const char *version)
 {
@@ -106,7 +96,7 @@ static void tell_done(train_job *job, const char *run_id, const char *model_id, 
                              text_or_null(version ? job->config->name : NULL), "version", text_or_null(version), "package",
                              text_or_null(job->config->output ? job->packaging.package : NULL), "seconds", seconds, "iterations", (json_int_t)t->fit.solution.iterations,
                              "objective", number_or_null(t->fit.solution.objective), "metrics", metrics_object(&t->evaluation), "in_sample",
-                             in_sample_object(&t->evaluation), "waiting", text_or_null(job->waits ? "mlflowc sync" : NULL));
+                             sv_training_in_sample(t), "waiting", text_or_null(job->waits ? "mlflowc sync" : NULL));
     sv_progress_event(&job->progress, done);
 }
 

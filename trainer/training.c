@@ -245,7 +245,17 @@ static void tell_evaluation(sv_training *t)
     }
     for (size_t p = 0; p < e->n_parts; p++)
         if (*e->parts[p].fitted)
-            sv_progress_line(t->progress, "", "* in-sample: %s chosen on the %s rows, whose figures flatter the model", e->parts[p].fitted, sv_part_name(e->parts[p].part));
+            sv_progress_line(t->progress, "", "* in-sample%s: %s chosen on the %s rows, whose figures flatter the model", t->fit.n_rows ? "" : " where the model was made of these rows",
+                             e->parts[p].fitted, sv_part_name(e->parts[p].part));
+}
+
+json_t *sv_training_in_sample(const sv_training *t)
+{
+    json_t *object = json_object();
+    for (size_t p = 0; p < t->evaluation.n_parts; p++)
+        if (*t->evaluation.parts[p].fitted)
+            json_object_set_new(object, sv_part_name(t->evaluation.parts[p].part), json_string(t->evaluation.parts[p].fitted));
+    return object;
 }
 
 int sv_training_evaluate(sv_training *t, sv_error *error)

@@ -56,6 +56,9 @@ int sv_training_left_checkpoint(const sv_training *training);
 
 int sv_training_evaluate(sv_training *training, sv_error *error);
 
+/* The parts whose rows chose more than the weights: {"validation": "calibration"}. The caller's. */
+json_t *sv_training_in_sample(const sv_training *training);
+
 void sv_training_free(sv_training *training); /* the contents; accepts NULL */
 
 #endif

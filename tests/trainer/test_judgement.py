@@ -465,6 +465,19 @@ def test_calibration_is_scikit_learns_and_is_marked_as_in_sample(folder, rows):
     assert "isotonic calibration is fitted on 300 rows" in said.stdout
 
 
+def test_a_model_is_marked_by_what_was_chosen_for_it_whatever_the_configuration_says(folder):
+    train(folder, BINARY, output="plain")
+    train(folder, BINARY, "evaluate.threshold=0.3", output="written")
+    train(folder, BINARY, "evaluate.calibration=isotonic", "evaluate.threshold_rule=costs", "evaluate.costs.false_negative=4", output="chosen")
+    marks = {"plain": {}, "written": {}, "chosen": {"validation": "calibration, threshold"}}
+    for settings in ([], ["--set", "evaluate.calibration=platt", "--set", "evaluate.threshold_rule=costs"]):
+        for output, in_sample in marks.items():
+            done = events(solvent(folder, "evaluate", "c.yaml", "--model", f"{output}/model", "--json", *settings))[-1]
+            assert done["in_sample"] == in_sample, (output, settings)
+    text = solvent(folder, "evaluate", "c.yaml", "--model", "chosen/model").stdout
+    assert "validation*" in text and "* in-sample where the model was made of these rows: calibration, threshold chosen on the validation rows" in text
+
+
 def test_the_threshold_of_least_cost_is_found_on_validation(folder, rows):
     train(folder, BINARY, "evaluate.threshold_rule=costs", "evaluate.costs={false_positive: 1, false_negative: 4}")
     p, part = predicted(folder, "rows.csv").out_probability.to_numpy(), parts(folder)
