@@ -146,6 +146,8 @@ static int log_run(train_job *job, sv_error *error)
     if (!isnan(t->fit.solution.duality_gap))
         sv_tracker_metric(job->tracker, "fit.duality_gap", t->fit.solution.duality_gap, 0);
     sv_tracker_metric(job->tracker, "fit.converged", t->fit.solution.converged, 0);
+    if (sv_pipeline_task(t->pipeline) == SV_TASK_BINARY) /* the one in use: the param says only what the configuration began with */
+        sv_tracker_metric(job->tracker, "threshold", sv_pipeline_threshold(t->pipeline), 0);
     sv_tracker_metric(job->tracker, "seconds.tracking", job->spent_seconds, 0);
     sv_tracker_metric(job->tracker, "seconds.read", t->read_seconds, 0);
     sv_tracker_metric(job->tracker, "seconds.fit", t->fit_seconds, 0);

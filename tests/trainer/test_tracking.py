@@ -201,6 +201,15 @@ def test_every_fit_logs_its_certificate(tracking_env, client, tmp_path):
         assert run.data.metrics["fit.gradient_norm"] <= tolerance and 0 <= run.data.metrics[figure] < 1e-3
 
 
+def test_the_threshold_in_use_is_a_metric_whoever_chose_it(tracking_env, client, tmp_path):
+    write(tmp_path, "threshold")
+    for more in (["--set", "evaluate.threshold=0.3"], ["--set", "evaluate.threshold_rule=costs", "--set", "evaluate.costs.false_negative=4"]):
+        run = client.get_run(solvent(tracking_env, tmp_path, "train", "c.yaml", "--json", "--no-register", "--output", "out", *more)[-1]["run_id"])
+        used = json.loads((tmp_path / "out/model/pipeline.json").read_text())["threshold"]
+        assert run.data.metrics["threshold"] == used, more
+    assert used not in (0.3, 0.5) and run.data.params["evaluate.threshold"] == "0.5"
+
+
 def test_what_tracking_takes_from_a_training_is_logged(tracking_env, client, tmp_path):
     write(tmp_path, "costs")
     events = solvent(tracking_env, tmp_path, "train", "c.yaml", "--json", "--no-register")
