@@ -43,6 +43,14 @@ template <class F, class... A> void call(F f, A... arguments)
         throw error(code, e);
 }
 
+inline error state(std::string_view message)
+{
+    mlf_error e{};
+    e.code = MLF_E_STATE;
+    message.copy(e.message, sizeof e.message - 1);
+    return error(MLF_E_STATE, e);
+}
+
 struct free_text {
     void operator()(char *text) const noexcept { mlf_free(text); }
 };
@@ -355,23 +363,25 @@ public:
             mlf_run_end(run_, std::uncaught_exceptions() > exceptions_ ? MLF_FAILED : MLF_FINISHED, nullptr);
     }
     mlf_run *get() const noexcept { return run_; }
-    std::string id() const { return mlf_run_id(run_); }
-    std::string experiment_id() const { return mlf_run_experiment_id(run_); }
+    std::string id() const { return mlf_run_id(open()); }
+    std::string experiment_id() const { return mlf_run_experiment_id(open()); }
     // Queues and returns; costs about as much as a function call and a copy.
     void log(const char *key, double value, std::int64_t step = 0)
     {
-        if (int code = mlf_run_log_metric(run_, key, value, step)) {
+        if (int code = mlf_run_log_metric(open(), key, value, step)) {
             mlf_error e{};
             mlf_metric_key_check(key, &e); // says why, when it is the key
+            if (code == MLF_E_STATE)
+                throw detail::state("the run belongs to the parent process: a forked child makes its own client");
             throw error(code, e);
         }
     }
     void log(const std::string &key, double value, std::int64_t step = 0) { log(key.c_str(), value, step); }
-    void param(const std::string &key, const std::string &value) { detail::call(mlf_run_log_param, run_, key.c_str(), value.c_str()); }
-    void tag(const std::string &key, const std::string &value) { detail::call(mlf_run_set_tag, run_, key.c_str(), value.c_str()); }
-    void input(const mlf_dataset &dataset) { detail::call(mlf_run_log_input, run_, &dataset); }
-    void artifact(const std::string &local_path, const std::string &folder = "") { detail::call(mlf_run_log_artifact, run_, local_path.c_str(), detail::or_null(folder)); }
-    void text(std::string_view content, const std::string &file) { detail::call(mlf_run_log_text, run_, content.data(), content.size(), file.c_str()); }
+    void param(const std::string &key, const std::string &value) { detail::call(mlf_run_log_param, open(), key.c_str(), value.c_str()); }
+    void tag(const std::string &key, const std::string &value) { detail::call(mlf_run_set_tag, open(), key.c_str(), value.c_str()); }
+    void input(const mlf_dataset &dataset) { detail::call(mlf_run_log_input, open(), &dataset); }
+    void artifact(const std::string &local_path, const std::string &folder = "") { detail::call(mlf_run_log_artifact, open(), local_path.c_str(), detail::or_null(folder)); }
+    void text(std::string_view content, const std::string &file) { detail::call(mlf_run_log_text, open(), content.data(), content.size(), file.c_str()); }
     std::string log_model(const std::string &folder, const model_options &o = {})
     {
         auto params = detail::view(o.params), tags = detail::view(o.tags);
@@ -393,7 +403,7 @@ public:
         options.metric_values = values.data();
         options.n_metrics = keys.size();
         char *uri = nullptr;
-        detail::call(mlf_run_log_model, &uri, run_, folder.c_str(), static_cast<const mlf_model_options *>(&options));
+        detail::call(mlf_run_log_model, &uri, open(), folder.c_str(), static_cast<const mlf_model_options *>(&options));
         return detail::take(uri);
     }
     // The new version, or "" while it waits in the journal.
@@ -408,12 +418,23 @@ public:
         options.tags = tags.data();
         options.n_tags = tags.size();
         char *version = nullptr;
-        detail::call(mlf_model_register, &version, run_, model_uri.c_str(), name.c_str(), static_cast<const mlf_register_options *>(&options));
+        detail::call(mlf_model_register, &version, open(), model_uri.c_str(), name.c_str(), static_cast<const mlf_register_options *>(&options));
         return detail::take(version);
     }
-    void end(mlf_status status = MLF_FINISHED) { detail::call(mlf_run_end, std::exchange(run_, nullptr), status); }
+    void end(mlf_status status = MLF_FINISHED)
+    {
+        open();
+        detail::call(mlf_run_end, std::exchange(run_, nullptr), status);
+    }
 
 private:
+    mlf_run *open() const
+    {
+        if (!run_)
+            throw detail::state("the run has ended or was moved elsewhere");
+        return run_;
+    }
+
     mlf_run *run_ = nullptr;
     int exceptions_;
 };

@@ -133,6 +133,27 @@ int main() {
     assert client.get_run(run_id).info.status == "FAILED"
 
 
+def test_a_cpp_run_that_has_ended_says_so(installed, env, tmp_path):
+    (tmp_path / "ended.cpp").write_text("""
+#include <cstdio>
+#include <mlflow_client.hpp>
+template <class F> void expect(F f) {
+    try { f(); std::puts("nothing"); } catch (const mlflow::error &e) { std::printf("%s: %s\\n", mlf_code_name(e.code()), e.what()); }
+}
+int main() {
+    mlflow::client client;
+    mlflow::run run(client);
+    run.end();
+    expect([&] { run.log("loss", 1); });
+    expect([&] { run.param("p", "1"); });
+    expect([&] { run.id(); });
+    expect([&] { run.end(); });
+}
+""")
+    out = run(build(installed, tmp_path / "ended.cpp", tmp_path / "ended"), env)
+    assert out.splitlines() == ["MLF_E_STATE: the run has ended or was moved elsewhere"] * 4
+
+
 def test_the_reference_has_every_function(build_root, source_root):
     header = (source_root / "mlflow_client" / "include" / "mlflow_client.h").read_text()
     reference = (build_root / "mlflow_client" / "library" / "mlflow_client.md").read_text()
