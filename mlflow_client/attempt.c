@@ -416,6 +416,18 @@ static const char *redirect_target(const attempt *a)
     return target;
 }
 
+/* Whose address failed, when it is not the one that was asked for; without a login that stands in it. */
+static void say_redirect(mlf_outcome *outcome, const char *target)
+{
+    char message[sizeof outcome->message];
+    size_t origin = mlf_url_origin_length(target), length = origin ? origin : strcspn(target, "?#");
+    const char *scheme = strstr(target, "://"), *at = memrchr(target, '@', length), *host = scheme ? scheme + 3 : target;
+    if (at && at >= host) host = at + 1;
+    length -= (size_t)(host - target);
+    snprintf(message, sizeof message, "redirected to host %.*s: %.250s", (int)(length < 100 ? length : 100), host, outcome->message);
+    snprintf(outcome->message, sizeof outcome->message, "%s", message);
+}
+
 /* One request to one address. */
 static void exchange(mlf_outcome *outcome, attempt *a, const char *url, int timeout_ms)
 {
@@ -472,6 +484,7 @@ void mlf_attempt(mlf_outcome *outcome, mlf_channel *channel, const mlf_client *c
             break;
         }
     }
+    if (next && outcome->code && !mlf_url_same_origin(url, next)) say_redirect(outcome, next);
     sv_free(next);
     /* The handle waits in the pool without a pointer into this frame. */
     curl_easy_setopt(channel->easy, CURLOPT_ERRORBUFFER, NULL);

@@ -60,6 +60,9 @@ static const char *mend_address(int code, const char *message)
 {
     if (code == MLF_E_STATE)
         return "export MLFLOW_TRACKING_URI=http://HOST:PORT (or --tracking-uri), and unset MLFLOW_OFFLINE";
+    if (strstr(message, "redirected to host "))
+        return "what stands at MLFLOW_TRACKING_URI answers, and sends on to that address: name one that needs no redirect, or mend "
+               "the server's or proxy's (MLFLOW_ALLOW_HTTP_REDIRECTS=false: follow none)";
     if (strstr(message, "resolve")) return "check the host name in MLFLOW_TRACKING_URI, and DNS or /etc/hosts";
     if (strstr(message, "onnect"))
         return "is the server running, on that port, and listening on that interface (mlflow server --host 0.0.0.0)? "

@@ -1,5 +1,6 @@
 """live.c (every typed function) and mlflowc doctor against real servers: plain, with a login, behind TLS."""
 
+import http.server
 import os
 import pathlib
 import shutil
@@ -66,6 +67,26 @@ def test_doctor_finds_nothing_wrong(plain):
     assert done.returncode == 0, done.stdout + done.stderr
     assert list(doctor(done)) == ["address", "TLS", "auth", "version", "artifact store", "write permission", "clock skew", "journal", "waiting"]
     assert "MLflow 3." in done.stdout and "mlflow-artifacts:/0" in done.stdout
+
+
+def test_doctor_behind_a_redirect_to_no_host_says_whose_name_is_wrong():
+    class Away(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(302)
+            self.send_header("Location", f"http://user:secret@nowhere.invalid:81{self.path}?token=secret")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Away) as away:
+        threading.Thread(target=away.serve_forever, daemon=True).start()
+        done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=f"http://127.0.0.1:{away.server_port}")
+        away.shutdown()
+    assert done.returncode == 1 and doctor(done)["address"] == "FAIL"
+    assert "redirected to host nowhere.invalid:81: " in done.stdout and "answers, and sends on" in done.stdout, done.stdout
+    assert "secret" not in done.stdout + done.stderr and "/etc/hosts" not in done.stdout
 
 
 def test_doctor_without_a_login(locked):
