@@ -23,6 +23,7 @@ struct mlf_journal {
     sv_buffer frame, text;
     mlf_reader reader;
     int in_frame, is_taken;
+    int may_grow; /* somebody holds it, or that cannot be known */
 };
 
 int mlf_journal_list(char ***paths, mlf_client *client, const char *dir, mlf_error *error)
@@ -63,7 +64,9 @@ static void read_holder(mlf_journal *journal)
     int fd = open_part(journal, "lock");
     if (fd < 0)
         return;
-    if (!fcntl(fd, F_OFD_GETLK, &range) && range.l_type != F_UNLCK) {
+    int is_asked = !fcntl(fd, F_OFD_GETLK, &range);
+    journal->may_grow = !is_asked || range.l_type != F_UNLCK;
+    if (is_asked && range.l_type != F_UNLCK) {
         ssize_t got = pread(fd, journal->holder, sizeof journal->holder - 1, 0);
         journal->holder[got > 0 ? got : 0] = '\0';
         journal->holder[strcspn(journal->holder, "\n")] = '\0';
@@ -126,6 +129,8 @@ int mlf_journal_open(mlf_journal **out, const char *path, mlf_error *error)
         length--;
     if (length >= MLF_JOURNAL_KEY)
         snprintf(journal->key, sizeof journal->key, "%s", path + length - MLF_JOURNAL_KEY);
+    if (journal->path)
+        read_holder(journal); /* before its size: what nobody held then has grown for the last time */
     int code = journal->path ? open_log(journal, error) : mlf_error_memory(error);
     int fd = code ? -1 : open_part(journal, "position");
     if (fd >= 0) {
@@ -139,7 +144,6 @@ int mlf_journal_open(mlf_journal **out, const char *path, mlf_error *error)
         return code;
     }
     skip_hole(journal);
-    read_holder(journal);
     read_ids(journal);
     *out = journal;
     return MLF_OK;
@@ -164,7 +168,7 @@ void mlf_journal_info_get(const mlf_journal *journal, mlf_journal_info *info)
                                .bytes = journal->bytes, .bytes_taken = position->offset, .points_taken = position->points, .operations_taken = position->ops, .refused = position->refused};
 }
 
-/* Damage: said once; the next call goes on behind it. A frame that is cut short at the end is one that is being written, or was when its process died. */
+/* Damage: said once; the next call goes on behind it. A frame that is cut short at the end is no damage while somebody may be writing it. */
 static int pass_damage(mlf_journal *journal, mlf_error *error)
 {
     uint64_t from = journal->at, to;
@@ -173,7 +177,7 @@ static int pass_damage(mlf_journal *journal, mlf_error *error)
     int got = mlf_stream_find(&journal->stream, from + 1, &to, &journal->frame, &base);
     if (got < 0)
         return mlf_error_from_base(error, &base);
-    if (!got && is_short)
+    if (!got && is_short && journal->may_grow)
         return MLF_E_END;
     journal->at = got ? to : journal->bytes;
     return mlf_error_set(error, MLF_E_INTEGRITY, "%s: damaged at byte %llu: %llu bytes cannot be read", journal->path, (unsigned long long)from, (unsigned long long)(journal->at - from));

@@ -173,6 +173,21 @@ Test(folder, damage_costs_the_frames_it_is_in)
             expect_read(folder_path, 3, 1);
             flip(path, at);
         }
+    flip(path, ends[3] + 1); /* the last one's length points behind the end */
+    expect_read(folder_path, 3, 1);
+    flip(path, ends[3] + 1);
+    cr_assert_eq(truncate(path, (off_t)ends[4] - 1), 0);
+    expect_read(folder_path, 3, 1);
+    cr_assert_eq(mlf_folder_open(&folder, dir, key, NULL), 0);
+    append(&folder, 10);
+    mlf_stream_commit(&folder.stream);
+    cr_assert_eq(truncate(path, (off_t)ends[4] - 1), 0);
+    expect_read(folder_path, 3, 0); /* somebody holds it, who may be writing */
+    mlf_folder_close(&folder);
+    cr_assert_eq(mlf_folder_open(&folder, dir, key, NULL), 0);
+    append(&folder, 10);
+    cr_assert_eq(mlf_stream_end(&folder.stream), ends[4]);
+    mlf_folder_close(&folder);
     flip(path, ends[2] - 1);
     flip(path, ends[3] - 1);
     expect_gap(path, ends[1], ends[3], ends[4]);
