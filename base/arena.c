@@ -16,12 +16,30 @@ static size_t ordinary(const sv_arena *arena)
     return arena->chunk_size ? arena->chunk_size : 4096;
 }
 
+static int is_beyond(sv_arena *arena, size_t size)
+{
+    int is = size > SIZE_MAX / 4 || (arena->max && (size > arena->max || arena->used > arena->max - size));
+    arena->was_full |= is;
+    return is;
+}
+
+int sv_arena_charge(sv_arena *arena, size_t bytes)
+{
+    if (is_beyond(arena, bytes))
+        return -1;
+    arena->used += bytes;
+    return 0;
+}
+
+void sv_arena_discharge(sv_arena *arena, size_t bytes)
+{
+    arena->used -= bytes;
+}
+
 void *sv_arena_alloc(sv_arena *arena, size_t size)
 {
-    if (size > SIZE_MAX / 4)
-        return NULL;
     size = (size + 15) & ~(size_t)15;
-    if (arena->max && (size > arena->max || arena->used > arena->max - size))
+    if (is_beyond(arena, size))
         return NULL;
     sv_arena_chunk *chunk = arena->chunks;
     if (!chunk || chunk->size - chunk->used < size) {
@@ -80,6 +98,7 @@ void sv_arena_reset(sv_arena *arena)
     }
     arena->chunks = kept;
     arena->used = 0;
+    arena->was_full = 0;
 }
 
 void sv_arena_free(sv_arena *arena)

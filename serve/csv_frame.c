@@ -27,7 +27,7 @@ static int push_cell(cells *all, sv_span span)
 {
     if (all->n == all->capacity) {
         size_t capacity = all->capacity ? all->capacity * 2 : 256;
-        sv_span *spans = sv_realloc(all->spans, capacity * sizeof *spans);
+        sv_span *spans = sv_arena_charge(all->arena, (capacity - all->capacity) * sizeof *spans) ? NULL : sv_realloc(all->spans, capacity * sizeof *spans);
         if (!spans)
             return -1;
         all->spans = spans;
@@ -41,7 +41,7 @@ static int push_line(cells *all)
 {
     if (all->n_lines == all->lines_capacity) {
         size_t capacity = all->lines_capacity ? all->lines_capacity * 2 : 64;
-        size_t *ends = sv_realloc(all->ends, capacity * sizeof *ends);
+        size_t *ends = sv_arena_charge(all->arena, (capacity - all->lines_capacity) * sizeof *ends) ? NULL : sv_realloc(all->ends, capacity * sizeof *ends);
         if (!ends)
             return -1;
         all->ends = ends;

@@ -34,7 +34,7 @@ static void drop_buffer(sv_http_worker *worker, sv_buffer *buffer)
 static int keep_bytes(sv_http_worker *worker, sv_buffer *buffer, const void *bytes, size_t size)
 {
     size_t before = buffer->capacity;
-    if (over_budget(worker, size) || sv_buffer_append(buffer, bytes, size))
+    if ((buffer->size + size >= before && over_budget(worker, size)) || sv_buffer_append(buffer, bytes, size))
         return -1;
     account(worker, before, buffer->capacity);
     return 0;

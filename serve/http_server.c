@@ -111,6 +111,7 @@ static int open_worker(sv_http_server *server, unsigned index, const struct addr
     sv_http_worker *worker = &server->workers[index];
     worker->server = server;
     worker->index = index;
+    worker->reply.body.max = server->options.max_reply_bytes;
     worker->scratch = sv_malloc(SV_SCRATCH_BYTES);
     worker->listen_fd = listen_on(address, &server->port, error);
     if (worker->listen_fd < 0)

@@ -22,6 +22,7 @@ typedef struct sv_http_options {
     sv_http_limits limits;
     unsigned max_connections; /* of all threads; the next one gets 503 */
     size_t max_buffered_bytes; /* unfinished requests and unsent answers of all connections, bytes; beyond it 503 */
+    size_t max_reply_bytes;   /* of an answer's body, which its writer finds full then; 0: no ceiling */
     int head_timeout_ms;      /* from the first byte to the end of the head, else 408 */
     int request_timeout_ms;   /* from the first byte to the end of the body, and for each stretch of an unread answer, else 408 or closed */
     int idle_timeout_ms;      /* between requests, then closed */

@@ -14,6 +14,7 @@ typedef struct reader {
     sv_json *stack; /* items of the lists and objects being read */
     sv_span *names; /* their names; unused for lists */
     size_t n, capacity;
+    size_t charged; /* bytes of the stack that the arena knows of */
     unsigned depth;
     sv_json_fault *fault;
 } reader;
@@ -195,10 +196,15 @@ static int read_word(reader *r, sv_json *value)
 
 /* ---- lists and objects ---- */
 
+enum { STACK_BYTES = sizeof(sv_json) + sizeof(sv_span) }; /* of an item */
+
 static int push(reader *r, const sv_json *value, sv_span name)
 {
     if (r->n == r->capacity) {
         size_t capacity = r->capacity ? r->capacity * 2 : 64;
+        if (sv_arena_charge(r->arena, (capacity - r->capacity) * STACK_BYTES))
+            return fail(r, "out of memory", r->p);
+        r->charged += (capacity - r->capacity) * STACK_BYTES;
         sv_json *stack = sv_realloc(r->stack, capacity * sizeof *stack);
         if (stack)
             r->stack = stack;
@@ -377,6 +383,7 @@ const sv_json *sv_json_read(sv_arena *arena, sv_span text, sv_json_fault *fault)
     }
     sv_free(r.stack);
     sv_free(r.names);
+    sv_arena_discharge(arena, r.charged);
     if (!fault->what)
         return value;
     place(fault, text);

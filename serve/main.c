@@ -3,6 +3,7 @@
 #include "guard.h"
 #include "http_server.h"
 #include "log.h"
+#include "memory_room.h"
 #include "monitor_run.h"
 #include "prediction_log.h"
 #include "serve_config.h"
@@ -276,6 +277,16 @@ static int add_models(house *h, unsigned threads, int check, sv_error *error)
     return code || !config->shadow ? code : add_challenger(h, threads, check, error);
 }
 
+enum { MOST_BUFFERED = 256 << 20, MOST_IN_WORK = 512 << 20, LEAST_IN_WORK = 4 << 20 };
+
+/* A quarter of the memory that there is goes to what connections hold, a quarter to the requests in work, of which each thread has one with its answer; the rest is for
+   models, a second version of each and the system's buffers. */
+static size_t share_of_memory(size_t most, unsigned n)
+{
+    uint64_t share = sv_memory_room() / 4 / n;
+    return share > most ? most : share < LEAST_IN_WORK ? LEAST_IN_WORK : (size_t)share;
+}
+
 static sv_http_options http_options(const sv_serve_config *config)
 {
     sv_http_options http = SV_HTTP_OPTIONS_INIT;
@@ -284,7 +295,8 @@ static sv_http_options http_options(const sv_serve_config *config)
     http.threads = config->threads ? (unsigned)config->threads : sv_http_cores();
     http.limits = (sv_http_limits){(size_t)config->max_target_bytes, (size_t)config->max_head_bytes, (uint64_t)config->max_body_bytes};
     http.max_connections = (unsigned)config->max_connections;
-    http.max_buffered_bytes = (size_t)config->max_buffered_bytes;
+    http.max_buffered_bytes = config->max_buffered_bytes ? (size_t)config->max_buffered_bytes : share_of_memory(MOST_BUFFERED, 1);
+    http.max_reply_bytes = share_of_memory(MOST_IN_WORK, 2 * http.threads);
     http.head_timeout_ms = (int)config->head_timeout_ms;
     http.request_timeout_ms = (int)config->request_timeout_ms;
     http.idle_timeout_ms = (int)config->idle_timeout_ms;
@@ -298,7 +310,7 @@ static int open_house(house *h, int check, sv_error *error)
 {
     const sv_serve_config *config = h->config;
     sv_http_options http = http_options(config);
-    sv_service_options limits = {.max_rows = (size_t)config->max_rows, .max_cells = (size_t)config->max_rows * 64, .max_arena_bytes = 512u << 20};
+    sv_service_options limits = {.max_rows = (size_t)config->max_rows, .max_cells = (size_t)config->max_rows * 64, .max_arena_bytes = share_of_memory(MOST_IN_WORK, 2 * http.threads)};
     unsigned workers = http.threads + 1 + (config->monitor_experiment != NULL); /* the last ones: the background's, behind the monitor's */
     int code = sv_service_new(&h->service, &limits, workers, error);
     code = code ? code : sv_guard_new(&h->guard, config, error);

@@ -61,7 +61,7 @@ static const key keys[] = {
     {"limits.target_bytes", WHOLE, AT(max_target_bytes), 16, 65536, "8192", "longest request target, else 414"},
     {"limits.rows", WHOLE, AT(max_rows), 1, 1e8, "200000", "rows of one request, else 413"},
     {"limits.connections", WHOLE, AT(max_connections), 1, 1e6, "4096", "open connections, else 503"},
-    {"limits.buffered_bytes", WHOLE, AT(max_buffered_bytes), 65536, 1e12, "268435456", "unfinished requests and unsent answers of all connections, else 503"},
+    {"limits.buffered_bytes", WHOLE, AT(max_buffered_bytes), 0, 1e12, "0", "unfinished requests and unsent answers of all connections, else 503; 0: a quarter of the memory there is, at most 256 MB"},
     {"limits.head_timeout_ms", WHOLE, AT(head_timeout_ms), 1, 1e8, "10000", "first byte to end of head, else 408"},
     {"limits.request_timeout_ms", WHOLE, AT(request_timeout_ms), 1, 1e8, "60000", "first byte to end of body, else 408"},
     {"limits.idle_timeout_ms", WHOLE, AT(idle_timeout_ms), 1, 1e8, "75000", "time between requests, then closed"},

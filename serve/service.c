@@ -177,6 +177,14 @@ static void remember(sv_call *call, size_t answered_by, const sv_row *row)
     sv_ledger_add(service->ledger, call->slot, call->id, sv_version_serial(call->served->stats), batch->tapped, batch->n_tapped);
 }
 
+enum { MAX_PIECE = 4096 }; /* of what is appended to an answer at once without looking whether it fits */
+
+/* Nearly as much as an answer may be: some of it may not have found room. */
+static int is_cut(const sv_buffer *body)
+{
+    return body->max && body->max - body->size < MAX_PIECE;
+}
+
 /* A request is not wrong because there was no memory to read it, and an answer is not whole because its status is 200: who asks again may be answered. */
 static void handle(sv_call *call, const sv_row *row)
 {
@@ -184,6 +192,8 @@ static void handle(sv_call *call, const sv_row *row)
     row->handle(call);
     if (sv_alloc_failures() != failures)
         sv_reply_detail(call->reply, 503, "out of memory");
+    else if ((call->arena->was_full || is_cut(&call->reply->body)) && call->reply->status != 413)
+        sv_reply_detail(call->reply, 413, "the request needs more memory than one request may take");
 }
 
 static void answer_row(sv_call *call, const sv_row *row)

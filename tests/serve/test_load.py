@@ -5,6 +5,7 @@ import pathlib
 import re
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import mlflow
 import pytest
@@ -13,6 +14,7 @@ import requests
 sys.path.insert(0, os.path.dirname(__file__))
 sys.path.insert(0, os.path.dirname(os.path.dirname(__file__)))
 from load import Load  # noqa: E402
+from memory_group import control_group  # noqa: E402, F401
 from mlflow_server import MlflowServer  # noqa: E402
 from serve_process import BANK_ROW, Serve, make_packages, other_weights  # noqa: E402
 
@@ -107,3 +109,28 @@ def test_sigterm_under_load(packages, tmp_path):
         finally:
             load.stop()
         assert set(failures) <= {"connect", "write"} and n > 1000, (failures, example)  # write: wrk's word for a connection refused
+
+
+SIZE = 15 << 20  # of a body; 16 MB are allowed
+HOSTILE = {"nulls": b"[" + b"null," * (SIZE // 5) + b"null]", "numbers": b"[" + b"1," * (SIZE // 2) + b"1]", "objects": b"[" + b"{}," * (SIZE // 3) + b"{}]",
+           "members": b'{"a":[' + b'{"a":1},' * (SIZE // 8) + b"{}]}", "lists": b'{"dataframe_split":{"columns":["age"],"data":[' + b"[1]," * (SIZE // 4) + b"[1]]}}",
+           "escapes": b'["' + b"\\n" * (SIZE // 2) + b'"]', "csv": b"age\n" + b"1\n" * (SIZE // 2)}  # fmt: skip
+
+
+def test_no_body_takes_more_memory_than_the_container_has(packages, control_group):
+    """As many values as fit into the largest bodies, eight at once, in the 128 MB that the manifests give: refused, and the next one is answered."""
+    with Serve("--model", packages / "bank", "--threads", "2", preexec=control_group(128 << 20)) as server:
+
+        def post(path, body, kind="application/json"):
+            try:
+                return requests.post(server.url + path, data=body, headers={"Content-Type": kind}, timeout=60).status_code
+            except requests.ConnectionError:
+                return 0  # refused before it had sent all of it
+
+        with ThreadPoolExecutor(8) as callers:
+            for path in ("/predict", "/explain", "/invocations", "/v2/models/bank/infer"):
+                for name, body in HOSTILE.items():
+                    statuses = set(callers.map(lambda _: post(path, body, "text/csv" if name == "csv" else "application/json"), range(8)))
+                    assert server.process.poll() is None and statuses <= {0, 400, 413, 415, 422, 503}, (path, name, statuses)
+            assert set(callers.map(lambda _: post("/predict", b"[" + b"null," * 200000 + b"null]"), range(100))) == {413}
+            assert post("/predict", BODY) == post("/explain", json.dumps(BANK_ROW)) == 200

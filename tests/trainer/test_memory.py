@@ -5,9 +5,13 @@ import os
 import re
 import resource
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(__file__)))
+from memory_group import control_group  # noqa: E402, F401
 
 SOLVENT = Path(os.environ["BUILD_ROOT"]) / "trainer" / "solvent"
 ROOT = Path(os.environ["SOURCE_ROOT"])
@@ -77,39 +81,11 @@ def digests(package):
     return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
-@pytest.fixture
-def control_group():
-    """A group inside that of this process: its folder and the files that limit its memory."""
-    lines = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
-    if "memory" in lines:
-        parent, limit, swap = Path("/sys/fs/cgroup/memory" + lines["memory"]), "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
-    else:
-        parent, limit, swap = Path("/sys/fs/cgroup" + lines.get("", "/")), "memory.max", "memory.swap.max"
-    group = parent / f"solvent-test-{os.getpid()}"
-    try:
-        group.mkdir()
-    except OSError as error:
-        pytest.skip(f"no control group can be made here: {error}")
-    try:
-        if not (group / limit).exists():
-            pytest.skip(f"the control group {parent} hands on no memory limit")
-        yield group, limit, swap
-    finally:
-        group.rmdir()
-
-
 def test_more_data_than_memory_makes_the_same_bytes(control_group, tmp_path):
-    group, limit, swap = control_group
     make_config(tmp_path, 600000)
     free = train(tmp_path, "free")
     assert free.returncode == 0, free.stderr
-    (group / limit).write_text(str(40 * MB))
-    if (group / swap).exists():
-        (group / swap).write_text("0" if swap == "memory.swap.max" else str(40 * MB))
-
-    def enter():
-        (group / "cgroup.procs").write_text(str(os.getpid()))
-
+    enter = control_group(40 * MB)
     killed = train(tmp_path, "killed", before=enter)
     assert killed.returncode == -9, "the data fit into memory: this test proves nothing"
     cached = train(tmp_path, "cached", "--set", f"train.cache={tmp_path}", before=enter)
