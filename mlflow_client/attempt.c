@@ -22,6 +22,7 @@ enum {
     DEFAULT_REPLY_BYTES = 64 << 20,
     MAX_HEADER_BYTES = 256 << 10,
     MAX_REDIRECTS = 10,
+    SILENCE = 256, /* bytes a second: who sends no more, byte by byte, says nothing */
     STREAM_BUFFER = 512 << 10,
     MAX_IDLE_S = 3
 };
@@ -347,7 +348,7 @@ static void set_timeouts(CURL *easy, const mlf_settings *settings, const mlf_htt
     if (timeout_ms < 0) return;
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(timeout_ms ? timeout_ms : 1));
     if (call->flags & MLF_HTTP_STREAM) {
-        curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)SILENCE);
         curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)(timeout_ms / 1000 + 1));
         curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)STREAM_BUFFER);
     } else {
