@@ -38,9 +38,10 @@ void sv_arena_discharge(sv_arena *arena, size_t bytes)
 
 void *sv_arena_alloc(sv_arena *arena, size_t size)
 {
-    size = (size + 15) & ~(size_t)15;
-    if (is_beyond(arena, size))
+    size_t rounded = (size + 15) & ~(size_t)15;
+    if (is_beyond(arena, size > rounded ? size : rounded)) /* rounded up beyond the largest there is, it would be small */
         return NULL;
+    size = rounded;
     sv_arena_chunk *chunk = arena->chunks;
     if (!chunk || chunk->size - chunk->used < size) {
         size_t bytes = size > ordinary(arena) ? size : ordinary(arena);
