@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,6 +28,8 @@ typedef struct condition {
     struct {
         operand left, right;
         relation relation;
+        const char *text; /* as it stands in the configuration */
+        int length;
     } comparisons[COMPARISONS_MAX];
 } condition;
 
@@ -106,6 +109,7 @@ static int parse(condition *out, const sv_config *config, sv_error *error)
     for (;;) {
         if (out->n == COMPARISONS_MAX)
             return fail(config, at, "at most 8 comparisons", error);
+        const char *begin = at = skip(at);
         int code = parse_operand(&out->comparisons[out->n].left, &at, config, error), sign = 0;
         if (code)
             return code;
@@ -116,8 +120,12 @@ static int parse(condition *out, const sv_config *config, sv_error *error)
             return fail(config, at, ">=, >, <= or <", error);
         out->comparisons[out->n].relation = (relation)sign;
         at += strlen(signs[sign]);
-        if ((code = parse_operand(&out->comparisons[out->n++].right, &at, config, error)))
+        if ((code = parse_operand(&out->comparisons[out->n].right, &at, config, error)))
             return code;
+        out->comparisons[out->n].text = begin;
+        for (out->comparisons[out->n].length = (int)(at - begin); isspace((unsigned char)begin[out->comparisons[out->n].length - 1]);)
+            out->comparisons[out->n].length--;
+        out->n++;
         at = skip(at);
         if (!*at)
             return 0;
@@ -193,16 +201,16 @@ static double value_of(const operand *o, const contest contests[3])
     return sv_paired_figure(o->figure, &c->rows[o->of_champion], c->counts) + o->added;
 }
 
-/* A NaN never holds. first: the values of the first comparison, for the reason. */
-static int holds(const condition *c, const contest contests[3], double first[2])
+/* A NaN never holds. values: of each comparison's sides, for the reason; NULL: not asked. */
+static int holds(const condition *c, const contest contests[3], double (*values)[2])
 {
     int all = 1;
     for (size_t i = 0; i < c->n; i++) {
         double left = value_of(&c->comparisons[i].left, contests), right = value_of(&c->comparisons[i].right, contests);
         relation r = c->comparisons[i].relation;
-        if (!i && first) {
-            first[0] = left;
-            first[1] = right;
+        if (values) {
+            values[i][0] = left;
+            values[i][1] = right;
         }
         all &= r == AT_LEAST ? left >= right : r == ABOVE ? left > right : r == AT_MOST ? left <= right : left < right;
     }
@@ -218,16 +226,26 @@ static void resample(contest *c, sv_prng *prng)
     }
 }
 
+__attribute__((format(printf, 2, 3)))
+static void say(sv_promotion *out, const char *format, ...)
+{
+    size_t length = strlen(out->reason);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(out->reason + length, sizeof out->reason - length, format, args);
+    va_end(args);
+}
+
 static void compare(sv_promotion *out, const condition *c, contest contests[3], const sv_training *t)
 {
     const sv_config *config = t->config;
     size_t n = contests[0].n + contests[1].n + contests[2].n, wanted = (size_t)config->evaluate.bootstrap, most = 100000000 / (n + 1) + 20, held = 0;
-    double first[2] = {NAN, NAN};
+    double values[COMPARISONS_MAX][2];
     sv_prng prng;
     for (int part = 0; part < 3; part++)
         for (size_t i = 0; i < contests[part].n; i++)
             contests[part].counts[i] = 1;
-    int now = holds(c, contests, first);
+    int now = holds(c, contests, values);
     out->resamples = wanted < most ? wanted : most;
     out->resamples = out->resamples > 200 ? 200 : out->resamples;
     sv_prng_seed(&prng, (uint64_t)config->evaluate.seed);
@@ -239,18 +257,36 @@ static void compare(sv_promotion *out, const condition *c, contest contests[3], 
     }
     out->share = out->resamples ? (double)held / (double)out->resamples : NAN;
     out->promote = now && (isnan(out->share) || out->share >= config->registry.promote_confidence);
-    snprintf(out->reason, sizeof out->reason, "%s: %.120s: %.6f against %.6f, held in %.0f%% of %zu paired resamples", out->promote ? "promoted" : "kept",
-             config->registry.promote_when, first[0], first[1], 100 * (isnan(out->share) ? now : out->share), out->resamples);
+    say(out, "%s: ", out->promote ? "promoted" : "kept");
+    for (size_t i = 0; i < c->n; i++)
+        say(out, "%.*s: %.6f against %.6f, ", c->comparisons[i].length, c->comparisons[i].text, values[i][0], values[i][1]);
+    say(out, "held in %.0f%% of %zu paired resamples", 100 * (isnan(out->share) ? now : out->share), out->resamples);
+}
+
+static void find_wanted(int wanted[SV_PARTS], const condition *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        wanted[c->comparisons[i].left.part] |= c->comparisons[i].left.figure >= 0;
+        wanted[c->comparisons[i].right.part] |= c->comparisons[i].right.figure >= 0;
+    }
+}
+
+/* A part that the condition reads and that has no rows; SV_PART_NONE: all have some. */
+static sv_part empty_part(const condition *c, const sv_dataset *dataset)
+{
+    int wanted[SV_PARTS] = {0};
+    sv_part part = SV_PART_TRAIN;
+    find_wanted(wanted, c);
+    while (part < SV_PART_NONE && !(wanted[part] && !dataset->counts[part]))
+        part++;
+    return part;
 }
 
 /* The parts that the condition reads, for both models. */
 static int contest_parts(contest contests[3], const condition *c, const sv_training *t, const double *predictions[2], const double thresholds[2])
 {
     int wanted[SV_PARTS] = {0}, code = 0;
-    for (size_t i = 0; i < c->n; i++) {
-        wanted[c->comparisons[i].left.part] |= c->comparisons[i].left.figure >= 0;
-        wanted[c->comparisons[i].right.part] |= c->comparisons[i].right.figure >= 0;
-    }
+    find_wanted(wanted, c);
     for (int part = 0; part < 3 && !code; part++)
         if (wanted[part])
             code = make_contest(&contests[part], t, (sv_part)part, predictions, thresholds);
@@ -262,6 +298,11 @@ static int judge(sv_promotion *out, const condition *c, const sv_training *t, co
     double *champions = NULL;
     contest contests[3] = {{0}};
     sv_error inner = SV_ERROR_INIT;
+    sv_part empty = empty_part(c, &t->dataset);
+    if (empty < SV_PART_NONE) {
+        say(out, "kept: %.300s cannot be judged: the %s part has no rows", t->config->registry.promote_when, sv_part_name(empty));
+        return 0;
+    }
     if (sv_predict_table(&champions, champion, &t->dataset.table, t->team, &inner)) {
         snprintf(out->reason, sizeof out->reason, "kept: @%.60s cannot be applied to these rows: %.250s", t->config->registry.alias, inner.message);
         return 0;

@@ -15,7 +15,7 @@ typedef struct sv_promotion {
     int had_champion;  /* 0: nobody held the alias, or it could not be judged */
     double share;      /* of the resamples in which the condition held; NaN without a comparison */
     size_t resamples;
-    char reason[400];  /* for a person: what was compared, and what came of it */
+    char reason[1600]; /* for a person: what was compared, and what came of it */
 } sv_promotion;
 
 /* SV_E_CONFIG when the condition cannot be read or names an unknown figure. Needs no data: for `check`. */

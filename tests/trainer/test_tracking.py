@@ -55,8 +55,13 @@ def test_the_alias_moves_only_to_a_model_that_is_as_good(tracking_env, client, t
     assert worse["version"] == "2" and client.get_model_version_by_alias("promotion", "champion").version == "1"
     run = client.get_run(worse["run_id"])
     assert run.data.tags["solvent.promotion"].startswith("kept: ") and run.data.metrics["promotion.share"] < 0.5
+    for comparison in ("test.roc_auc >= champion.test.roc_auc: 0.", "test.log_loss <= champion.test.log_loss: 0."):  # each with its figures
+        assert comparison in run.data.tags["solvent.promotion"]
     same = solvent(tracking_env, tmp_path, "train", "c.yaml", "--json")[-1]
     assert client.get_model_version_by_alias("promotion", "champion").version == same["version"] == "3"
+    untested = solvent(tracking_env, tmp_path, "train", "c.yaml", "--json", "--set", "split={train: 0.9, validation: 0.1, test: 0}")[-1]
+    assert client.get_run(untested["run_id"]).data.tags["solvent.promotion"].endswith("cannot be judged: the test part has no rows")
+    assert client.get_model_version_by_alias("promotion", "champion").version == "3"
 
 
 def test_every_setting_is_a_param_and_the_audit_a_tag(tracking_env, client, tmp_path):
