@@ -1,5 +1,6 @@
 #include "sweep.h"
 #include "alloc.h"
+#include "config_keys.h"
 #include "number.h"
 #include "prng.h"
 
@@ -12,14 +13,15 @@ typedef struct choices {
     const char *key;
     const sv_entry *values; /* (n) */
     size_t n;
-    int is_range, is_log;
+    int is_range, is_log, is_whole;
     double low, high;
 } choices;
 
-/* "1e-4 .. 1e2 log" */
+/* "1e-4 .. 1e2 log" of a number; what stands in other keys is meant as it is ("../rows"). */
 static int parse_range(choices *c, const char *text)
 {
-    const char *dots = strstr(text, "..");
+    const sv_key *key = &sv_keys[sv_key_find(c->key)];
+    const char *dots = key->type == SV_KEY_WHOLE || key->type == SV_KEY_REAL ? strstr(text, "..") : NULL;
     size_t left = dots ? (size_t)(dots - text) : 0;
     if (!dots)
         return 0;
@@ -30,6 +32,9 @@ static int parse_range(choices *c, const char *text)
     const char *word = right + length + strspn(right + length, " ");
     c->is_log = !strcmp(word, "log");
     c->is_range = !sv_parse_double(text, left, &c->low) && !sv_parse_double(right, length, &c->high) && (c->is_log || !*word) && c->low < c->high && (!c->is_log || c->low > 0);
+    c->is_whole = key->type == SV_KEY_WHOLE;
+    if (c->is_whole && (floor(c->low) != c->low || floor(c->high) != c->high))
+        return -1;
     return c->is_range ? 0 : -1;
 }
 
@@ -52,7 +57,7 @@ static int group(choices *out, size_t *n_keys, const sv_config *config, sv_error
             return sv_config_fail_at(error, config, "sweep.keys", entry, "expected at most %d keys", SV_SWEEP_KEYS_MAX);
         out[*n_keys] = (choices){.key = entry->key, .values = entry, .n = 1};
         if (parse_range(&out[*n_keys], entry->value))
-            return sv_config_fail_at(error, config, "sweep.keys", entry, "expected LOW .. HIGH, with `log` above 0, got '%.60s'", entry->value);
+            return sv_config_fail_at(error, config, "sweep.keys", entry, "expected LOW .. HIGH, with `log` above 0, whole numbers where the key is one, got '%.60s'", entry->value);
         if (out[*n_keys].is_range && config->sweep.method == SV_SWEEP_GRID)
             return sv_config_fail_at(error, config, "sweep.keys", entry, "a range needs sweep.method random or halving");
         (*n_keys)++;
@@ -60,13 +65,20 @@ static int group(choices *out, size_t *n_keys, const sv_config *config, sv_error
     return 0;
 }
 
+/* Of a whole key both ends are as likely as what is between them. */
+static double draw(const choices *c, double u)
+{
+    double low = c->low - (c->is_whole ? 0.5 : 0), high = c->high + (c->is_whole ? 0.5 : 0);
+    double value = c->is_log ? exp(log(low) + u * (log(high) - log(low))) : low + u * (high - low);
+    return c->is_whole ? fmin(fmax(round(value), c->low), c->high) : value;
+}
+
 static char *setting(const choices *c, size_t which, sv_prng *prng)
 {
     char number[SV_NUMBER_SIZE];
     const char *value = c->values[which].value;
     if (c->is_range) {
-        double u = sv_prng_uniform(prng);
-        sv_format_double(number, c->is_log ? exp(log(c->low) + u * (log(c->high) - log(c->low))) : c->low + u * (c->high - c->low));
+        sv_format_double(number, draw(c, sv_prng_uniform(prng)));
         value = number;
     }
     size_t size = strlen(c->key) + strlen(value) + 2;

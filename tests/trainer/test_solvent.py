@@ -206,6 +206,16 @@ def test_sweep_trains_the_best(world):
     assert "in 'sweep.keys.data.trim': expected a key of train or encode" in done.stderr
 
 
+def test_a_range_of_a_whole_number_is_drawn_in_whole_numbers(world):
+    """The values of a key that is one, its ends among them; a range with half a number is refused."""
+    sweep = ["sweep", "small.yaml", "--no-tracking", "--json", "--set", "sweep.method=random", "--set", "sweep.trials=30", "--set", "evaluate={bootstrap: 0, audit: off}"]
+    for values, allowed in (("2 .. 4", {2, 3, 4}), ("1 .. 2 log", {1, 2})):
+        lines = json_lines(solvent(*sweep, "--set", f"sweep.keys={{train.max_iter: [{values}]}}", folder=world).stdout)
+        assert {float(line["settings"]["train.max_iter"]) for line in lines if line["event"] == "trial"} == allowed
+    done = solvent(*sweep, "--set", "sweep.keys={train.max_iter: [1 .. 2.5]}", folder=world, code=2)
+    assert "in 'sweep.keys.train.max_iter': expected LOW .. HIGH" in done.stderr and "whole numbers" in done.stderr
+
+
 def test_folds_by_time_learn_from_the_past_alone(world):
     """Two blocks of time: the second is judged by a model of the first, as the validation part is by the training part of the same rows."""
     rows = "\n".join(f"{t},{(t * 37) % 101},{int((t * 37) % 101 > 50 - t // 20)}" for t in range(1000))
