@@ -36,33 +36,48 @@ void mlf_stream_close(mlf_stream *stream)
     *stream = (mlf_stream){.fd = -1};
 }
 
-static int write_at(int fd, const char *bytes, size_t length, uint64_t offset)
+/* How many bytes were written: all, or those before a failure, which is in errno. */
+static size_t write_at(int fd, const char *bytes, size_t length, uint64_t offset)
 {
-    while (length) {
-        ssize_t put = pwrite(fd, bytes, length, (off_t)offset);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return -1;
-        bytes += put;
-        offset += (uint64_t)put;
-        length -= (size_t)put;
+    size_t done = 0;
+    while (done < length) {
+        ssize_t put = pwrite(fd, bytes + done, length - done, (off_t)(offset + done));
+        if (put < 0 && errno != EINTR)
+            break;
+        done += put < 0 ? 0 : (size_t)put;
     }
-    return 0;
+    return done;
 }
 
-/* The file keeps whole frames only: what a failed write left behind is cut off again. */
-static int write_file(mlf_stream *stream, const char *bytes, size_t length)
+static size_t whole_frames(const char *bytes, size_t size)
 {
-    if (!write_at(stream->fd, bytes, length, stream->file_end))
-        return 0;
-    int saved = errno;
-    if (ftruncate(stream->fd, (off_t)stream->file_end))
+    const unsigned char *payload;
+    size_t length, whole = 0;
+    while (mlf_frame_parse(bytes + whole, size - whole, &payload, &length) > 0)
+        whole += MLF_FRAME_HEAD + length;
+    return whole;
+}
+
+static void cut_file(mlf_stream *stream, uint64_t end)
+{
+    if (ftruncate(stream->fd, (off_t)end))
         sv_log(SV_LOG_DEBUG, "%s: cannot be cut: %s", stream->path, strerror(errno));
+}
+
+/* How many bytes the file has gained behind file_end, which stays: all, or the whole frames for which there was room. What a failed write left of the
+   next one is cut off again. */
+static size_t write_file(mlf_stream *stream, const char *bytes, size_t length)
+{
+    size_t put = write_at(stream->fd, bytes, length, stream->file_end);
+    if (put == length)
+        return length;
+    int saved = errno;
+    put = whole_frames(bytes, put);
+    cut_file(stream, stream->file_end + put);
     if (!stream->warned)
         sv_log(SV_LOG_WARN, "%s: cannot be written: %s; what is logged waits in memory (at most %d MiB) until the disk takes it again", stream->path, strerror(saved), MLF_STREAM_MEMORY >> 20);
     stream->warned = 1;
-    return -1;
+    return put;
 }
 
 /* Drops the part of the tail that was taken (when it is worth moving the rest, or all is wanted); the file will never hold it, so later offsets lie further
@@ -80,24 +95,30 @@ static void drop_taken(mlf_stream *stream, int all)
     pthread_mutex_unlock(&stream->lock);
 }
 
-static int keep_in_memory(mlf_stream *stream, const void *bytes, size_t length)
+/* What the file has not gained of the bytes. */
+static int keep_in_memory(mlf_stream *stream, const char *bytes, size_t length, size_t put)
 {
     if (stream->tail.size + length > MLF_STREAM_MEMORY)
         drop_taken(stream, 1);
     pthread_mutex_lock(&stream->lock);
-    int code = sv_buffer_append(&stream->tail, bytes, length);
+    int code = sv_buffer_append(&stream->tail, bytes + put, length - put);
+    if (!code)
+        stream->file_end += put;
     if (!code && !stream->refusing) {
         stream->refusing = 1;
         stream->retry_ns = sv_monotonic_ns() + MLF_STREAM_RETRY_MS * INT64_C(1000000);
     }
     pthread_mutex_unlock(&stream->lock);
+    if (code && put)
+        cut_file(stream, stream->file_end);
     return code ? SV_E_LIMIT : SV_OK;
 }
 
 int mlf_stream_append(mlf_stream *stream, const void *bytes, size_t length)
 {
-    if (stream->refusing || write_file(stream, bytes, length))
-        return keep_in_memory(stream, bytes, length);
+    size_t put = stream->refusing ? 0 : write_file(stream, bytes, length);
+    if (put < length)
+        return keep_in_memory(stream, bytes, length, put);
     pthread_mutex_lock(&stream->lock);
     stream->file_end += length;
     pthread_mutex_unlock(&stream->lock);
@@ -113,13 +134,18 @@ void mlf_stream_settle(mlf_stream *stream)
         return;
     stream->retry_ns = sv_monotonic_ns() + MLF_STREAM_RETRY_MS * INT64_C(1000000);
     drop_taken(stream, 1);
-    if (stream->tail.size && write_file(stream, stream->tail.data, stream->tail.size))
-        return;
+    size_t put = stream->tail.size ? write_file(stream, stream->tail.data, stream->tail.size) : 0, rest = stream->tail.size - put;
     pthread_mutex_lock(&stream->lock);
-    stream->file_end += stream->tail.size;
-    sv_buffer_free(&stream->tail);
-    stream->refusing = 0;
+    stream->file_end += put;
+    if (put && rest)
+        memmove(stream->tail.data, stream->tail.data + put, rest);
+    stream->tail.size = rest;
+    if (!rest)
+        sv_buffer_free(&stream->tail);
+    stream->refusing = rest > 0;
     pthread_mutex_unlock(&stream->lock);
+    if (rest)
+        return;
     sv_log(SV_LOG_INFO, "%s: the disk takes data again", stream->path);
 }
 

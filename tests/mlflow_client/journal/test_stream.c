@@ -103,6 +103,46 @@ Test(stream, full_disk_keeps_all_in_memory_then_on_disk_with_one_warning)
     unlink(path);
 }
 
+/* One write of many frames, and room for a part of them: the file holds those that fit whole, now and whenever there is a little more room. */
+Test(stream, a_full_disk_takes_the_frames_that_fit)
+{
+    char path[64], json[64];
+    mlf_stream stream;
+    sv_buffer frames = SV_BUFFER_INIT(0);
+    uint64_t offset = 0, again = 0;
+    signal(SIGXFSZ, SIG_IGN);
+    sv_log_set_sink(count_warnings, NULL);
+    cr_assert_eq(mlf_stream_open(&stream, open_temporary(path), path, 0, NULL), 0);
+    for (int i = 0; i < 100; i++) {
+        int length = snprintf(json, sizeof json, "{\"number\":%d,\"padding\":\"%032d\"}", i, 0);
+        cr_assert_eq(mlf_frame_op(&frames, MLF_OP_TAG, json, (size_t)length), 0);
+    }
+    size_t each = frames.size / 100;
+    for (rlim_t room = 1000; room <= 2000; room += 1000) {
+        limit_files(room);
+        stream.retry_ns = 0;
+        if (room == 1000)
+            cr_assert_eq(mlf_stream_append(&stream, frames.data, frames.size), 0);
+        else
+            mlf_stream_settle(&stream);
+        cr_assert(mlf_stream_is_refusing(&stream));
+        cr_expect_eq((uint64_t)lseek(stream.fd, 0, SEEK_END), stream.file_end);
+        cr_expect(stream.file_end <= room && stream.file_end + 2 * each > room, "%d of %d bytes", (int)stream.file_end, (int)room);
+        offset = 0;
+        cr_expect_eq(read_ops(&stream, &offset, 0), 100);
+    }
+    limit_files(RLIM_INFINITY);
+    stream.retry_ns = 0;
+    mlf_stream_settle(&stream);
+    cr_assert_not(mlf_stream_is_refusing(&stream));
+    cr_expect_eq((uint64_t)lseek(stream.fd, 0, SEEK_END), frames.size);
+    append_op(&stream, 100);
+    cr_expect_eq(read_ops(&stream, &again, 0), 101);
+    mlf_stream_close(&stream);
+    sv_buffer_free(&frames);
+    unlink(path);
+}
+
 /* The server takes what waits in memory: it never needs the disk, memory is given back, and later offsets still lead to the right bytes. */
 Test(stream, what_was_taken_from_memory_is_forgotten)
 {
