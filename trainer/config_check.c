@@ -121,8 +121,6 @@ static int check_split(sv_config *config, sv_error *error)
         return sv_config_fail(error, config, config->split.test_from ? "split.test_from" : "split.validation_from", "is for a split by time");
     if (fabs(sum - 1) > 1e-9)
         return sv_config_fail(error, config, "split.train", "train, validation and test must add up to 1, got %.6g", sum);
-    if (!(config->split.train > 0))
-        return sv_config_fail(error, config, "split.train", "must be > 0, got 0");
     return 0;
 }
 

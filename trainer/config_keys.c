@@ -71,7 +71,7 @@ const sv_key sv_keys[] = {
     LIST("encode.interactions", encode.interactions, "products of two encoded features: `job * marital`"),
 
     CHOICE("split.by", split.method, "random|time|group|hash", "random", "absent: follows from time, group or key, else random"),
-    REAL("split.train", split.train, 0, 1, "0.7", "share"),
+    ABOVE("split.train", split.train, 0, 1, "0.7", "share"),
     REAL("split.validation", split.validation, 0, 1, "0.1", "share"),
     REAL("split.test", split.test, 0, 1, "0.2", "share; the three add up to 1"),
     FLAG("split.stratify", split.stratify, "true", "random: each class is split alike"),

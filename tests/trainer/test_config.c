@@ -54,6 +54,7 @@ Test(config, errors_have_their_place)
         {MINIMAL "use: {a: b}\n", NULL, "c.yaml:3:6: in 'use': expected a list, got a mapping"},
         {MINIMAL "columns: {age: longer}\n", NULL, "c.yaml:3:16: in 'columns.age': expected long, double, string, boolean or date, got longer"},
         {MINIMAL "split: {train: 0.9}\n", NULL, "c.yaml:3:16: in 'split.train': train, validation and test must add up to 1, got 1.2"},
+        {MINIMAL "split: {train: 0, validation: 0.5, test: 0.5}\n", NULL, "c.yaml:3:16: in 'split.train': must be > 0, got 0"},
         {MINIMAL "name: a/b\n", NULL, "c.yaml:3:7: in 'name': expected a name without / and :, got 'a/b'"},
         {MINIMAL "name: a\nregister: {alias: v3}\n", NULL, "c.yaml:4:19: in 'register.alias': expected letters, digits, _ and -, and neither latest nor v1; got 'v3'"},
         {MINIMAL "data: 1\n", NULL, "c.yaml:3:1: key 'data' stands twice, first in line 1"},
