@@ -45,8 +45,8 @@ const sv_key sv_keys[] = {
     CHOICE("panel.period", panel.period, "day|week|month|quarter|year", "month", "length of a period"),
     MAP("panel.aggregates", panel.aggregates, "name: `sum(x)`, `mean(x)`, `min(x)`, `max(x)`, `first(x)`, `last(x)` or `count()`, with `where CONDITION` if wanted"),
     LIST("panel.carry_forward", panel.carry_forward, "aggregates that keep their last value in a period without rows (a balance); sums and counts become 0, others missing"),
-    TEXT("panel.from", panel.from, NULL, "first day (YYYY-MM-DD) of the first period to keep"),
-    TEXT("panel.to", panel.to, NULL, "last day of the last complete period; later rows are not used, not even for the target"),
+    TEXT("panel.from", panel.from, NULL, "a day (YYYY-MM-DD) of the first period to keep"),
+    TEXT("panel.to", panel.to, NULL, "the last period is the last one that is over with this day, so 2024-03-15 ends months with February; later rows are not used, not even for the target; absent: the last row's period, complete or not"),
     WHOLE("panel.min_history", panel.min_history, 0, 10000, "0", "periods that an entity must have behind it"),
 
     TEXT("target.name", target.name, "target", "outputs are NAME_probability and NAME_prediction"),

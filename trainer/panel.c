@@ -88,13 +88,32 @@ static int64_t first_day(sv_period period, int64_t number)
     }
 }
 
-static int bound(int64_t *period, const sv_config *config, const char *key, const char *text, sv_error *error)
+static int parse_day(int64_t *day, const sv_config *config, const char *key, const char *text, sv_error *error)
 {
     double days;
     if (sv_date_parse(text, strlen(text), &days))
         return sv_config_fail(error, config, key, "expected a date (YYYY-MM-DD), got '%.40s'", text);
-    *period = period_of(config->panel.period, (int64_t)days);
+    *day = (int64_t)days;
     return 0;
+}
+
+/* The last period that is over with panel.to: one that goes on behind it is a part of a period, and its figures are no period's. */
+static int last_period(int64_t *period, const sv_config *config, sv_error *error)
+{
+    int64_t day = 0;
+    int code = parse_day(&day, config, "panel.to", config->panel.to, error);
+    if (!code)
+        *period = period_of(config->panel.period, day + 1) - 1;
+    return code;
+}
+
+static int first_period(int64_t *period, const sv_config *config, sv_error *error)
+{
+    int64_t day = 0;
+    int code = parse_day(&day, config, "panel.from", config->panel.from, error);
+    if (!code)
+        *period = period_of(config->panel.period, day);
+    return code;
 }
 
 /* ---- aggregates: "sum(amount) where type == \"PRIJEM\"" ---- */
@@ -199,7 +218,7 @@ static int sort_rows(panel *p)
 {
     double *entities = NULL, *times = NULL;
     int64_t to = INT64_MAX;
-    int code = p->config->panel.to ? bound(&to, p->config, "panel.to", p->config->panel.to, p->error) : 0;
+    int code = p->config->panel.to ? last_period(&to, p->config, p->error) : 0;
     if (code)
         return code;
     p->rows = sv_array(p->table->n_rows + 1, sizeof *p->rows);
@@ -333,7 +352,7 @@ static int keep_rows(sv_table *table, const panel *p)
 {
     int64_t from = INT64_MIN, first = 0;
     size_t kept = 0;
-    int code = p->config->panel.from ? bound(&from, p->config, "panel.from", p->config->panel.from, p->error) : 0;
+    int code = p->config->panel.from ? first_period(&from, p->config, p->error) : 0;
     for (size_t i = 0; i < table->n_rows && !code; i++) {
         if (!i || p->source[i] != p->source[i - 1])
             first = p->periods[i];

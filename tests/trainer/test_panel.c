@@ -69,6 +69,21 @@ Test(panel, rolling_figures_and_history)
                      "balance_lead_1:double/f64=81,NaN,5,NaN\n");
 }
 
+/* A day in the middle of March: the rows of March are a part of a month, and not used, those before the day neither. */
+Test(panel, the_last_period_is_over_with_the_last_day)
+{
+    static const char *const days[] = {"2024-02-29", "2024-03-15", "2024-03-30"};
+    for (size_t i = 0; i < sizeof days / sizeof *days; i++) {
+        char more[200];
+        snprintf(more, sizeof more, "  aggregates: {balance: last(balance), n: count()}\n  carry_forward: [balance]\n  to: %s\n", days[i]);
+        cr_expect_str_eq(panel(more), "id:string/c8=<a>,<b> levels b|a\n"
+                                      "day:date/i32=19723,19723\n"
+                                      "balance:double/f64=70,5\n"
+                                      "n:double/f64=2,1\n"
+                                      "balance_lead_1:double/f64=NaN,NaN\n", "%s", days[i]);
+    }
+}
+
 Test(panel, what_is_wrong_is_said)
 {
     static const struct {
