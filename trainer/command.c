@@ -2,6 +2,7 @@
 #include "expr.h"
 #include "log.h"
 #include "number.h"
+#include "ranks.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -237,5 +238,7 @@ int sv_command_main(const sv_command *commands, size_t n_commands, int argc, cha
         code = command->run(&arguments, &error);
     if (!code && (fflush(stdout) || ferror(stdout)))
         code = sv_error_set(&error, SV_E_IO, "standard output: cannot be written: %s", strerror(errno));
-    return report(&error, code);
+    int status = report(&error, code);
+    sv_ranks_leave(code); /* after a failure this ends all ranks, this one with them: it has been told by now */
+    return status;
 }

@@ -18,7 +18,7 @@ size_t sv_ranks_count(void); /* 1 when alone */
    SV_E_NETWORK when one is lost, SV_E_MEMORY. */
 int sv_ranks_gather(char **all, size_t **starts, sv_buffer *own, sv_error *error);
 
-/* To be called before the process ends. code not 0: this rank failed, and the others must not wait for it. */
+/* To be called before the process ends. code not 0: this rank failed, and the others must not wait for it; under mpirun it does not return then. */
 void sv_ranks_leave(int code);
 
 /* What the module offers; for ranks.c and ranks_mpi.c. */

@@ -317,7 +317,6 @@ int sv_train(const sv_arguments *arguments, const char *parent_run_id, sv_traini
             sv_progress_line(&job.progress, "waiting", "run %s waits in the journal on this disk and is %s on the server: `mlflowc sync` sends it", run_id, kept[3] ? "not wholly" : "not");
         tell_done(&job, kept[0], kept[1], kept[2]);
     }
-    sv_ranks_leave(code);
     sv_free(job.checkpoint);
     sv_packaging_free(&job.packaging);
     sv_training_free(&job.training);

@@ -140,6 +140,14 @@ def test_vector_widths(tmp_path, width, loss, classes, extra):
 
 
 @needs_mpi
+def test_what_is_wrong_is_said_under_mpirun_too(tmp_path):
+    train(tmp_path / "cut", "--set", "train.checkpoint_every=2", "--set", "train.max_iter=2")
+    command = ["mpirun", "--oversubscribe", "-n", "2", SOLVENT, "train", CONFIG, *SMALL, "--set", "train.c=3", "--resume", str(tmp_path / "cut" / "checkpoint")]
+    done = subprocess.run(command, capture_output=True, text=True, env=QUIET, timeout=120)
+    assert done.returncode == 1 and "a checkpoint of another training, which differs in train.c (1, here 3)" in done.stdout + done.stderr, done.stderr
+
+
+@needs_mpi
 def test_a_lost_rank_ends_the_training_and_leaves_the_checkpoint(tmp_path):
     slow = ["--set", "train.solver=gd", "--set", "train.max_iter=1000000", "--set", "train.tolerance=1e-15", "--set", "train.checkpoint_every=1"]
     process = subprocess.Popen(["mpirun", "--oversubscribe", "-n", "2", SOLVENT, "train", CONFIG, "--output", str(tmp_path), *SMALL, *slow],
