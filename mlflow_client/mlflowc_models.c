@@ -167,6 +167,31 @@ static int ensure_registered(mlc *m, const char *name)
     return code;
 }
 
+/* 1: something of that name (NULL: anything) stands below uri, or that cannot be seen from here. */
+static int may_hold(mlc *m, const char *uri, const char *name)
+{
+    mlf_artifact *items = NULL;
+    size_t n = 0;
+    int holds = mlf_artifacts_list(&items, &n, m->client, uri, NULL) != MLF_OK || (!name && n);
+    for (size_t i = 0; name && i < n; i++)
+        holds |= !strcmp(items[i].path, name);
+    mlf_artifacts_free(items, n);
+    return holds;
+}
+
+/* A version of nothing would be made READY all the same. A single file may be registered; it lists as empty. */
+static int check_not_empty(mlc *m, const mlf_model_info *info)
+{
+    const char *uri = m->arguments[0], *slash = strrchr(uri, '/');
+    if (info->model_id || strncmp(uri, "runs:", 5) != 0 || may_hold(m, uri, NULL)) return MLF_OK;
+    char *parent = sv_strndup(uri, slash ? (size_t)(slash - uri) : 0);
+    int is_file = !parent || may_hold(m, parent, slash ? slash + 1 : NULL);
+    sv_free(parent);
+    return is_file ? MLF_OK
+                   : mlf_error_set(&m->error, MLF_E_NOT_FOUND,
+                                   "%.300s: the run has neither artifacts nor a logged model of that name", uri);
+}
+
 int mlc_registry_register(mlc *m)
 {
     const char *name = m->arguments[1], *alias = mlc_option_value(m, "alias");
@@ -176,9 +201,12 @@ int mlc_registry_register(mlc *m)
     char *version = NULL;
     int code = mlc_option_pairs(m, "tag", &tags, &n_tags);
     if (!code) code = mlf_model_resolve(&info, m->client, m->arguments[0], &m->error);
+    if (!code) code = check_not_empty(m, info);
     if (!code) code = ensure_registered(m, name);
     if (!code) {
-        const char *source = info->model_id || !info->artifact_uri ? m->arguments[0] : info->artifact_uri;
+        char by_id[300]; /* what the server wants beside a model_id */
+        snprintf(by_id, sizeof by_id, "models:/%.280s", info->model_id ? info->model_id : "");
+        const char *source = info->model_id ? by_id : info->artifact_uri ? info->artifact_uri : m->arguments[0];
         code = mlf_model_versions_create(&version, m->client, name, source, info->run_id, info->model_id,
                                          mlc_option_value(m, "description"), tags, n_tags, &m->error);
     }

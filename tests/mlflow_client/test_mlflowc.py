@@ -201,6 +201,11 @@ def test_a_model_logged_registered_resolved(mlflowc, python, tmp_path):
     assert version == "1"
     found = python.get_model_version_by_alias("shell-model", "champion")
     assert found.version == "1" and found.tags == {"a": "b"} and found.source == uri
+    for version, same in enumerate((f"runs:/{run_id}/shellmodel", "models:/shell-model@champion"), start=2):  # the same model, by its run and by its alias
+        assert mlflowc("registry", "register", same, "shell-model").strip() == str(version)
+        assert python.get_model_version("shell-model", str(version)).source == uri
+    mlflowc("registry", "register", f"runs:/{run_id}/nothing", "shell-model", status=1)
+    assert len(python.search_model_versions("name = 'shell-model'")) == 3
     resolved = objects(mlflowc("registry", "resolve", "models:/shell-model@champion", "--json"))[0]
     assert resolved["version"] == "1" and resolved["artifact_uri"]
     assert "champion" in mlflowc("registry", "versions", "shell-model") and "shell-model" in mlflowc("registry", "list")
