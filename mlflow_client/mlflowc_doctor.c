@@ -134,7 +134,7 @@ static int check_auth(doctor *d)
                                   : "nobody",
                *location = mlf_object_string(experiment, "artifact_location");
     if (!code && location) d->location = sv_strdup(location);
-    if (code == MLF_E_AUTH && error.http_status == 403 && strstr(error.message, "ost"))
+    if (code == MLF_E_AUTH && error.http_status == 403 && strstr(error.message, "Host header"))
         REPORT("auth", BROKEN, "start the server with --allowed-hosts NAME,NAME:PORT (MLFLOW_SERVER_ALLOWED_HOSTS)",
                "%s", error.message);
     else if (code == MLF_E_AUTH)

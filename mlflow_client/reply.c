@@ -124,9 +124,11 @@ static int code_of(int status, const char *error_code, const char *message)
     return MLF_E_SERVER;
 }
 
-static const char *hint_of(int code, int status)
+static const char *hint_of(int code, int status, const char *message)
 {
     if (status == 401) return "; check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN";
+    if (status == 403 && !strncmp(message, "Permission denied", 17)) /* MLflow's own words; it says 403 of a host name, too */
+        return "; the login is right, but its user may not do this: ask the server's administrator for the permission";
     if (code == MLF_E_UNSUPPORTED && status == 404)
         return "; this server does not have that endpoint (an older version, or another path prefix)";
     return "";
@@ -143,7 +145,7 @@ int mlf_reply_error(mlf_error *error, const char *what, int status, const char *
     json_decref(json);
     if (error && error->code == MLF_OK) {
         mlf_error_set(error, code, "%s: %d %s%s%s%s", what, status, error_code, *error_code && *message ? ": " : "",
-                      message, hint_of(code, status));
+                      message, hint_of(code, status, message));
         error->http_status = status;
         error->retriable = retriable;
         memcpy(error->error_code, error_code, sizeof error_code);
