@@ -337,6 +337,8 @@ static void keep_refused(mlf_folder *folder)
     sv_free(from);
 }
 
+#define GONE ".done" /* behind the key of a journal that the server has, and that is being removed */
+
 int mlf_folder_remove(mlf_folder *folder, mlf_error *error)
 {
     if (!folder->path) {
@@ -346,7 +348,7 @@ int mlf_folder_remove(mlf_folder *folder, mlf_error *error)
     sv_buffer gone = SV_BUFFER_INIT(0);
     sv_error base = SV_ERROR_INIT;
     keep_refused(folder);
-    int code = sv_buffer_format(&gone, "%s.done", folder->path);
+    int code = sv_buffer_format(&gone, "%s" GONE, folder->path);
     if (!code && rename(folder->path, gone.data))
         code = sv_error_set(&base, SV_E_IO, "%s: cannot be removed: %s", folder->path, strerror(errno));
     if (!code)
@@ -354,6 +356,30 @@ int mlf_folder_remove(mlf_folder *folder, mlf_error *error)
     sv_buffer_free(&gone);
     mlf_folder_close(folder);
     return code ? mlf_error_from_base(error, &base) : MLF_OK;
+}
+
+/* Is it "KEY.done"? */
+static int is_gone(const char *name)
+{
+    char key[MLF_JOURNAL_KEY + 1] = "";
+    if (strlen(name) != MLF_JOURNAL_KEY + strlen(GONE) || strcmp(name + MLF_JOURNAL_KEY, GONE))
+        return 0;
+    memcpy(key, name, MLF_JOURNAL_KEY);
+    return mlf_is_journal_key(key);
+}
+
+void mlf_folder_sweep(const char *dir)
+{
+    DIR *listing = opendir(dir);
+    sv_buffer path = SV_BUFFER_INIT(0);
+    for (struct dirent *entry; listing && (entry = readdir(listing));) {
+        sv_buffer_clear(&path);
+        if (is_gone(entry->d_name) && !sv_buffer_format(&path, "%s/%s", dir, entry->d_name))
+            sv_folder_remove(path.data, NULL);
+    }
+    sv_buffer_free(&path);
+    if (listing)
+        closedir(listing);
 }
 
 /* A run that logs for weeks does not fill the disk with what was sent long ago. The position is synced first: no reader may ever begin in the hole. */

@@ -86,6 +86,9 @@ uint64_t mlf_folder_refused(mlf_folder *folder); /* how many lines that has */
 int mlf_folder_id(mlf_folder *folder, const char *key, char *id, size_t size);
 int mlf_folder_set_id(mlf_folder *folder, const char *key, const char *id, mlf_error *error);
 
+/* Removes what a process that was killed left of journals while it removed them. */
+void mlf_folder_sweep(const char *dir);
+
 /* The keys of the journals in dir, oldest first, each (MLF_JOURNAL_KEY + 1) bytes: *keys (sv_free) and how many. A missing dir holds none. */
 int mlf_folder_list(char (**keys)[MLF_JOURNAL_KEY + 1], size_t *n_keys, const char *dir, mlf_error *error);
 

@@ -302,6 +302,7 @@ static int sync_dir(sync_job *job, const char *dir, mlf_error *error)
 {
     char (*keys)[MLF_JOURNAL_KEY + 1];
     size_t n_keys;
+    mlf_folder_sweep(dir);
     int code = mlf_folder_list(&keys, &n_keys, dir, error);
     for (size_t i = 0; !code && i < n_keys; i++)
         sync_folder(job, dir, keys[i]);

@@ -11,6 +11,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -409,6 +410,16 @@ def test_sync_killed_and_repeated(job, server):
         totals["syncs killed"] += kills
         (run,) = expect_once(server, experiment, 1500)
         assert run.info.status == "FINISHED"
+
+
+def test_what_a_kill_left_of_a_sent_journal_goes(job, server):
+    """The process was killed after the journal had got the name of one that is done, and before all of it was removed."""
+    job(None, "--experiment", "left", "--steps", 5, env={"MLFLOW_OFFLINE": "1"})
+    (folder,) = job.journals.glob("*")
+    shutil.copytree(folder, folder.with_name(folder.name + ".done"))
+    assert (sync(job, server)["journals"]) == 1
+    expect_once(server, "left", 5)
+    expect_nothing_waits(job)
 
 
 def test_two_syncs_at_once_do_not_collide(job, server):
