@@ -310,7 +310,7 @@ static int open_house(house *h, int check, sv_error *error)
 {
     const sv_serve_config *config = h->config;
     sv_http_options http = http_options(config);
-    sv_service_options limits = {.max_rows = (size_t)config->max_rows, .max_cells = (size_t)config->max_rows * 64, .max_arena_bytes = share_of_memory(MOST_IN_WORK, 2 * http.threads)};
+    sv_service_options limits = {.max_rows = (size_t)config->max_rows, .max_cells = (size_t)config->max_rows * 64, .max_arena_bytes = http.max_reply_bytes};
     unsigned workers = http.threads + 1 + (config->monitor_experiment != NULL); /* the last ones: the background's, behind the monitor's */
     int code = sv_service_new(&h->service, &limits, workers, error);
     code = code ? code : sv_guard_new(&h->guard, config, error);
