@@ -208,6 +208,15 @@ static int exit_status(const mlc *m, int code)
     return code == MLF_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
 }
 
+/* The runs among the words: the first one, or all of them. What waits in a journal is for the command itself to see to. */
+static void know_runs(mlc *m)
+{
+    const char *arguments = m->command->arguments;
+    int runs = !strncmp(arguments, "RUN…", strlen("RUN…")) ? m->n_arguments : !strncmp(arguments, "RUN", 3);
+    for (int i = 0; i < runs && !(m->command->flags & MLC_JOURNALS); i++)
+        mlc_know_run(m, m->arguments[i]);
+}
+
 static int perform(mlc *m, int argc, char **argv)
 {
     int code = read_line(m, argc, argv);
@@ -221,6 +230,7 @@ static int perform(mlc *m, int argc, char **argv)
     m->n_arguments -= m->command->verb ? 2 : 1;
     code = check_line(m);
     if (!code && !(m->command->flags & MLC_NO_CLIENT)) code = make_client(m);
+    if (!code) know_runs(m);
     if (!code) code = m->command->run(m);
     mlf_client_free(m->client);
     int unwritten = fflush(stdout) || ferror(stdout);

@@ -64,6 +64,9 @@ int mlc_has(const mlc *m, const char *name);
 /* The option as a whole number, otherwise when absent. MLF_E_ARGUMENT when it is none or below least. */
 int mlc_option_number(mlc *m, const char *name, long otherwise, long least, long *out);
 
+/* A run that was begun without a server was printed by its journal's key: the text becomes the id it has on the server by now, and stays where there is none. */
+void mlc_know_run(mlc *m, char *text);
+
 /* "KEY=VALUE" texts as pairs; the texts are cut at '=' in place. (MLF_E_ARGUMENT names one without.) */
 int mlc_pairs(mlc *m, char **texts, size_t n, mlf_pair *pairs);
 int mlc_option_pairs(mlc *m, const char *name, mlf_pair **pairs, size_t *n_pairs); /* *pairs: sv_free */

@@ -9,6 +9,7 @@
 #include "mlflowc.h"
 #include "mlflowc_query.h"
 #include "number.h"
+#include "replay.h"
 #include "validate.h"
 
 #include <string.h>
@@ -134,6 +135,12 @@ static json_t *param_of(mlc *m, char *text, long step)
     return json_pack("{s:s, s:s}", "key", pair.key, "value", pair.value);
 }
 
+void mlc_know_run(mlc *m, char *text)
+{
+    char run_id[MLF_RUN_ID_SIZE];
+    if (mlf_replay_find(run_id, m->client, text, NULL) > 0 && strlen(run_id) == strlen(text)) strcpy(text, run_id);
+}
+
 /* ---- the same into the journal ---- */
 
 /* The journal of a run that itself waits here: its experiment's name (sv_free; NULL: none given) and 1; 0 when there is none. */
@@ -199,6 +206,7 @@ static int send_or_keep(mlc *m, const char *list, json_t *items)
     char *experiment;
     int waits = find_waiting(m, m->arguments[0], &experiment);
     if (!away && !waits) {
+        mlc_know_run(m, m->arguments[0]);
         code = mlf_endpoint_call(NULL, m->client, EP(runs_log_batch),
                                  json_pack("{s:s, s:O}", "run_id", m->arguments[0], list, items), &sent);
         away = code == MLF_E_CONNECT || code == MLF_E_TIMEOUT || (code && mlf_error_is_retriable(&sent));

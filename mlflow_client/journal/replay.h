@@ -36,6 +36,10 @@ int mlf_replay_op(mlf_replay *replay, int kind, const json_t *payload, mlf_error
 /* Once all is sent: removes what a create that was given up may have made after all. Nothing to do for most runs. */
 int mlf_replay_settle(mlf_replay *replay, mlf_error *error);
 
+/* The id under which the server knows the run that was begun in the journal of that key, looked for in the 50,000 newest experiments: 1 found, 0 there is
+   none, negative mlf_code. */
+int mlf_replay_find(char run_id[MLF_RUN_ID_SIZE], mlf_client *client, const char *key, mlf_error *error);
+
 /* One attempt of a JSON call: *reply as mlf_json_call(). */
 int mlf_replay_call(json_t **reply, const mlf_replay *replay, const char *method, const char *path, const json_t *arguments, mlf_error *error);
 

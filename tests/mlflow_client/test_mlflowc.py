@@ -331,6 +331,12 @@ def test_single_steps_wait_in_the_journal(server, python, mlflowc, tmp_path):
     assert [(p.step, p.value) for p in python.get_metric_history(run_id, "loss")] == [(3, 0.5)]
     begun = last_run(python, "begun offline", "steps")
     assert {(p.step, p.value) for p in python.get_metric_history(begun.info.run_id, "loss")} == {(0, 7.0), (1, 8.0)}
+    mlflowc("metrics", "log", created, "loss=9", "--step", 2)  # the script still has nothing but the key
+    mlflowc("runs", "tag", created, "checked=yes")
+    assert objects(mlflowc("runs", "get", created, "--json"))[0]["info"]["run_id"] == begun.info.run_id
+    assert [(p.step, p.value) for p in python.get_metric_history(begun.info.run_id, "loss")][-1] == (2, 9.0)
+    mlflowc("runs", "delete", run_id, created)
+    assert {python.get_run(i).info.lifecycle_stage for i in (run_id, begun.info.run_id)} == {"deleted"}
 
 
 def test_a_single_step_without_its_server_is_quick_and_kept(server, python, tmp_path):
