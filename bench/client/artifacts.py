@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A large artifact to and from each store, beside curl, boto3 and google-cloud-storage moving as many bytes to and from the same server, in turn. Needs the release build and .venv.
+"""A large artifact to and from each store, beside curl, boto3, google-cloud-storage and the Python client moving as many bytes to and from the same server, in turn. Needs the release build and .venv.
 
     .venv/bin/python bench/client/artifacts.py [--build build] [--megabytes 1000] [--rounds 5] [--only proxy|s3|gs]
 
@@ -161,8 +161,16 @@ def peer_gs(operation, file, size):
     return {"write": write, "put": lambda: blob.upload_from_filename(file, checksum=None), "read": lambda: blob.download_to_file(Nowhere())}[operation]
 
 
+def peer_proxy(operation, file, size):
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    repository, folder = get_artifact_repository("mlflow-artifacts:/bench"), str(pathlib.Path(file).parent / "read")
+    os.makedirs(folder, exist_ok=True)
+    return {"put": lambda: repository.log_artifact(file), "read": lambda: repository.download_artifacts("big.bin", folder)}[operation]
+
+
 def be_peer(scheme, operation, file, size):
-    call = {"s3": peer_s3, "gs": peer_gs}[scheme](operation, file, int(size))
+    call = {"s3": peer_s3, "gs": peer_gs, "proxy": peer_proxy}[scheme](operation, file, int(size))
     cpu, begin = time.process_time(), time.monotonic()
     call()
     print(json.dumps({"seconds": time.monotonic() - begin, "cpu_s": time.process_time() - cpu, "resident_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
@@ -241,8 +249,11 @@ def main():
                 env["MLFLOW_TRACKING_URI"] = mlflow.uri
                 tree = mlflow.uri + "/api/2.0/mlflow-artifacts/artifacts/bench/big.bin"
                 put, get = ["curl", "-sf", "-o", "/dev/null", "-T", file, tree], ["curl", "-sf", "-o", "/dev/null", tree]
-                compare("proxy, a file put", options.megabytes, options.rounds, {"curl": put, "ours": [transfer, "upload", file, "mlflow-artifacts:/bench"]}, env)
-                compare("proxy, read", options.megabytes, options.rounds, {"curl": get, "ours": [transfer, "read", "mlflow-artifacts:/bench/big.bin"]}, env)
+                peer = [sys.executable, __file__, "be-peer", "proxy"]
+                compare("proxy, a file put", options.megabytes, options.rounds,
+                        {"curl": put, "ours": [transfer, "upload", file, "mlflow-artifacts:/bench"], "Python client": [*peer, "put", file, size]}, env)  # fmt: skip
+                compare("proxy, read", options.megabytes, options.rounds,
+                        {"curl": get, "ours": [transfer, "read", "mlflow-artifacts:/bench/big.bin"], "Python client": [*peer, "read", file, size]}, env)  # fmt: skip
 
 
 if __name__ == "__main__":

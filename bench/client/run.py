@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import pathlib
+import resource
 import socket
 import statistics
 import subprocess
@@ -131,6 +132,16 @@ def run_ours(program, points, env):
     return json.loads(done.stdout)
 
 
+def sync_offline(options, programs, env, folder):
+    """As many points recorded without the server, then brought to it by `mlflowc sync`: its seconds, and its CPU seconds."""
+    env = env | {"MLFLOW_JOURNAL_DIR": folder}
+    run_ours(programs / "bench_throughput", options.points, env | {"MLFLOW_OFFLINE": "1"})
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    subprocess.run([pathlib.Path(options.build) / "mlflow_client" / "mlflowc", "sync"], env=env, check=True, stdout=subprocess.DEVNULL)
+    seconds, after = time.monotonic() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=str(ROOT / "build"))
@@ -160,6 +171,9 @@ def main():
             cpu = (result["cpu_s"] - best["cpu_s"]) / options.points * 1e6  # without what starting and ending costs
             print(f"{options.points} points to the server: {rate:.0f}/s, bare posting on four connections {raw:.0f}/s ({100 * rate / raw:.0f} %), "
                   f"CPU {cpu:.2f} s a million, resident {result['resident_kb']} KB", flush=True)  # fmt: skip
+            seconds, cpu = sync_offline(options, programs, env, folder + "/offline")
+            print(f"the same, recorded offline, then `mlflowc sync`: {options.points / seconds:.0f}/s ({100 * options.points / seconds / raw:.0f} % of bare), "
+                  f"CPU {cpu / options.points * 1e6:.2f} s a million", flush=True)  # fmt: skip
         for points, mode in ((options.points // 4, "batches"), (50, "synchronous"), (2000, "asynchronous")):
             print(subprocess.run([sys.executable, "-c", PEER, str(points), mode], env=env, capture_output=True, text=True, check=True).stdout, end="", flush=True)
 
