@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "endpoints.h"
 #include "folder.h"
+#include "hub.h"
 #include "json_text.h"
 #include "log.h"
 #include "mlflowc.h"
@@ -167,10 +168,13 @@ static int journal_item(mlc *m, mlf_run *run, const json_t *item)
 {
     const char *key = json_string_value(json_object_get(item, "key"));
     int64_t step = json_integer_value(json_object_get(item, "step"));
-    double value;
+    mlf_point point = {.run = run, .timestamp_ms = json_integer_value(json_object_get(item, "timestamp")), .step = step};
     if (!json_object_get(item, "step"))
         return mlf_run_log_param(run, key, json_string_value(json_object_get(item, "value")), &m->error);
-    if (mlf_json_to_double(json_object_get(item, "value"), &value) || mlf_run_log_metric(run, key, value, step))
+    /* With its own time: the server may have taken it although its answer never came, and the same point twice is one. */
+    point.key = mlf_keys_get(&run->hub->keys, key, &m->error);
+    if (!point.key) return m->error.code;
+    if (mlf_json_to_double(json_object_get(item, "value"), &point.value) || mlf_hub_log(run->hub, &point))
         return mlf_error_set(&m->error, MLF_E_IO, "metric %.100s: the journal does not take it", key);
     return MLF_OK;
 }

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -345,6 +346,28 @@ def test_a_single_step_without_its_server_is_quick_and_kept(server, python, tmp_
     done = subprocess.run([MLFLOWC, "metrics", "log", "0" * 32, "loss=1"], env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "kept in the journal for `mlflowc sync`" in done.stderr and time.monotonic() - began < 20, done.stderr
     assert len(list((tmp_path / "journal").iterdir())) == 1
+
+
+def test_a_point_whose_answer_was_lost_stands_once(server, python, mlflowc, tmp_path):
+    """The server takes the batch and the connection breaks: what goes to the journal then is the same point, not one of a moment later."""
+
+    class Deaf(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            urllib.request.urlopen(urllib.request.Request(server.uri + self.path, body, {"Content-Type": "application/json"})).read()
+            self.close_connection = True
+
+        def log_message(self, *_):
+            pass
+
+    run_id = mlflowc("runs", "create").strip()
+    with http.server.HTTPServer(("127.0.0.1", 0), Deaf) as deaf:
+        threading.Thread(target=deaf.serve_forever, daemon=True).start()
+        done = subprocess.run([MLFLOWC, "metrics", "log", run_id, "loss=0.5"], env=environment(tmp_path, f"http://127.0.0.1:{deaf.server_port}"), capture_output=True, text=True, timeout=60)
+        deaf.shutdown()
+    assert done.returncode == 0 and "kept in the journal" in done.stderr and len(python.get_metric_history(run_id, "loss")) == 1, done.stderr
+    mlflowc("sync", "--tracking-uri", server.uri)
+    assert len(python.get_metric_history(run_id, "loss")) == 1
 
 
 def test_an_alias_waits_in_the_journal(server, python, mlflowc, tmp_path):
