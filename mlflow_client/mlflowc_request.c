@@ -27,15 +27,17 @@ int mlc_request(mlc *m)
 {
     sv_buffer body = SV_BUFFER_INIT(MAX_BODY);
     const char *text = m->n_arguments > 2 ? m->arguments[2] : NULL;
+    size_t length = text ? strlen(text) : 0;
     char *reply = NULL;
     int code = MLF_OK;
     if (text && !strcmp(text, "-")) {
         code = read_standard_input(m, &body);
         text = body.data ? body.data : "";
+        length = body.size;
     }
-    if (!code) code = mlf_request(&reply, m->client, m->arguments[0], m->arguments[1], text, &m->error);
-    if (!code && *reply) fputs(reply, stdout);
-    if (!code && *reply && reply[strlen(reply) - 1] != '\n') putchar('\n');
+    if (!code) code = mlf_request_bytes(&reply, &length, m->client, m->arguments[0], m->arguments[1], text, length, &m->error);
+    if (!code) fwrite(reply, 1, length, stdout);
+    if (!code && length && reply[length - 1] != '\n' && isatty(STDOUT_FILENO)) putchar('\n');
     mlf_free(reply);
     sv_buffer_free(&body);
     return code;

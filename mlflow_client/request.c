@@ -52,10 +52,10 @@ int mlf_endpoint_describe(mlf_endpoint_info *out, size_t i)
 }
 
 /* The body as an object, checked where the table knows the endpoint. */
-static int check_body(json_t **out, const mlf_endpoint *row, const char *body, mlf_error *error)
+static int check_body(json_t **out, const mlf_endpoint *row, const char *body, size_t length, mlf_error *error)
 {
     mlf_json_fault fault;
-    int parsed = mlf_json_parse(out, body, strlen(body), 1, &fault);
+    int parsed = mlf_json_parse(out, body, length, 1, &fault);
     if (parsed == SV_E_MEMORY) return mlf_error_memory(error);
     if (parsed)
         return mlf_error_set(error, MLF_E_ARGUMENT,
@@ -87,11 +87,27 @@ static void add_path_parameters(json_t *arguments, const mlf_endpoint *row)
 int mlf_request(char **reply, mlf_client *client, const char *method, const char *path, const char *body,
                 mlf_error *error)
 {
+    char *bytes = NULL;
+    size_t length = 0;
+    int code = mlf_request_bytes(reply ? &bytes : NULL, &length, client, method, path, body, body ? strlen(body) : 0, error);
+    if (!code && bytes && strlen(bytes) != length) {
+        code = mlf_error_set(error, MLF_E_REPLY, "%s %.300s: the answer is no text (a NUL at byte %zu of %zu): mlf_request_bytes() takes any", method, path, strlen(bytes), length);
+        mlf_free(bytes);
+        bytes = NULL;
+    }
+    if (reply) *reply = bytes;
+    return code;
+}
+
+int mlf_request_bytes(char **reply, size_t *length, mlf_client *client, const char *method, const char *path, const void *body, size_t body_bytes,
+                      mlf_error *error)
+{
     sv_buffer plain = SV_BUFFER_INIT(65536), url = SV_BUFFER_INIT(65536);
     mlf_http_reply http = MLF_HTTP_REPLY_INIT;
     json_t *arguments = NULL, *checked = NULL;
     int code = MLF_OK, is_get = !strcmp(method, "GET");
     if (reply) *reply = NULL;
+    if (length) *length = 0;
     if (path[0] != '/') {
         char *shown = sv_secret_hidden(path);
         code = mlf_error_set(error, MLF_E_ARGUMENT,
@@ -103,7 +119,7 @@ int mlf_request(char **reply, mlf_client *client, const char *method, const char
     int raw = row && row->flags & MLF_EP_RAW && !is_get;
     if (!code && sv_buffer_text(&url, path)) code = mlf_error_memory(error);
     if (!code && body && !raw) {
-        code = check_body(&arguments, NULL, body, error);
+        code = check_body(&arguments, NULL, body, body_bytes, error);
         checked = code ? NULL : json_copy(arguments);
         if (checked) add_path_parameters(checked, row);
         /* With a query in the path as well, what is required may stand there. */
@@ -115,9 +131,10 @@ int mlf_request(char **reply, mlf_client *client, const char *method, const char
                               .url = url.data,
                               .flags = row && row->flags & MLF_EP_ONCE ? MLF_HTTP_ONCE : (mlf_http_flags)0,
                               .content_type = raw ? "application/octet-stream" : NULL};
-        if (body && !is_get) call.body = body, call.body_bytes = (int64_t)strlen(body);
+        if (body && !is_get) call.body = body, call.body_bytes = (int64_t)body_bytes;
         code = mlf_http(client, &call, &http, error);
     }
+    if (!code && length) *length = http.body.size;
     if (!code && reply && !sv_buffer_append(&http.body, "", 0)) *reply = sv_buffer_take(&http.body);
     if (!code && reply && !*reply) code = mlf_error_memory(error);
     mlf_http_reply_free(&http);

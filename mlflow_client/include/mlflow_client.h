@@ -140,8 +140,10 @@ MLF_API int mlf_server_info(mlf_object **info, mlf_client *client, mlf_error *er
 MLF_API int mlf_call(mlf_object **reply, mlf_client *client, const char *endpoint, const mlf_object *arguments, mlf_error *error);
 
 /* By method and path, which begins with "/"; body is JSON text (for a GET it becomes the query) or NULL. Where the table knows the path the body is checked as
-   above, but unknown fields pass. *reply is the body (mlf_free), NUL-terminated. */
+   above, but unknown fields pass. *reply is the body (mlf_free), NUL-terminated; MLF_E_REPLY where a NUL stands in it. */
 MLF_API int mlf_request(char **reply, mlf_client *client, const char *method, const char *path, const char *body, mlf_error *error);
+/* The same for bodies of any bytes: *reply has *length of them, and a NUL behind. reply and length may be NULL. */
+MLF_API int mlf_request_bytes(char **reply, size_t *length, mlf_client *client, const char *method, const char *path, const void *body, size_t body_bytes, mlf_error *error);
 
 /* What the table says of endpoint i, 0 at first; NULL behind the last. Static. */
 typedef struct mlf_endpoint_info {

@@ -240,8 +240,10 @@ public:
     std::string request(const std::string &method, const std::string &path, const std::string &body = "")
     {
         char *reply = nullptr;
-        detail::call(mlf_request, &reply, get(), method.c_str(), path.c_str(), detail::or_null(body));
-        return detail::take(reply);
+        std::size_t length = 0;
+        detail::call(mlf_request_bytes, &reply, &length, get(), method.c_str(), path.c_str(), static_cast<const void *>(detail::or_null(body)), body.size());
+        detail::text owned(reply);
+        return std::string(reply, length);
     }
     object call(const std::string &endpoint, const object &arguments = object())
     {

@@ -234,6 +234,18 @@ def test_any_endpoint(mlflowc):
     assert "webhooks_create" in mlflowc("endpoints", "webhooks")
 
 
+def test_an_answer_of_any_bytes_is_printed_whole(server, python, tmp_path):
+    run_id = python.create_run("0").info.run_id
+    for content in (b"ab\0cdef", b"", b"no line end", b"\0"):
+        (tmp_path / "bytes").write_bytes(content)
+        python.log_artifact(run_id, str(tmp_path / "bytes"))
+        done = subprocess.run([MLFLOWC, "request", "GET", f"/get-artifact?path=bytes&run_id={run_id}"], env=environment(tmp_path, server.uri), capture_output=True, timeout=60)
+        assert (done.returncode, done.stdout) == (0, content), done
+    path = f"/api/2.0/mlflow-artifacts/artifacts/{python.get_run(run_id).info.artifact_uri.split('mlflow-artifacts:/')[1]}/sent"
+    done = subprocess.run([MLFLOWC, "request", "PUT", path, "-"], env=environment(tmp_path, server.uri), input=b"\0xy\0", capture_output=True, timeout=60)
+    assert done.returncode == 0 and pathlib.Path(python.download_artifacts(run_id, "sent", str(tmp_path))).read_bytes() == b"\0xy\0", done
+
+
 # ---- run -- CMD ----
 
 

@@ -246,6 +246,25 @@ Test(nouns, what_the_server_would_silently_misread_is_refused_here)
     replay_stop(server);
 }
 
+Test(nouns, an_answer_of_any_bytes_comes_whole_or_not_at_all)
+{
+    static const char reply[] = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na\0b\n";
+    static const replay_exchange exchanges[] = {{"GET /get-artifact?path=x", reply, sizeof reply - 1, 0, 0, 0},
+                                                {"GET /get-artifact?path=x", reply, sizeof reply - 1, 0, 0, 0}};
+    replay_server *server = replay_start(exchanges, 2);
+    mlf_client *client = client_of(server);
+    mlf_error error = MLF_ERROR_INIT;
+    char *bytes = NULL;
+    size_t length = 0;
+    cr_expect_eq(mlf_request(&bytes, client, "GET", "/get-artifact?path=x", NULL, &error), MLF_E_REPLY);
+    cr_expect(strstr(error.message, "a NUL at byte 1 of 4") && !bytes, "%s", error.message);
+    cr_expect_eq(mlf_request_bytes(&bytes, &length, client, "GET", "/get-artifact?path=x", NULL, 0, NULL), MLF_OK);
+    cr_expect(length == 4 && !memcmp(bytes, "a\0b\n", 5));
+    mlf_free(bytes);
+    mlf_client_free(client);
+    replay_stop(server);
+}
+
 Test(nouns, a_call_by_name_knows_its_fields)
 {
     replay_server *server = replay_start(NULL, 0);
