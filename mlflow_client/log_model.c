@@ -1,5 +1,6 @@
 /* log_model.c: a folder with an MLmodel becomes a LoggedModel (MLflow 3) or a folder below the run (2.x). The order of calls: PROTOCOL 6. */
 #include "alloc.h"
+#include "capabilities.h"
 #include "client.h"
 #include "client_error.h"
 #include "file.h"
@@ -297,6 +298,16 @@ static int model_uri_of(char **model_uri, const struct logging *l, mlf_error *er
     return *model_uri ? 0 : mlf_error_memory(error);
 }
 
+/* Logged models are not supported, says an answer (*made). Of a 2.x server that is so (*has 0, code 0); of a newer one it was a proxy's answer: the failure stays, and passes. */
+static int settle_kind(int *has, mlf_client *client, mlf_error *made)
+{
+    mlf_error unknown = MLF_ERROR_INIT;
+    int code = mlf_has_logged_models(has, client, &unknown);
+    if (code)
+        *made = unknown;
+    return code || *has ? made->code : MLF_OK;
+}
+
 int mlf_log_model_now(char **model_uri, mlf_client *client, const mlf_model_home *home, const char *folder, const mlf_model_options *options, mlf_error *error)
 {
     const mlf_model_options nothing = MLF_MODEL_OPTIONS_INIT;
@@ -307,11 +318,12 @@ int mlf_log_model_now(char **model_uri, mlf_client *client, const mlf_model_home
     if (code)
         return code;
     mlf_error made = MLF_ERROR_INIT;
+    int has = 1;
     code = create_model(&l, &made);
     if (code == MLF_E_UNSUPPORTED)
-        code = log_to_2(&l, error);
-    else if (!code)
-        code = log_to_3(&l, error);
+        code = settle_kind(&has, client, &made);
+    if (!code)
+        code = has ? log_to_3(&l, error) : log_to_2(&l, error);
     else if (error && !error->code)
         *error = made;
     if (!code)

@@ -134,6 +134,13 @@ static const char *hint_of(int code, int status, const char *message)
     return "";
 }
 
+/* MLflow names an error_code in all that it refuses, but for logins. Anything else is of somebody on the way (a proxy whose server is being moved answers 404), or of a
+   server that has no such address; in either case it says nothing of what was asked, which may pass. */
+static int is_strangers(int status, const char *error_code)
+{
+    return status >= 400 && status < 500 && !*error_code && status != 401 && status != 403 && status != 407;
+}
+
 int mlf_reply_error(mlf_error *error, const char *what, int status, const char *body, size_t length, int retriable)
 {
     char error_code[sizeof error->error_code], message[sizeof error->message];
@@ -147,7 +154,7 @@ int mlf_reply_error(mlf_error *error, const char *what, int status, const char *
         mlf_error_set(error, code, "%s: %d %s%s%s%s", what, status, error_code, *error_code && *message ? ": " : "",
                       message, hint_of(code, status, message));
         error->http_status = status;
-        error->retriable = retriable;
+        error->retriable = retriable || is_strangers(status, error_code);
         memcpy(error->error_code, error_code, sizeof error_code);
     }
     return code;

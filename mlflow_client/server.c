@@ -6,6 +6,7 @@
 #include "endpoints.h"
 #include "object.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct capabilities {
@@ -35,15 +36,35 @@ static capabilities *capabilities_of(mlf_client *client, mlf_error *error)
     return mlf_client_slot(client, MLF_SLOT_CAPABILITIES, make, error);
 }
 
-/* A model that cannot exist: a 3.x server says so in JSON, an older one does not know the path. */
+/* 1 when the server says that it is older than that (209 is 2.9), 0 when not: then what it answered was no word of its own. */
+static int is_older(int *older, mlf_client *client, int than, mlf_error *error)
+{
+    char *version = NULL;
+    int major = 0, minor = 0;
+    int code = mlf_server_version(&version, client, error);
+    if (!code && sscanf(version, "%d.%d", &major, &minor) < 1)
+        code = mlf_error_set(error, MLF_E_REPLY, "/version: expected a version number, got '%.40s'", version);
+    *older = 100 * major + minor < than;
+    mlf_free(version);
+    return code;
+}
+
+/* A model that cannot exist: a 3.x server says so in JSON, an older one does not know the path. A proxy may not know it either for a moment, and what is
+   found out here holds as long as the client: so the version has the last word. */
 static int probe_logged_models(int *has, mlf_client *client, mlf_error *error)
 {
     mlf_error answer = MLF_ERROR_INIT;
     json_t *arguments = json_pack("{s:s}", "model_id", "m-00000000000000000000000000000000");
-    int code = mlf_endpoint_call(NULL, client, EP(logged_models_get), arguments, &answer);
-    *has = code != MLF_E_UNSUPPORTED;
-    if (!code || code == MLF_E_UNSUPPORTED || code == MLF_E_NOT_FOUND) return MLF_OK;
+    int older = 0, code = mlf_endpoint_call(NULL, client, EP(logged_models_get), arguments, &answer);
+    *has = 1;
+    if (!code || code == MLF_E_NOT_FOUND) return MLF_OK;
     if (code == MLF_E_AUTH && answer.http_status == 403) return MLF_OK; /* there, but not for us */
+    if (code == MLF_E_UNSUPPORTED) {
+        code = is_older(&older, client, 300, error);
+        *has = !older;
+        if (code || older) return code;
+        code = answer.code;
+    }
     if (error && error->code == MLF_OK) *error = answer;
     return code;
 }
@@ -78,7 +99,8 @@ int mlf_server_capabilities(const mlf_object **out, mlf_client *client, mlf_erro
     if (!info) {
         mlf_error answer = MLF_ERROR_INIT;
         int code = mlf_endpoint_call(&info, client, EP(server_info), json_object(), &answer);
-        if (code == MLF_E_UNSUPPORTED || code == MLF_E_NOT_FOUND) code = (info = json_object()) ? MLF_OK : MLF_E_MEMORY;
+        int older = 0;
+        if (code == MLF_E_NOT_FOUND || (code == MLF_E_UNSUPPORTED && !is_older(&older, client, 309, NULL) && older)) code = (info = json_object()) ? MLF_OK : mlf_error_memory(error);
         if (code && error && error->code == MLF_OK) *error = answer;
         if (code) return code;
         pthread_mutex_lock(&client->mutex);

@@ -412,9 +412,11 @@ void mlf_folder_note_position(mlf_folder *folder, uint64_t offset, uint64_t skip
 
 void mlf_folder_note_refused(mlf_folder *folder, const char *what, const char *json, size_t length, const char *reason)
 {
+    char run_id[512] = "";
     json_t *record;
+    mlf_folder_id(folder, folder->key, run_id, sizeof run_id);
     mlf_json_parse(&record, json, length, 0, NULL);
-    json_t *line = json_pack("{s:s, s:o?, s:s}", "what", what, "record", record, "reason", reason);
+    json_t *line = json_pack("{s:s, s:s, s:o?, s:s}", "what", what, "run_id", run_id, "record", record, "reason", reason);
     sv_buffer text = SV_BUFFER_INIT(0);
     int known = !mlf_json_text(&text, line) && !sv_buffer_byte(&text, '\n');
     pthread_mutex_lock(&folder->lock);

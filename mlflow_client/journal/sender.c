@@ -221,28 +221,32 @@ static int may_pass(const outcome *result)
     return code == MLF_E_CONNECT || code == MLF_E_TIMEOUT || code == MLF_E_REPLY || code == MLF_E_MEMORY || mlf_error_is_retriable(&result->error);
 }
 
-/* The server looked at it and will not have it. Anything else that does not pass (a certificate, a login, a missing feature) is no fault of what was sent. */
+/* MLflow looked at it and will not have it. Anything else that does not pass (a certificate, a login, a missing feature) is no fault of what was sent. */
 static int is_refusal(const outcome *result)
 {
     int status = result->error.http_status;
     return !may_pass(result) && status >= 400 && status < 500 && status != 401 && status != 403;
 }
 
-/* The run itself is gone or closed to us: no batch will ever be taken. Asked once something was refused. */
-static int run_is_lost(mlf_sender *sender, mlf_error *why)
+/* A proxy's limit of a body: the halves may be under it. Of one item alone it says nothing, as each is small. */
+static int is_too_large(const outcome *result)
 {
+    return result->error.http_status == 413;
+}
+
+/* Whether what was refused is itself at fault: code 0; else why it is not, or why that cannot be told now. Where the run is gone or closed to us no item will ever be
+   taken, and the journal stays for a run that is restored. */
+static outcome ask_for_run(mlf_sender *sender)
+{
+    outcome result = {.retry_after_ms = -1};
     json_t *reply = NULL, *arguments = json_pack("{s:s}", "run_id", sender->replay.run_id);
-    mlf_error error = MLF_ERROR_INIT;
-    int code = arguments ? mlf_replay_call(&reply, &sender->replay, "GET", "/api/2.0/mlflow/runs/get", arguments, &error) : MLF_OK;
+    result.code = arguments ? mlf_replay_call(&reply, &sender->replay, "GET", "/api/2.0/mlflow/runs/get", arguments, &result.error) : mlf_error_memory(&result.error);
     const json_t *stage = json_object_get(json_object_get(json_object_get(reply, "run"), "info"), "lifecycle_stage");
-    int deleted = json_is_string(stage) && !strcmp(json_string_value(stage), "deleted");
-    if (deleted)
-        code = mlf_error_set(&error, MLF_E_STATE, "run %s was deleted on the server", sender->replay.run_id);
-    if (code == MLF_E_NOT_FOUND || code == MLF_E_AUTH || deleted)
-        *why = error;
+    if (json_is_string(stage) && !strcmp(json_string_value(stage), "deleted"))
+        result.code = mlf_error_set(&result.error, MLF_E_STATE, "run %s was deleted on the server", sender->replay.run_id);
     json_decref(arguments);
     json_decref(reply);
-    return why->code != 0;
+    return result;
 }
 
 static void put_aside(mlf_sender *sender, const mlf_batch *batch, const uint32_t from[MLF_LISTS], const mlf_error *why)
@@ -269,24 +273,32 @@ static outcome without_run(void)
     return result;
 }
 
-/* Sends a part of a batch; when it is refused, its halves, down to the one item that is at fault. */
-static outcome send_part(mlf_sender *sender, const mlf_batch *batch, const uint32_t from[MLF_LISTS], const uint32_t to[MLF_LISTS])
+static outcome post_part(mlf_sender *sender, const mlf_batch *batch, const uint32_t from[MLF_LISTS], const uint32_t to[MLF_LISTS])
 {
     sv_buffer body = SV_BUFFER_INIT(0);
-    if (!*sender->replay.run_id)
-        return without_run();
     outcome result = {.retry_after_ms = -1};
     if (mlf_batch_body(&body, batch, sender->replay.run_id, from, to))
         result.code = mlf_error_memory(&result.error);
     if (!result.code)
         result = post(sender, &body);
     sv_buffer_free(&body);
-    if (!result.code || !is_refusal(&result))
-        return result;
+    return result;
+}
+
+/* Sends a part of a batch; when it is refused, its halves, down to the one item that is at fault. */
+static outcome send_part(mlf_sender *sender, const mlf_batch *batch, const uint32_t from[MLF_LISTS], const uint32_t to[MLF_LISTS])
+{
+    if (!*sender->replay.run_id)
+        return without_run();
+    outcome result = post_part(sender, batch, from, to);
     uint32_t count = to[0] - from[0] + to[1] - from[1] + to[2] - from[2];
+    if (!result.code || !(is_refusal(&result) || (is_too_large(&result) && count > 1)))
+        return result;
     if (count == 1) {
-        put_aside(sender, batch, from, &result.error);
-        return (outcome){0};
+        outcome run = ask_for_run(sender);
+        if (!run.code)
+            put_aside(sender, batch, from, &result.error);
+        return run;
     }
     uint32_t left[MLF_LISTS], half = count / 2;
     for (int i = 0; i < MLF_LISTS; i++) {
@@ -294,36 +306,43 @@ static outcome send_part(mlf_sender *sender, const mlf_batch *batch, const uint3
         left[i] = from[i] + n;
         half -= n;
     }
-    mlf_error lost = MLF_ERROR_INIT;
-    if (count == mlf_batch_count(batch) && run_is_lost(sender, &lost))
-        return (outcome){.code = MLF_E_STATE, .error = lost};
     outcome first = send_part(sender, batch, from, left);
     return first.code ? first : send_part(sender, batch, left, to);
+}
+
+static void put_op_aside(mlf_sender *sender, const mlf_batch *batch, const mlf_error *why)
+{
+    sv_buffer text = SV_BUFFER_INIT(0);
+    mlf_json_text(&text, batch->payload);
+    mlf_folder_note_refused(sender->folder, mlf_op_name(batch->op), text.data ? text.data : "", text.size, why->message);
+    sv_log(SV_LOG_WARN, "run %s: refused: %s: %.300s", sender->replay.run_id, mlf_op_name(batch->op), why->message);
+    sv_buffer_free(&text);
+    pthread_mutex_lock(&sender->lock);
+    sender->refused++;
+    pthread_mutex_unlock(&sender->lock);
+}
+
+/* It fails the same way however often it is tried: MLflow refused it, or its record or copy is not what was written. */
+static int is_hopeless(const outcome *result)
+{
+    int code = result->code;
+    return is_refusal(result) || (!may_pass(result) && (code == MLF_E_INTEGRITY || code == MLF_E_UNSUPPORTED || code == MLF_E_IO || code == MLF_E_ARGUMENT));
 }
 
 static outcome send_op(mlf_sender *sender, const mlf_batch *batch)
 {
     outcome result = {.retry_after_ms = -1};
-    if (!*sender->replay.run_id && batch->op != MLF_OP_RUN_CREATE && batch->op != MLF_OP_RUN_CONTINUE && batch->op != MLF_OP_ALIAS)
+    int makes_run = batch->op == MLF_OP_RUN_CREATE || batch->op == MLF_OP_RUN_CONTINUE;
+    if (!*sender->replay.run_id && !makes_run && batch->op != MLF_OP_ALIAS)
         return without_run();
     result.code = mlf_replay_op(&sender->replay, batch->op, batch->payload, &result.error);
     result.ambiguous = result.code != 0;
-    int makes_run = batch->op == MLF_OP_RUN_CREATE || batch->op == MLF_OP_RUN_CONTINUE;
-    int hopeless = result.code == MLF_E_INTEGRITY || result.code == MLF_E_UNSUPPORTED || result.code == MLF_E_IO || result.code == MLF_E_ARGUMENT;
-    if (!result.code || makes_run || (!is_refusal(&result) && !hopeless))
+    if (!result.code || makes_run || !is_hopeless(&result))
         return result;
-    mlf_error lost = MLF_ERROR_INIT;
-    sv_buffer text = SV_BUFFER_INIT(0);
-    if (*sender->replay.run_id && run_is_lost(sender, &lost))
-        return (outcome){.code = MLF_E_STATE, .error = lost};
-    mlf_json_text(&text, batch->payload);
-    mlf_folder_note_refused(sender->folder, mlf_op_name(batch->op), text.data ? text.data : "", text.size, result.error.message);
-    sv_log(SV_LOG_WARN, "run %s: refused: %s: %.300s", sender->replay.run_id, mlf_op_name(batch->op), result.error.message);
-    sv_buffer_free(&text);
-    pthread_mutex_lock(&sender->lock);
-    sender->refused++;
-    pthread_mutex_unlock(&sender->lock);
-    return (outcome){0};
+    outcome run = *sender->replay.run_id ? ask_for_run(sender) : (outcome){0};
+    if (!run.code)
+        put_op_aside(sender, batch, &result.error);
+    return run;
 }
 
 /* ---- what came of it; the lock is held ---- */

@@ -44,6 +44,21 @@ Test(reply, errors)
     }
 }
 
+/* MLflow's own refusal is for good; a proxy's page says nothing of what was asked. */
+Test(reply, a_strangers_answer_may_pass)
+{
+    static const struct {
+        int status, passes;
+        const char *body;
+    } rows[] = {{404, 1, "404 page not found"}, {405, 1, "<html>"}, {413, 1, "<html>"}, {404, 1, "{\"message\": \"no Route\"}"},
+                {404, 0, "{\"error_code\": \"RESOURCE_DOES_NOT_EXIST\"}"}, {401, 0, "<html>"}, {403, 0, "Permission denied"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        mlf_error error = MLF_ERROR_INIT;
+        mlf_reply_error(&error, "POST x", rows[i].status, rows[i].body, strlen(rows[i].body), 0);
+        cr_expect_eq(mlf_error_is_retriable(&error), rows[i].passes, "row %zu", i);
+    }
+}
+
 static const char *const no_json[] = {
     "<html>hello</html>", "  <html>", "{\"a\": ", "[1]", "7", "null", "{\"a\": NaN}", "{\"a\": 99999999999999999999}",
     "\xff\xfe",           "{} {}"};

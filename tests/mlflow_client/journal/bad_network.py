@@ -8,6 +8,7 @@ harm(n) is asked for the n-th connection (from 0) and answers None (let it be) o
     ("cut-reply", bytes)    reset after that many bytes from the server; it has acted
     ("refuse", 0)           reset at once
     ("answer", bytes)       these bytes are the reply to whatever is asked, and the end
+network.answer = bytes is, while it is set, the reply to whatever comes on any connection, also on one that is long open, and the connection's end.
 cut=("request" | "reply", bytes) counts that direction over all connections, and resets, once, the one that carries the byte of that number.
 network.connections counts them, network.harmed those that were harmed; network.bytes["request"] and ["reply"] are what passed.
 """
@@ -16,6 +17,7 @@ import select
 import socket
 import struct
 import threading
+import time
 
 
 def reset(connection):
@@ -32,6 +34,7 @@ class BadNetwork:
         self.server_port, self.harm, self.cut = server_port, harm, cut
         self.bytes, self.lock = {"request": 0, "reply": 0}, threading.Lock()
         self.connections = self.harmed = 0
+        self.answer = None
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.uri = f"http://127.0.0.1:{self.port}"
@@ -76,6 +79,8 @@ class BadNetwork:
             self._relay(client, server, left)
         except OSError:
             pass
+        if self.answer:
+            time.sleep(0.05)  # a reset would take the answer with it
         reset(client), reset(server)
 
     def _count(self, direction, data):
@@ -97,6 +102,10 @@ class BadNetwork:
                 data = source.recv(65536)
                 if not data:
                     return
+                answer = self.answer
+                if answer and source is client:
+                    self.harmed += 1
+                    return client.sendall(answer)
                 if left[source] is not None:
                     data, left[source] = data[: left[source]], left[source] - len(data)
                 data, breaks = self._count("request" if source is client else "reply", data)

@@ -241,12 +241,13 @@ Test(folder, refused_things_outlive_their_journal)
     char path[256];
     sv_buffer text = SV_BUFFER_INIT(0);
     make(&folder);
+    cr_assert_eq(mlf_folder_set_id(&folder, key, "r1", NULL), 0);
     mlf_folder_note_refused(&folder, "param", "{\"key\":\"p\"}", 11, "already another value");
     cr_assert_eq(mlf_folder_refused(&folder), 1);
     cr_assert_eq(mlf_folder_remove(&folder, NULL), 0);
     snprintf(path, sizeof path, "%s/refused-%s.jsonl", dir, key);
     cr_assert_eq(sv_file_read(&text, path, 0, NULL), 0);
-    cr_assert_str_eq(text.data, "{\"what\":\"param\",\"record\":{\"key\":\"p\"},\"reason\":\"already another value\"}\n");
+    cr_assert_str_eq(text.data, "{\"what\":\"param\",\"run_id\":\"r1\",\"record\":{\"key\":\"p\"},\"reason\":\"already another value\"}\n");
     sv_buffer_free(&text);
     sv_folder_remove(dir, NULL);
 }

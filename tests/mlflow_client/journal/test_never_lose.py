@@ -327,6 +327,93 @@ def test_storms(job, server, name, answer):
     expect_once(server, name, 400)
 
 
+def page(status, body, kind="text/html"):
+    return f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+
+
+# What is no answer of MLflow's, as it names no error_code: a proxy's, while what stands behind it is being moved.
+STRANGERS = {
+    "404 of a proxy": page("404 Not Found", "404 page not found\n", "text/plain"),
+    "404 page": page("404 Not Found", "<html><head><title>404 Not Found</title></head></html>"),
+    "405 page": page("405 Not Allowed", "<html><head><title>405 Not Allowed</title></head></html>"),
+    "400 page": page("400 Bad Request", "<html><head><title>400 Bad Request</title></head></html>"),
+    "413 page": page("413 Request Entity Too Large", "<html><head><title>413 Request Entity Too Large</title></head></html>"),
+    "JSON of a gateway": page("404 Not Found", '{"message": "no Route matched with those values"}', "application/json"),
+}
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_what_is_not_mlflows_own_answer_refuses_nothing(job, server, name):
+    """For one second, in the middle of a run."""
+    with BadNetwork(server.port) as network:
+        process = job.start(network.uri, "--experiment", name, "--steps", 400, "--pause-us", 5000)
+        for line in process.stdout:
+            if line.startswith("run "):
+                break
+        time.sleep(0.4)
+        network.answer = STRANGERS[name]
+        time.sleep(1)
+        network.answer = None
+        out, err = process.communicate(timeout=60)
+        assert network.harmed, "nothing was asked in that second"
+    assert "end MLF_OK" in out, out + err
+    expect_once(server, name, 400)
+    expect_nothing_waits(job)
+
+
+@pytest.mark.parametrize("name", ["404 of a proxy", "413 page"])
+def test_what_is_not_mlflows_own_answer_refuses_nothing_of_a_sync(job, server, tmp_path, name):
+    """Every other quarter of a second, over a run with an artifact, a model and a version of it, which the server has as its own kind of model."""
+    model, experiment = tmp_path / "model", "sync, " + name
+    model.mkdir()
+    (model / "MLmodel").write_text(MLMODEL)
+    job(None, "--experiment", experiment, "--steps", 2000, "--params", 120, "--model", model, "strange-" + name[:3], env={"MLFLOW_OFFLINE": "1"})
+    with BadNetwork(server.port) as network:
+        network.answer = STRANGERS[name]
+        process = job.start(network.uri, "sync")
+        for round_number in range(16):
+            time.sleep(0.25)
+            network.answer = STRANGERS[name] if round_number % 2 else None
+        network.answer = None
+        out, err = process.communicate(timeout=60)
+        assert network.harmed
+    assert "sync MLF_OK 1 1 0 0 " in out and out.split()[8] == "0", out + err
+    (run,) = expect_once(server, experiment, 2000)
+    assert len(run.data.params) == 120
+    client = MlflowClient(server.uri)
+    assert len(client.search_logged_models([run.info.experiment_id])) == 1 and len(client.search_model_versions(f"name = 'strange-{name[:3]}'")) == 1
+    expect_nothing_waits(job)
+
+
+def test_an_address_that_is_not_mlflows_keeps_the_journal_and_says_so(job, server, build_root):
+    """Also the beginning of a run goes to the journal, and sync says what it was answered."""
+    with BadNetwork(server.port) as network:
+        network.answer = STRANGERS["404 of a proxy"]
+        done = job(network.uri, "--experiment", "elsewhere", "--steps", 30)
+        assert "404 page not found" in done.stderr and words_of(done, "end")[1] != "MLF_OK", done.stdout + done.stderr
+        mlflowc = [build_root / "mlflow_client" / "mlflowc", "sync", "--timeout", "2"]
+        synced = subprocess.run(mlflowc, env=job.environment(network.uri, {}), capture_output=True, text=True, timeout=60)
+        assert synced.returncode == 1 and "404 page not found" in synced.stdout + synced.stderr and "0 refused" not in synced.stderr, synced.stdout + synced.stderr
+    assert sync(job, server)["refused"] == 0
+    expect_once(server, "elsewhere", 30)
+    expect_nothing_waits(job)
+
+
+def test_a_run_deleted_meanwhile_keeps_also_a_single_thing(job, server):
+    """A batch of one item is no exception: what a run that is gone does not take is not the item's fault."""
+    process = job.start(server.uri, "--experiment", "deleted-one", "--steps", 1, "--pause-us", 2500000)
+    time.sleep(1.5)
+    (run,) = expect_once(server, "deleted-one", 1)
+    MlflowClient(server.uri).delete_run(run.info.run_id)
+    out, err = process.communicate(timeout=60)
+    assert "end MLF_E_STATE" in out and "deleted" in out, out + err
+    MlflowClient(server.uri).restore_run(run.info.run_id)
+    assert sync(job, server)["refused"] == 0
+    (run,) = expect_once(server, "deleted-one", 1)
+    assert run.data.tags["stage"] == "done" and run.info.status == "FINISHED"
+    expect_nothing_waits(job)
+
+
 @pytest.mark.parametrize("direction", ["request", "reply"])
 def test_cut_after_n_bytes_swept_over_the_exchange(job, server, direction):
     """Whatever connection carries byte N of the whole exchange, counted over all of them, breaks there; N from the first byte to the last."""
@@ -619,7 +706,7 @@ def test_what_the_server_refuses_is_kept_with_its_reason(job, server):
     assert words_of(again, "end")[1] == "MLF_E_SERVER", again.stdout
     (kept,) = job.journals.glob("refused-*.jsonl")
     (line,) = [json.loads(text) for text in kept.read_text().splitlines()]
-    assert line["record"] == {"key": "p2", "value": "4"} and "p2" in line["reason"]
+    assert line["what"] == "param" and line["run_id"] == run_id and line["record"] == {"key": "p2", "value": "4"} and "p2" in line["reason"]
     assert {point.step for point in client.get_metric_history(run_id, "loss")} == set(range(30))  # all else arrived
 
 
