@@ -59,12 +59,24 @@ static int keep_point(mlf_run *run, const mlf_point *point)
     return code;
 }
 
-/* Stops at a point that memory does not take: it stays in its queue. How many were taken. */
+/* A point that nothing takes must not hold up those of other runs behind it. */
+static void turn_away(mlf_run *run)
+{
+    atomic_fetch_add(&run->turned_away, 1);
+    atomic_store(&run->full, 1);
+}
+
+/* Stops at a point that memory does not take now: it stays in its queue. How many are out of it. */
 static unsigned drain(mlf_queue *queue)
 {
     unsigned count = 0;
     const mlf_point *point;
-    while ((point = mlf_queue_front(queue)) && (!point->run || !keep_point(point->run, point))) {
+    while ((point = mlf_queue_front(queue))) {
+        if (point->run && keep_point(point->run, point)) {
+            if (!atomic_load(&point->run->choked))
+                break;
+            turn_away(point->run);
+        }
         mlf_queue_pop(queue);
         count++;
     }
@@ -118,8 +130,10 @@ static void write_run(mlf_hub *hub, mlf_run *run, int64_t now)
     int code = run->writing.size ? mlf_stream_append(&run->folder.stream, run->writing.data, run->writing.size) : SV_OK;
     if (code && !atomic_exchange(&run->choked, 1))
         sv_log(SV_LOG_ERROR, "%s: neither the disk nor the memory for it takes more: what is logged from now on is refused", run->folder.key);
-    else if (!code)
+    else if (!code) {
         atomic_store(&run->choked, 0);
+        atomic_store(&run->full, 0);
+    }
     mlf_stream_settle(&run->folder.stream);
     if (now - run->committed_ns >= MLF_HUB_COMMIT_MS * MS || (urgent && !hub->sending)) {
         mlf_stream_commit(&run->folder.stream);
@@ -390,19 +404,16 @@ static mlf_queue *own_queue(mlf_hub *hub)
 }
 
 /* The queue is full: the caller empties it itself, which is quick; when the memory behind it is full too it waits for the disk. */
-static int help(mlf_hub *hub, mlf_run *run, mlf_queue *queue)
+static void help(mlf_hub *hub, mlf_queue *queue)
 {
     pthread_mutex_lock(&hub->lock);
-    unsigned count = drain(queue);
-    int choked = !count && atomic_load(&run->choked);
-    if (count) {
+    if (drain(queue)) {
         hub->logged_ns = sv_monotonic_ns();
-    } else if (!choked) {
+    } else {
         pthread_cond_signal(&hub->wake);
         wait_ms(&hub->moved, &hub->lock, MLF_HUB_TICK_MS);
     }
     pthread_mutex_unlock(&hub->lock);
-    return choked ? MLF_E_IO : MLF_OK;
 }
 
 int mlf_hub_log(mlf_hub *hub, const mlf_point *point)
@@ -410,12 +421,13 @@ int mlf_hub_log(mlf_hub *hub, const mlf_point *point)
     mlf_queue *queue = own_queue(hub);
     if (!queue)
         return MLF_E_MEMORY;
-    while (!mlf_queue_push(queue, point)) {
-        int code = help(hub, point->run, queue);
-        if (code)
-            return atomic_fetch_add(&point->run->turned_away, 1), code;
+    while (!atomic_load_explicit(&point->run->full, memory_order_relaxed)) {
+        if (mlf_queue_push(queue, point))
+            return MLF_OK;
+        help(hub, queue);
     }
-    return MLF_OK;
+    atomic_fetch_add(&point->run->turned_away, 1);
+    return MLF_E_IO;
 }
 
 int mlf_hub_last(mlf_run *run, const char *key, mlf_metric_point *point)

@@ -52,6 +52,7 @@ struct mlf_run {
     mlf_hub_key *keys;         /* (n_keys) by mlf_key.index */
     uint32_t n_keys;
     atomic_int choked;         /* 1: neither disk nor memory takes more */
+    atomic_int full;           /* 1: nor does what it may have on the way to them: no call puts a point into a queue */
     atomic_int warned_of_key;  /* 1: the log has said that a key was refused */
     atomic_int ended;          /* 1: no call may log any more */
     int detached;              /* 1: the caller's handle is gone */

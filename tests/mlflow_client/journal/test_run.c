@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -323,6 +324,49 @@ Test(run, a_value_over_the_limit)
             cr_expect_eq(kept_length("tag"), 8000);
         clean_up();
     }
+}
+
+/* The disk is full after 200 bytes a file, and the memory for what it does not take is, too. */
+static mlf_run *new_choked_run(mlf_client *client)
+{
+    static char text[6001];
+    mlf_run *run = new_run(client);
+    int code = 0;
+    memset(text, 'x', 6000);
+    for (int i = 0; i < 20000 && !code; i++)
+        code = mlf_run_log_param(run, "p", text, NULL);
+    cr_assert_eq(code, MLF_E_IO);
+    return run;
+}
+
+/* Points of one thread share a queue whatever run they are of. */
+Test(run, one_that_neither_disk_nor_memory_takes_holds_up_no_other)
+{
+    enum { POINTS = 20000 };
+    mlf_client *client = new_client();
+    mlf_error full = MLF_ERROR_INIT, end = MLF_ERROR_INIT;
+    int refused = 0;
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){200, RLIM_INFINITY}), 0);
+    sv_log_set_level(SV_LOG_OFF);
+    mlf_run *choked = new_choked_run(client), *run = new_run(client);
+    for (int i = 0; i < POINTS; i++)
+        refused += mlf_run_log_metric(choked, "loss", i, i) != 0;
+    cr_expect_gt(refused, POINTS / 2, "%d refused", refused);
+    int wrong = 0;
+    for (int i = 0; i < POINTS; i++)
+        wrong += mlf_run_log_metric(run, "loss", i, i) != 0;
+    cr_expect_eq(wrong, 0);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}), 0);
+    usleep(2500000); /* the disk is asked again */
+    cr_expect_eq(mlf_run_end(run, MLF_FINISHED, &end), 0, "%s", end.message);
+    cr_expect_eq(mlf_run_end(choked, MLF_FINISHED, &full), MLF_E_IO);
+    mlf_client_free(client);
+    long points, operations, lost = 0;
+    cr_expect_eq(sscanf(strstr(full.message, ": ") ? strstr(full.message, ": ") : "", ": %ld points lost, 0 operations lost", &lost), 1, "%s", full.message);
+    count_records(&points, &operations);
+    cr_expect_eq(points, 2 * POINTS - lost, "%ld points, %ld said to be lost", points, lost);
+    clean_up();
 }
 
 /* Each allocation fails once: every call says so or succeeds, nothing crashes, and what was accepted stands in the journal. */
