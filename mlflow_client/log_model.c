@@ -29,6 +29,7 @@ struct logging {
     const mlf_model_options *options;
     const char *folder, *name;
     char *model_id, *artifact_uri; /* model_id NULL: a 2.x server */
+    int is_ready;                  /* as it was found: its files are there */
 };
 
 /* Takes id and address out of {"model": {"info": …}}. */
@@ -38,6 +39,8 @@ static int keep_model(struct logging *l, const json_t *model, mlf_error *error)
     const char *id = json_string_value(json_object_get(info, "model_id")), *uri = json_string_value(json_object_get(info, "artifact_uri"));
     if (!id || !uri || mlf_check_model_id(id, NULL))
         return mlf_error_set(error, MLF_E_REPLY, "logged-models: the answer names no model_id or artifact_uri");
+    const char *status = json_string_value(json_object_get(info, "status"));
+    l->is_ready = status && !strcmp(status, "LOGGED_MODEL_READY");
     l->model_id = sv_strdup(id);
     l->artifact_uri = sv_strdup(uri);
     return l->model_id && l->artifact_uri ? 0 : mlf_error_memory(error);
@@ -308,10 +311,54 @@ static int settle_kind(int *has, mlf_client *client, mlf_error *made)
     return code || *has ? made->code : MLF_OK;
 }
 
+/* The folder of the run's model with that key, in what the run remembers of its models (MLflow 2): *name (sv_free); NULL: none. */
+static int find_in_history(char **name, const struct logging *l, mlf_error *error)
+{
+    json_t *arguments = json_pack("{s:s}", "run_id", l->home->run_id), *reply = NULL, *history = NULL, *tag;
+    size_t i;
+    int code = arguments ? mlf_json_call(&reply, l->client, "GET", API "runs/get", arguments, 0, error) : mlf_error_memory(error);
+    json_array_foreach(json_object_get(json_object_get(json_object_get(reply, "run"), "data"), "tags"), i, tag) {
+        const char *key = json_string_value(json_object_get(tag, "key")), *text = json_string_value(json_object_get(tag, "value"));
+        if (key && text && !history && !strcmp(key, "mlflow.log-model.history"))
+            mlf_json_parse(&history, text, strlen(text), 0, NULL);
+    }
+    json_array_foreach(history, i, tag) {
+        const char *uuid = json_string_value(json_object_get(tag, "model_uuid")), *path = json_string_value(json_object_get(tag, "artifact_path"));
+        if (!code && uuid && path && !*name && !strcmp(uuid, l->home->key))
+            code = (*name = sv_strdup(path)) ? 0 : mlf_error_memory(error);
+    }
+    json_decref(arguments);
+    json_decref(reply);
+    json_decref(history);
+    return code;
+}
+
+int mlf_find_model(char **model_uri, mlf_client *client, const mlf_model_home *home, mlf_error *error)
+{
+    struct logging l = {.client = client, .home = home};
+    mlf_error looked = MLF_ERROR_INIT;
+    char *name = NULL;
+    *model_uri = NULL;
+    int has = 1, code = find_by_key(&l, &looked);
+    if (code == MLF_E_UNSUPPORTED)
+        code = settle_kind(&has, client, &looked);
+    if (code && error && !error->code)
+        *error = looked;
+    if (!code && !has)
+        code = find_in_history(&name, &l, error);
+    l.name = name;
+    if (!code && (name || l.is_ready))
+        code = model_uri_of(model_uri, &l, error);
+    sv_free(name);
+    sv_free(l.model_id);
+    sv_free(l.artifact_uri);
+    return code;
+}
+
 int mlf_log_model_now(char **model_uri, mlf_client *client, const mlf_model_home *home, const char *folder, const mlf_model_options *options, mlf_error *error)
 {
     const mlf_model_options nothing = MLF_MODEL_OPTIONS_INIT;
-    struct logging l = {client, home, options ? options : &nothing, folder, NULL, NULL, NULL};
+    struct logging l = {.client = client, .home = home, .options = options ? options : &nothing, .folder = folder};
     l.name = l.options->name ? l.options->name : "model";
     *model_uri = NULL;
     int code = mlf_check_logged_model_name(l.name, error);

@@ -171,6 +171,14 @@ static int check_line(mlc *m)
     return MLF_OK;
 }
 
+/* Does what the server does not take wait in the journal? Not what goes to a store of its own. */
+static int journals(const mlc *m)
+{
+    const char *first = m->n_arguments ? m->arguments[0] : "";
+    int elsewhere = strchr(first, ':') && strncmp(first, "runs:", 5) && strncmp(first, "journal:", 8);
+    return m->command->flags & MLC_JOURNALS && !elsewhere;
+}
+
 static int make_client(mlc *m)
 {
     mlf_client_options options = MLF_CLIENT_OPTIONS_INIT;
@@ -181,7 +189,7 @@ static int make_client(mlc *m)
     options.tracking_uri = mlc_option_value(m, "tracking-uri");
     options.timeout_ms = seconds > 86400 ? 86400000 : (int)seconds * 1000;
     options.max_retries = retries > 1000 ? 1000 : (int)retries;
-    if (m->command->flags & MLC_JOURNALS && retries < 0 && !mlf_env("MLFLOW_HTTP_REQUEST_MAX_RETRIES")) options.max_retries = 1;
+    if (journals(m) && retries < 0 && !mlf_env("MLFLOW_HTTP_REQUEST_MAX_RETRIES")) options.max_retries = 1;
     options.user_agent = "mlflowc/" MLF_VERSION;
     if (!strcmp(m->command->noun, "sync")) options.offline = 0; /* MLFLOW_OFFLINE is for those who log */
     return mlf_client_new(&m->client, &options, &m->error);

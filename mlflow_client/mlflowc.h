@@ -67,6 +67,31 @@ int mlc_option_number(mlc *m, const char *name, long otherwise, long least, long
 /* A run that was begun without a server was printed by its journal's key: the text becomes the id it has on the server by now, and stays where there is none. */
 void mlc_know_run(mlc *m, char *text);
 
+/* ---- without a server ---- */
+
+enum { MLC_RUN_SIZE = 257 };
+
+/* The run of "runs:/RUN/path": the path, which may be empty; NULL where the URI is no run's. */
+const char *mlc_run_of_uri(const char *uri, char run_id[MLC_RUN_SIZE]);
+
+/* What a command does to a run. */
+typedef struct mlc_deed {
+    int (*send)(mlc *m, const char *run_id, void *what, mlf_error *error); /* on the server; NULL: what it is about waits itself */
+    int (*keep)(mlc *m, mlf_run *run, void *what);                         /* in the run's journal */
+    void *what;
+} mlc_deed;
+
+/* Does it on the server, or in the journal: offline, while the server does not answer, and where the run itself waits in a journal here. A retry of what the server
+   may have done already must do no harm. run_id (MLC_RUN_SIZE or a word of the command line) becomes the id that the server knows the run by. */
+int mlc_send_or_keep(mlc *m, char *run_id, const mlc_deed *deed);
+
+int mlc_is_away(const mlc *m);                        /* 1: offline, or no server is named */
+int mlc_may_wait(int code, const mlf_error *error);   /* 1: the server does not answer: its turn comes later */
+void mlc_say_kept(const mlf_error *why);              /* on standard error */
+
+/* The run whose journal here holds the model that is called "journal:/KEY" until it is sent: 1; 0 when there is none; or an mlf_code, in m->error. */
+int mlc_run_of_waiting_model(mlc *m, const char *key, char run_id[MLC_RUN_SIZE]);
+
 /* "KEY=VALUE" texts as pairs; the texts are cut at '=' in place. (MLF_E_ARGUMENT names one without.) */
 int mlc_pairs(mlc *m, char **texts, size_t n, mlf_pair *pairs);
 int mlc_option_pairs(mlc *m, const char *name, mlf_pair **pairs, size_t *n_pairs); /* *pairs: sv_free */

@@ -58,12 +58,37 @@ int mlc_artifacts_download(mlc *m)
     return code;
 }
 
+typedef struct upload {
+    mlf_transfer_options options;
+    const char *folder; /* below the run's artifacts; "" for their root */
+} upload;
+
+static int send_upload(mlc *m, const char *run_id, void *what, mlf_error *error)
+{
+    const upload *u = what;
+    sv_buffer uri = SV_BUFFER_INIT(65536);
+    int code = sv_buffer_format(&uri, "runs:/%s%s%s", run_id, *u->folder ? "/" : "", u->folder) ? mlf_error_memory(error) : MLF_OK;
+    if (!code) code = mlf_artifacts_upload(m->client, m->arguments[1], uri.data, &u->options, error);
+    sv_buffer_free(&uri);
+    return code;
+}
+
+static int keep_upload(mlc *m, mlf_run *run, void *what)
+{
+    const upload *u = what;
+    return mlf_run_log_artifact(run, m->arguments[1], u->folder, &m->error);
+}
+
 int mlc_artifacts_upload(mlc *m)
 {
-    mlf_transfer_options options;
-    char *uri = uri_of(m);
-    int code = uri ? transfer_options(m, &options) : mlf_error_memory(&m->error);
-    if (!code) code = mlf_artifacts_upload(m->client, m->arguments[1], uri, &options, &m->error);
+    upload u;
+    char run_id[MLC_RUN_SIZE], *uri = uri_of(m);
+    int code = uri ? transfer_options(m, &u.options) : mlf_error_memory(&m->error);
+    u.folder = code ? NULL : mlc_run_of_uri(uri, run_id);
+    if (u.folder)
+        code = mlc_send_or_keep(m, run_id, &(mlc_deed){send_upload, keep_upload, &u});
+    else if (!code)
+        code = mlf_artifacts_upload(m->client, m->arguments[1], uri, &u.options, &m->error);
     sv_free(uri);
     return code;
 }

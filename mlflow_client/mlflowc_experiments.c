@@ -1,8 +1,10 @@
 /* mlflowc experiments. */
 #include "alloc.h"
 #include "client_error.h"
+#include "log.h"
 #include "mlflowc.h"
 #include "mlflowc_query.h"
+#include "validate.h"
 
 #include <string.h>
 
@@ -53,16 +55,36 @@ int mlc_experiments_get(mlc *m)
     return mlc_print_object(m, code, experiment);
 }
 
+/* Nothing is recorded of it: a run that names it makes it when it is sent. Its tags and its place nobody would. */
+static int leave_to_first_run(mlc *m, size_t n_tags, const mlf_error *why)
+{
+    const char *name = m->arguments[0];
+    if (n_tags || mlc_has(m, "artifact-location"))
+        return mlf_error_set(&m->error, MLF_E_STATE, "experiment \"%.200s\": %s%sits tags and artifact location are not recorded for a later sync; the name alone is made with the first run",
+                             name, why->message, *why->message ? ": " : "");
+    int code = mlf_check_text("experiment", name, MLF_MAX_EXPERIMENT_NAME, &m->error);
+    if (code) return code;
+    sv_say("mlflowc: %s%sexperiment \"%s\" is made when the first run in it is sent; until then it has no id, and its name stands for it", why->message, *why->message ? ": " : "", name);
+    mlc_print_fact(m, "experiment_id", name);
+    return MLF_OK;
+}
+
 int mlc_experiments_create(mlc *m)
 {
     mlf_pair *tags;
     size_t n_tags;
     char *id = NULL;
-    int code = mlc_option_pairs(m, "tag", &tags, &n_tags);
+    mlf_error sent = MLF_ERROR_INIT;
+    int away = mlc_is_away(m), code = mlc_option_pairs(m, "tag", &tags, &n_tags);
     if (code) return code;
-    code = mlf_experiments_create(&id, m->client, m->arguments[0], mlc_option_value(m, "artifact-location"), tags,
-                                  n_tags, &m->error);
-    if (!code) mlc_print_fact(m, "experiment_id", id);
+    if (!away)
+        code = mlf_experiments_create(&id, m->client, m->arguments[0], mlc_option_value(m, "artifact-location"), tags, n_tags, &sent);
+    if (away || mlc_may_wait(code, &sent))
+        code = leave_to_first_run(m, n_tags, &sent);
+    else if (code)
+        m->error = sent;
+    else
+        mlc_print_fact(m, "experiment_id", id);
     mlf_free(id);
     sv_free(tags);
     return code;

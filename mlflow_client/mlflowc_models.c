@@ -3,6 +3,9 @@
 #include "client_error.h"
 #include "mlflowc.h"
 #include "mlflowc_query.h"
+#include "registry.h"
+#include "run.h"
+#include "waiting.h"
 
 #include <string.h>
 
@@ -33,27 +36,50 @@ int mlc_models_get(mlc *m)
     return mlc_print_object(m, code, model);
 }
 
+typedef struct logging {
+    mlf_model_options options;
+    char *uri;
+} logging;
+
+/* Also into the journal, when the server goes away just then. */
+static int log_now(mlc *m, const char *run_id, void *what, mlf_error *error)
+{
+    mlf_run_options options = MLF_RUN_OPTIONS_INIT;
+    logging *l = what;
+    mlf_run *run = NULL;
+    options.run_id = run_id;
+    options.keep_status = 1;
+    options.system_metrics = 0;
+    int code = mlf_run_create(&run, m->client, &options, error);
+    if (!code) code = mlf_run_log_model(&l->uri, run, m->arguments[1], &l->options, error);
+    if (!code && !strncmp(l->uri, MLF_JOURNAL_URI, strlen(MLF_JOURNAL_URI)))
+        mlc_say_kept(&(mlf_error)MLF_ERROR_INIT);
+    else if (!code)
+        code = mlf_flush(m->client, -1, error);
+    mlf_run_free(run);
+    return code;
+}
+
+static int keep_model(mlc *m, mlf_run *run, void *what)
+{
+    logging *l = what;
+    mlf_free(l->uri);
+    return mlf_run_log_model(&l->uri, run, m->arguments[1], &l->options, &m->error);
+}
+
 int mlc_models_log(mlc *m)
 {
-    mlf_run_options run_options = MLF_RUN_OPTIONS_INIT;
-    mlf_model_options options = MLF_MODEL_OPTIONS_INIT;
+    logging l = {MLF_MODEL_OPTIONS_INIT, NULL};
     mlf_pair *params = NULL, *tags = NULL;
-    mlf_run *run = NULL;
-    char *uri = NULL;
-    run_options.run_id = m->arguments[0];
-    run_options.system_metrics = 0;
-    options.name = mlc_option_value(m, "name");
-    options.model_type = mlc_option_value(m, "model-type");
-    int code = mlc_option_pairs(m, "param", &params, &options.n_params);
-    if (!code) code = mlc_option_pairs(m, "tag", &tags, &options.n_tags);
-    options.params = params;
-    options.tags = tags;
-    if (!code) code = mlf_run_create(&run, m->client, &run_options, &m->error);
-    if (!code) code = mlf_run_log_model(&uri, run, m->arguments[1], &options, &m->error);
-    if (!code) code = mlf_flush(m->client, -1, &m->error);
-    if (!code) mlc_print_fact(m, "model_uri", uri);
-    mlf_run_free(run);
-    mlf_free(uri);
+    l.options.name = mlc_option_value(m, "name");
+    l.options.model_type = mlc_option_value(m, "model-type");
+    int code = mlc_option_pairs(m, "param", &params, &l.options.n_params);
+    if (!code) code = mlc_option_pairs(m, "tag", &tags, &l.options.n_tags);
+    l.options.params = params;
+    l.options.tags = tags;
+    if (!code) code = mlc_send_or_keep(m, m->arguments[0], &(mlc_deed){log_now, keep_model, &l});
+    if (!code) mlc_print_fact(m, "model_uri", l.uri);
+    mlf_free(l.uri);
     sv_free(params);
     sv_free(tags);
     return code;
@@ -72,6 +98,57 @@ int mlc_models_tag(mlc *m)
         code = mlc_pairs(m, &m->arguments[i], 1, &tag);
         if (!code) code = mlf_logged_models_set_tag(m->client, m->arguments[0], tag.key, tag.value, &m->error);
     }
+    return code;
+}
+
+/* ---- a model that waited in a journal ---- */
+
+/* Of these experiments: *uri (mlf_free), or NULL. */
+static int find_in(mlc *m, const char *key, const char *const *experiment_ids, size_t n, char **uri)
+{
+    char filter[128];
+    mlf_query query = MLF_QUERY_INIT;
+    mlf_iterator *iterator = NULL;
+    const mlf_object *model;
+    sv_buffer found = SV_BUFFER_INIT(1024);
+    snprintf(filter, sizeof filter, "tags.`" MLF_TAG_KEY "` = '%s'", key);
+    query.filter = filter;
+    query.experiment_ids = experiment_ids;
+    query.n_experiment_ids = n;
+    int code = n ? mlf_logged_models_search(&iterator, m->client, &query, &m->error) : MLF_E_END;
+    if (!code) code = mlf_iterator_next(&model, iterator, &m->error);
+    if (!code && (sv_buffer_format(&found, "models:/%s", mlf_object_string(model, "info.model_id")) || !(*uri = sv_buffer_take(&found))))
+        code = mlf_error_memory(&m->error);
+    mlf_iterator_free(iterator);
+    sv_buffer_free(&found);
+    return code == MLF_E_END ? MLF_OK : code;
+}
+
+/* The model that was "journal:/KEY" before a sync, in whatever experiment: *uri (mlf_free), or NULL. */
+static int find_sent_model(mlc *m, const char *key, char **uri)
+{
+    enum { AT_ONCE = 100 };
+    const char *ids[AT_ONCE];
+    size_t n = 0;
+    sv_buffer texts = SV_BUFFER_INIT(AT_ONCE * 128);
+    mlf_iterator *experiments = NULL;
+    const mlf_object *experiment;
+    int more = mlf_is_journal_key(key), code = more ? mlf_experiments_search(&experiments, m->client, NULL, &m->error) : MLF_OK;
+    while (!code && more && !*uri) {
+        sv_buffer_clear(&texts);
+        for (n = 0; n < AT_ONCE && !(code = mlf_iterator_next(&experiment, experiments, &m->error)); n++)
+            if (sv_buffer_format(&texts, "%.100s\n", mlf_object_string(experiment, "experiment_id"))) break;
+        more = !code;
+        if (code && code != MLF_E_END) break;
+        char *at = texts.data;
+        for (size_t i = 0; i < n; i++, at += strlen(at) + 1) {
+            ids[i] = at;
+            at[strcspn(at, "\n")] = '\0';
+        }
+        code = find_in(m, key, ids, n, uri);
+    }
+    sv_buffer_free(&texts);
+    mlf_iterator_free(experiments);
     return code;
 }
 
@@ -157,16 +234,6 @@ int mlc_registry_versions(mlc *m)
     return code;
 }
 
-/* The registered model, when it is missing. */
-static int ensure_registered(mlc *m, const char *name)
-{
-    mlf_error answer = MLF_ERROR_INIT;
-    int code = mlf_registered_models_create(NULL, m->client, name, NULL, NULL, 0, &answer);
-    if (code == MLF_E_EXISTS) return MLF_OK;
-    if (code) m->error = answer;
-    return code;
-}
-
 /* 1: something of that name (NULL: anything) stands below uri, or that cannot be seen from here. */
 static int may_hold(mlc *m, const char *uri, const char *name)
 {
@@ -180,40 +247,95 @@ static int may_hold(mlc *m, const char *uri, const char *name)
 }
 
 /* A version of nothing would be made READY all the same. A single file may be registered; it lists as empty. */
-static int check_not_empty(mlc *m, const mlf_model_info *info)
+static int check_not_empty(mlc *m, const mlf_model_info *info, mlf_error *error)
 {
-    const char *uri = m->arguments[0], *slash = strrchr(uri, '/');
+    const char *uri = info->uri, *slash = strrchr(uri, '/');
     if (info->model_id || strncmp(uri, "runs:", 5) != 0 || may_hold(m, uri, NULL)) return MLF_OK;
     char *parent = sv_strndup(uri, slash ? (size_t)(slash - uri) : 0);
     int is_file = !parent || may_hold(m, parent, slash ? slash + 1 : NULL);
     sv_free(parent);
     return is_file ? MLF_OK
-                   : mlf_error_set(&m->error, MLF_E_NOT_FOUND,
+                   : mlf_error_set(error, MLF_E_NOT_FOUND,
                                    "%.300s: the run has neither artifacts nor a logged model of that name", uri);
+}
+
+typedef struct registration {
+    const char *source, *name;
+    mlf_register_options options;
+    char key[MLF_JOURNAL_KEY + 1]; /* by which a version is found whose answer was lost */
+    char *version;
+} registration;
+
+static int register_source(mlc *m, const char *source, registration *r, mlf_error *error)
+{
+    mlf_model_info *info = NULL;
+    int code = mlf_model_resolve(&info, m->client, source, error);
+    if (!code) code = check_not_empty(m, info, error);
+    const mlf_model_home home = {info ? info->run_id : NULL, "", r->key, NULL, 0};
+    if (!code) code = mlf_register_now(&r->version, m->client, &home, source, r->name, &r->options, error);
+    mlf_model_info_free(info);
+    return code;
+}
+
+/* "runs:/RUN/path", by the id that the server knows the run by. */
+static int send_version(mlc *m, const char *run_id, void *what, mlf_error *error)
+{
+    registration *r = what;
+    sv_buffer source = SV_BUFFER_INIT(65536);
+    const char *path = r->source + strlen("runs:/");
+    int code = sv_buffer_format(&source, "runs:/%s%s", run_id, path + strcspn(path, "/")) ? mlf_error_memory(error) : MLF_OK;
+    if (!code) code = register_source(m, source.data, r, error);
+    sv_buffer_free(&source);
+    return code;
+}
+
+static int keep_version(mlc *m, mlf_run *run, void *what)
+{
+    registration *r = what;
+    json_t *payload = mlf_waiting_register(r->key, r->source, r->name, &r->options);
+    int code = payload ? mlf_run_op(run, MLF_OP_REGISTER, payload, &m->error)
+                       : mlf_error_set(&m->error, MLF_E_ARGUMENT, "%.200s: a text is no UTF-8", r->name);
+    json_decref(payload);
+    return code;
+}
+
+/* "journal:/KEY": the model waits here, or it has been sent meanwhile. */
+static int register_waiting(mlc *m, registration *r)
+{
+    char run_id[MLC_RUN_SIZE], *uri = NULL;
+    const char *key = r->source + strlen(MLF_JOURNAL_URI);
+    int found = mlc_run_of_waiting_model(m, key, run_id);
+    if (found > 0) return mlc_send_or_keep(m, run_id, &(mlc_deed){NULL, keep_version, r});
+    int code = found < 0 ? found : mlc_is_away(m) ? MLF_OK : find_sent_model(m, key, &uri);
+    if (!code && uri) code = register_source(m, uri, r, &m->error);
+    if (!code && !uri)
+        code = mlf_error_set(&m->error, MLF_E_NOT_FOUND, "%.300s: no model waits by that name in %.600s%s", r->source,
+                             m->client->settings.journal_dir, mlc_is_away(m) ? "" : ", and the server has none that did");
+    mlf_free(uri);
+    return code;
+}
+
+static int register_any(mlc *m, registration *r)
+{
+    char run_id[MLC_RUN_SIZE];
+    if (!strncmp(r->source, MLF_JOURNAL_URI, strlen(MLF_JOURNAL_URI))) return register_waiting(m, r);
+    if (mlc_run_of_uri(r->source, run_id)) return mlc_send_or_keep(m, run_id, &(mlc_deed){send_version, keep_version, r});
+    return register_source(m, r->source, r, &m->error);
 }
 
 int mlc_registry_register(mlc *m)
 {
-    const char *name = m->arguments[1], *alias = mlc_option_value(m, "alias");
-    mlf_model_info *info = NULL;
+    registration r = {.source = m->arguments[0], .name = m->arguments[1], .options = MLF_REGISTER_OPTIONS_INIT};
     mlf_pair *tags = NULL;
-    size_t n_tags;
-    char *version = NULL;
-    int code = mlc_option_pairs(m, "tag", &tags, &n_tags);
-    if (!code) code = mlf_model_resolve(&info, m->client, m->arguments[0], &m->error);
-    if (!code) code = check_not_empty(m, info);
-    if (!code) code = ensure_registered(m, name);
-    if (!code) {
-        char by_id[300]; /* what the server wants beside a model_id */
-        snprintf(by_id, sizeof by_id, "models:/%.280s", info->model_id ? info->model_id : "");
-        const char *source = info->model_id ? by_id : info->artifact_uri ? info->artifact_uri : m->arguments[0];
-        code = mlf_model_versions_create(&version, m->client, name, source, info->run_id, info->model_id,
-                                         mlc_option_value(m, "description"), tags, n_tags, &m->error);
-    }
-    if (!code && alias) code = mlf_alias_set(m->client, name, alias, version, &m->error);
-    if (!code) mlc_print_fact(m, "version", version);
-    mlf_model_info_free(info);
-    mlf_free(version);
+    int code = mlc_option_pairs(m, "tag", &tags, &r.options.n_tags);
+    r.options.tags = tags;
+    r.options.alias = mlc_option_value(m, "alias");
+    r.options.description = mlc_option_value(m, "description");
+    if (!code) code = mlf_register_check(r.name, &r.options, &m->error);
+    if (!code) code = mlf_journal_key(r.key, &m->error);
+    if (!code) code = register_any(m, &r);
+    if (!code && r.version) mlc_print_fact(m, "version", r.version);
+    mlf_free(r.version);
     sv_free(tags);
     return code;
 }

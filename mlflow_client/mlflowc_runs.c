@@ -1,16 +1,14 @@
-/* mlflowc runs, metrics, params: synchronous, one request a command. */
+/* mlflowc runs, metrics, params: synchronous, one request a command; what logs goes to the journal where that has to wait. */
 #include "alloc.h"
 #include "client_error.h"
 #include "clock.h"
 #include "endpoints.h"
-#include "folder.h"
 #include "hub.h"
 #include "json_text.h"
-#include "log.h"
 #include "mlflowc.h"
 #include "mlflowc_query.h"
 #include "number.h"
-#include "replay.h"
+#include "run.h"
 #include "validate.h"
 
 #include <string.h>
@@ -64,10 +62,33 @@ int mlc_runs_create(mlc *m)
     return code;
 }
 
+typedef struct ending {
+    const char *status;
+    int64_t end_time_ms;
+} ending;
+
+static int send_end(mlc *m, const char *run_id, void *what, mlf_error *error)
+{
+    const ending *e = what;
+    return mlf_runs_update(m->client, run_id, e->status, e->end_time_ms, NULL, error);
+}
+
+static int keep_end(mlc *m, mlf_run *run, void *what)
+{
+    const ending *e = what;
+    json_t *payload = json_pack("{s:s, s:I}", "status", e->status, "end_time", (json_int_t)e->end_time_ms);
+    int code = payload ? mlf_run_op(run, MLF_OP_RUN_END, payload, &m->error) : mlf_error_memory(&m->error);
+    json_decref(payload);
+    return code;
+}
+
 int mlc_runs_end(mlc *m)
 {
     const char *status = mlc_option_value(m, "status");
-    return mlf_runs_update(m->client, m->arguments[0], status ? status : "FINISHED", sv_epoch_ms(), NULL, &m->error);
+    ending e = {status ? status : "FINISHED", sv_epoch_ms()};
+    if (strcmp(e.status, "FINISHED") && strcmp(e.status, "FAILED") && strcmp(e.status, "KILLED"))
+        return mlf_error_set(&m->error, MLF_E_ARGUMENT, "--status: expected FINISHED, FAILED or KILLED, got \"%.80s\"", e.status);
+    return mlc_send_or_keep(m, m->arguments[0], &(mlc_deed){send_end, keep_end, &e});
 }
 
 int mlc_runs_rename(mlc *m)
@@ -91,14 +112,36 @@ int mlc_runs_restore(mlc *m)
     return code;
 }
 
+typedef struct pairs {
+    mlf_pair *items;
+    size_t n;
+} pairs;
+
+static int send_tags(mlc *m, const char *run_id, void *what, mlf_error *error)
+{
+    const pairs *tags = what;
+    int code = MLF_OK;
+    for (size_t i = 0; !code && i < tags->n; i++)
+        code = mlf_runs_set_tag(m->client, run_id, tags->items[i].key, tags->items[i].value, error);
+    return code;
+}
+
+static int keep_tags(mlc *m, mlf_run *run, void *what)
+{
+    const pairs *tags = what;
+    int code = MLF_OK;
+    for (size_t i = 0; !code && i < tags->n; i++)
+        code = mlf_run_set_tag(run, tags->items[i].key, tags->items[i].value, &m->error);
+    return code;
+}
+
 int mlc_runs_tag(mlc *m)
 {
-    int code = MLF_OK;
-    for (int i = 1; !code && i < m->n_arguments; i++) {
-        mlf_pair tag;
-        code = mlc_pairs(m, &m->arguments[i], 1, &tag);
-        if (!code) code = mlf_runs_set_tag(m->client, m->arguments[0], tag.key, tag.value, &m->error);
-    }
+    pairs tags = {NULL, (size_t)m->n_arguments - 1};
+    tags.items = sv_calloc(tags.n, sizeof *tags.items);
+    int code = tags.items ? mlc_pairs(m, m->arguments + 1, tags.n, tags.items) : mlf_error_memory(&m->error);
+    if (!code) code = mlc_send_or_keep(m, m->arguments[0], &(mlc_deed){send_tags, keep_tags, &tags});
+    sv_free(tags.items);
     return code;
 }
 
@@ -136,39 +179,25 @@ static json_t *param_of(mlc *m, char *text, long step)
     return json_pack("{s:s, s:s}", "key", pair.key, "value", pair.value);
 }
 
-void mlc_know_run(mlc *m, char *text)
+/* ---- to the server, or into the journal ---- */
+
+typedef struct batch {
+    const char *list; /* "metrics" or "params" */
+    json_t *items;
+} batch;
+
+static int send_items(mlc *m, const char *run_id, void *what, mlf_error *error)
 {
-    char run_id[MLF_RUN_ID_SIZE];
-    if (mlf_replay_find(run_id, m->client, text, NULL) > 0 && strlen(run_id) == strlen(text)) strcpy(text, run_id);
+    const batch *b = what;
+    return mlf_endpoint_call(NULL, m->client, EP(runs_log_batch), json_pack("{s:s, s:O}", "run_id", run_id, b->list, b->items), error);
 }
 
-/* ---- the same into the journal ---- */
-
-/* The journal of a run that itself waits here: its experiment's name (sv_free; NULL: none given) and 1; 0 when there is none. */
-static int find_waiting(const mlc *m, const char *run_id, char **experiment)
-{
-    mlf_journal *journal = NULL;
-    mlf_journal_record record;
-    sv_buffer path = SV_BUFFER_INIT(0);
-    int found = mlf_is_journal_key(run_id) && !sv_buffer_format(&path, "%s/%s", m->client->settings.journal_dir, run_id) &&
-                !mlf_journal_open(&journal, path.data, NULL);
-    *experiment = NULL;
-    if (found && !mlf_journal_next(journal, &record, NULL) && record.json) {
-        json_t *first;
-        mlf_json_parse(&first, record.json, strlen(record.json), 0, NULL);
-        *experiment = sv_strdup(json_string_value(json_object_get(first, "experiment")));
-        json_decref(first);
-    }
-    mlf_journal_close(journal);
-    sv_buffer_free(&path);
-    return found;
-}
-
-static int journal_item(mlc *m, mlf_run *run, const json_t *item)
+static int keep_item(mlc *m, mlf_run *run, const json_t *item)
 {
     const char *key = json_string_value(json_object_get(item, "key"));
-    int64_t step = json_integer_value(json_object_get(item, "step"));
-    mlf_point point = {.run = run, .timestamp_ms = json_integer_value(json_object_get(item, "timestamp")), .step = step};
+    mlf_point point = {.run = run,
+                       .timestamp_ms = json_integer_value(json_object_get(item, "timestamp")),
+                       .step = json_integer_value(json_object_get(item, "step"))};
     if (!json_object_get(item, "step"))
         return mlf_run_log_param(run, key, json_string_value(json_object_get(item, "value")), &m->error);
     /* With its own time: the server may have taken it although its answer never came, and the same point twice is one. */
@@ -179,51 +208,12 @@ static int journal_item(mlc *m, mlf_run *run, const json_t *item)
     return MLF_OK;
 }
 
-/* Adds to the run without a server, for a later sync. */
-static int keep_items(mlc *m, const json_t *items, const char *experiment)
+static int keep_items(mlc *m, mlf_run *run, void *what)
 {
-    mlf_client_options client_options = MLF_CLIENT_OPTIONS_INIT;
-    mlf_run_options options = MLF_RUN_OPTIONS_INIT;
-    mlf_client *client = NULL;
-    mlf_run *run = NULL;
-    client_options.offline = 1;
-    client_options.tracking_uri = m->client->settings.server_is_asked ? m->client->settings.tracking_uri : NULL;
-    options.run_id = m->arguments[0];
-    options.experiment = experiment;
-    options.keep_status = 1;
-    options.system_metrics = 0;
-    int code = mlf_client_new(&client, &client_options, &m->error);
-    if (!code) code = mlf_run_create(&run, client, &options, &m->error);
-    for (size_t i = 0; !code && i < json_array_size(items); i++)
-        code = journal_item(m, run, json_array_get(items, i));
-    mlf_run_free(run);
-    mlf_client_free(client);
-    return code;
-}
-
-/* Sends the batch, which it frees, or keeps it where that has to wait. */
-static int send_or_keep(mlc *m, const char *list, json_t *items)
-{
-    const mlf_settings *settings = &m->client->settings;
-    int away = settings->offline || !*settings->tracking_uri, code = MLF_OK;
-    mlf_error sent = MLF_ERROR_INIT;
-    char *experiment;
-    int waits = find_waiting(m, m->arguments[0], &experiment);
-    if (!away && !waits) {
-        mlc_know_run(m, m->arguments[0]);
-        code = mlf_endpoint_call(NULL, m->client, EP(runs_log_batch),
-                                 json_pack("{s:s, s:O}", "run_id", m->arguments[0], list, items), &sent);
-        away = code == MLF_E_CONNECT || code == MLF_E_TIMEOUT || (code && mlf_error_is_retriable(&sent));
-    }
-    if (away || waits) {
-        code = keep_items(m, items, experiment);
-        if (!code)
-            sv_say("mlflowc: %s%skept in the journal for `mlflowc sync`", sent.message, *sent.message ? ": " : "");
-    } else {
-        m->error = sent;
-    }
-    sv_free(experiment);
-    json_decref(items);
+    const batch *b = what;
+    int code = MLF_OK;
+    for (size_t i = 0; !code && i < json_array_size(b->items); i++)
+        code = keep_item(m, run, json_array_get(b->items, i));
     return code;
 }
 
@@ -232,17 +222,15 @@ static int log_batch(mlc *m, const char *list, json_t *(*item_of)(mlc *m, char *
 {
     long step;
     int code = mlc_option_number(m, "step", 0, INT64_MIN, &step);
-    json_t *items = json_array();
+    batch b = {list, json_array()};
     for (int i = 1; !code && i < m->n_arguments; i++) {
         json_t *item = item_of(m, m->arguments[i], step);
         if (!item) code = m->error.code ? m->error.code : mlf_error_memory(&m->error);
-        if (item && json_array_append_new(items, item)) code = mlf_error_memory(&m->error);
+        if (item && json_array_append_new(b.items, item)) code = mlf_error_memory(&m->error);
     }
-    if (code) {
-        json_decref(items);
-        return code;
-    }
-    return send_or_keep(m, list, items);
+    if (!code) code = mlc_send_or_keep(m, m->arguments[0], &(mlc_deed){send_items, keep_items, &b});
+    json_decref(b.items);
+    return code;
 }
 
 int mlc_metrics_log(mlc *m)

@@ -154,7 +154,7 @@ int mlf_alias_set(mlf_client *client, const char *name, const char *alias, const
     return code;
 }
 
-static int check_options(const char *name, const mlf_register_options *options, mlf_error *error)
+int mlf_register_check(const char *name, const mlf_register_options *options, mlf_error *error)
 {
     int code = mlf_check_registered_name(name, error);
     if (!code && options->alias)
@@ -178,7 +178,7 @@ int mlf_register_now(char **version, mlf_client *client, const mlf_model_home *h
     *version = NULL;
     if (!options)
         options = &nothing;
-    int code = check_options(name, options, error);
+    int code = mlf_register_check(name, options, error);
     if (!code)
         code = mlf_model_resolve(&model, client, model_uri, error);
     if (!code)

@@ -6,7 +6,6 @@
 #include "mlflow_client.h"
 #include "replay.h"
 
-
 typedef struct mlf_model_home {
     const char *run_id, *experiment_id; /* the server's */
     const char *key;                    /* the client's own */
@@ -16,6 +15,12 @@ typedef struct mlf_model_home {
 
 /* *model_uri (sv_free): "models:/m-…" or, on a 2.x server, "runs:/ID/name". */
 int mlf_log_model_now(char **model_uri, mlf_client *client, const mlf_model_home *home, const char *folder, const mlf_model_options *options, mlf_error *error);
+
+/* What mlf_log_model_now() made of that key, once its files are there: *model_uri (sv_free); NULL: nothing. */
+int mlf_find_model(char **model_uri, mlf_client *client, const mlf_model_home *home, mlf_error *error);
+
+/* MLF_E_ARGUMENT for what the registry would refuse. */
+int mlf_register_check(const char *name, const mlf_register_options *options, mlf_error *error);
 
 /* *version (sv_free). run_id may be NULL. */
 int mlf_register_now(char **version, mlf_client *client, const mlf_model_home *home, const char *model_uri, const char *name, const mlf_register_options *options, mlf_error *error);

@@ -114,16 +114,6 @@ static int is_waiting(mlf_run *run, const char **model_uri, char *known, size_t 
     return 0;
 }
 
-static int check_version(const char *name, const mlf_register_options *options, mlf_error *error)
-{
-    int code = mlf_check_registered_name(name, error);
-    if (!code && options->alias)
-        code = mlf_check_alias(options->alias, error);
-    for (size_t i = 0; !code && i < options->n_tags; i++)
-        code = mlf_check_key("tag", options->tags[i].key, error);
-    return code;
-}
-
 int mlf_model_register(char **version, mlf_run *run, const char *model_uri, const char *name, const mlf_register_options *options, mlf_error *error)
 {
     const mlf_register_options nothing = MLF_REGISTER_OPTIONS_INIT;
@@ -135,7 +125,7 @@ int mlf_model_register(char **version, mlf_run *run, const char *model_uri, cons
         options = &nothing;
     int code = mlf_run_check(run, error);
     if (!code)
-        code = check_version(name, options, error);
+        code = mlf_register_check(name, options, error);
     if (!code)
         code = mlf_journal_key(key, error);
     if (code)

@@ -186,16 +186,36 @@ int mlf_replay_model(mlf_replay *replay, const json_t *payload, mlf_error *error
     return code;
 }
 
-/* What "journal:/KEY" became; anything else stays as it is. */
-static int real_source(char *out, size_t size, const mlf_replay *replay, const char *source, mlf_error *error)
+/* What "journal:/KEY" became: made by this journal, or by one that was sent before it. */
+static int logged_source(sv_buffer *out, mlf_replay *replay, const char *key, mlf_error *error)
+{
+    char known[1024], *uri = NULL;
+    if (mlf_folder_id(replay->folder, key, known, sizeof known))
+        return sv_buffer_text(out, known) ? mlf_error_memory(error) : 0;
+    const mlf_model_home home = {replay->run_id, replay->experiment_id, key, NULL, 1};
+    int code = mlf_is_journal_key(key) ? mlf_find_model(&uri, replay->client, &home, error) : 0;
+    if (!code && !uri)
+        code = mlf_error_set(error, MLF_E_STATE, MLF_JOURNAL_URI "%.100s: the model it stands for was not logged", key);
+    if (!code && sv_buffer_text(out, uri))
+        code = mlf_error_memory(error);
+    sv_free(uri);
+    return code;
+}
+
+/* What a version's source is called on the server: "journal:/KEY", and "runs:/KEY/path" of a run that was begun offline; anything else stays as it is. */
+static int real_source(sv_buffer *out, mlf_replay *replay, const char *source, mlf_error *error)
 {
     size_t prefix = strlen(MLF_JOURNAL_URI);
-    if (!strncmp(source, MLF_JOURNAL_URI, prefix)) {
-        if (!mlf_folder_id(replay->folder, source + prefix, out, size))
-            return mlf_error_set(error, MLF_E_STATE, "%.100s: the model it stands for was not logged", source);
-    } else if ((size_t)snprintf(out, size, "%s", source) >= size)
-        return damaged("a version", error);
-    return 0;
+    char key[MLF_JOURNAL_KEY + 1], run_id[MLF_RUN_ID_SIZE];
+    if (!strncmp(source, MLF_JOURNAL_URI, prefix))
+        return logged_source(out, replay, source + prefix, error);
+    if (!strncmp(source, "runs:/", 6) && strcspn(source + 6, "/") == MLF_JOURNAL_KEY) {
+        snprintf(key, sizeof key, "%.*s", MLF_JOURNAL_KEY, source + 6);
+        int found = strcmp(key, replay->run_id) ? mlf_replay_find(run_id, replay->client, key, error) : 0;
+        if (found)
+            return found < 0 ? found : sv_buffer_format(out, "runs:/%s%s", run_id, source + 6 + MLF_JOURNAL_KEY) ? mlf_error_memory(error) : 0;
+    }
+    return sv_buffer_text(out, source) ? mlf_error_memory(error) : 0;
 }
 
 #define API "/api/2.0/mlflow/"
@@ -236,7 +256,8 @@ static int is_overtaken(const mlf_replay *replay, const char *name, const char *
 
 int mlf_replay_register(mlf_replay *replay, const json_t *payload, mlf_error *error)
 {
-    char source[2048], known[64], *version = NULL;
+    sv_buffer source = SV_BUFFER_INIT(4096);
+    char known[64], *version = NULL;
     const char *key = text_of(payload, "key"), *asked = text_of(payload, "source"), *name = text_of(payload, "name");
     if (!key || !mlf_is_journal_key(key) || !asked || !name)
         return damaged("a version", error);
@@ -248,18 +269,19 @@ int mlf_replay_register(mlf_replay *replay, const json_t *payload, mlf_error *er
     options.description = text_of(payload, "description");
     options.model_description = text_of(payload, "model_description");
     const char *alias = text_of(payload, "alias");
-    int code = real_source(source, sizeof source, replay, asked, error);
+    int code = real_source(&source, replay, asked, error);
     if (!code)
         code = read_pairs(&tags, &options.n_tags, json_object_get(payload, "tags"), error);
     options.tags = tags;
     if (!code)
-        code = mlf_register_now(&version, replay->client, &home, source, name, &options, error);
+        code = mlf_register_now(&version, replay->client, &home, source.data ? source.data : "", name, &options, error);
     if (!code && alias && !is_overtaken(replay, name, alias))
         code = mlf_alias_set_now(replay->client, name, alias, version, error);
     if (!code)
         code = mlf_folder_set_id(replay->folder, key, version, error);
     sv_free(tags);
     sv_free(version);
+    sv_buffer_free(&source);
     return code;
 }
 

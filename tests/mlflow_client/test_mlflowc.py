@@ -1,5 +1,6 @@
 """The mlflowc command: what it prints, where it ends, what the official Python client reads afterwards."""
 
+import contextlib
 import http.server
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -201,7 +203,7 @@ def test_a_model_logged_registered_resolved(mlflowc, python, tmp_path):
     version = mlflowc("registry", "register", uri, "shell-model", "--alias", "champion", "--description", "d", "--tag", "a=b").strip()
     assert version == "1"
     found = python.get_model_version_by_alias("shell-model", "champion")
-    assert found.version == "1" and found.tags == {"a": "b"} and found.source == uri
+    assert found.version == "1" and found.tags["a"] == "b" and found.source == uri
     for version, same in enumerate((f"runs:/{run_id}/shellmodel", "models:/shell-model@champion"), start=2):  # the same model, by its run and by its alias
         assert mlflowc("registry", "register", same, "shell-model").strip() == str(version)
         assert python.get_model_version("shell-model", str(version)).source == uri
@@ -360,26 +362,169 @@ def test_a_single_step_without_its_server_is_quick_and_kept(server, python, tmp_
     assert len(list((tmp_path / "journal").iterdir())) == 1
 
 
-def test_a_point_whose_answer_was_lost_stands_once(server, python, mlflowc, tmp_path):
-    """The server takes the batch and the connection breaks: what goes to the journal then is the same point, not one of a moment later."""
+@contextlib.contextmanager
+def deaf_to(server, path):
+    """The server behind a proxy that loses its answers to POSTs of that path."""
 
     class Deaf(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            urllib.request.urlopen(urllib.request.Request(server.uri + self.path, body, {"Content-Type": "application/json"})).read()
-            self.close_connection = True
+        def pass_on(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+            request = urllib.request.Request(server.uri + self.path, body, {"Content-Type": "application/json"}, method=self.command)
+            try:
+                reply = urllib.request.urlopen(request)
+            except urllib.error.HTTPError as error:
+                reply = error
+            text = reply.read()
+            if self.command == "POST" and self.path.endswith(path):
+                self.close_connection = True
+                return
+            self.send_response(reply.status)
+            self.send_header("Content-Type", reply.headers["Content-Type"])
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = pass_on
 
         def log_message(self, *_):
             pass
 
-    run_id = mlflowc("runs", "create").strip()
-    with http.server.HTTPServer(("127.0.0.1", 0), Deaf) as deaf:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Deaf) as deaf:
         threading.Thread(target=deaf.serve_forever, daemon=True).start()
-        done = subprocess.run([MLFLOWC, "metrics", "log", run_id, "loss=0.5"], env=environment(tmp_path, f"http://127.0.0.1:{deaf.server_port}"), capture_output=True, text=True, timeout=60)
+        yield f"http://127.0.0.1:{deaf.server_port}"
         deaf.shutdown()
+
+
+def test_a_point_whose_answer_was_lost_stands_once(server, python, mlflowc, tmp_path):
+    """The server takes the batch and the connection breaks: what goes to the journal then is the same point, not one of a moment later."""
+    run_id = mlflowc("runs", "create").strip()
+    with deaf_to(server, "/runs/log-batch") as uri:
+        done = subprocess.run([MLFLOWC, "metrics", "log", run_id, "loss=0.5"], env=environment(tmp_path, uri), capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "kept in the journal" in done.stderr and len(python.get_metric_history(run_id, "loss")) == 1, done.stderr
     mlflowc("sync", "--tracking-uri", server.uri)
     assert len(python.get_metric_history(run_id, "loss")) == 1
+
+
+def job(folder, experiment, uri, **more):
+    """examples/job.sh: the last thing it prints, a run's id or its journal's key."""
+    script = (pathlib.Path(os.environ["SOURCE_ROOT"]) / "examples" / "job.sh").read_text().replace("--experiment examples", f"--experiment {experiment}")
+    env = environment(folder, uri, PATH=f"{MLFLOWC.parent}:{os.environ['PATH']}", TMPDIR=str(folder), **more)
+    done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.split()[-1]
+
+
+def story(python, run_id):
+    """What a run of job.sh has on the server, without what differs from run to run."""
+    run = python.get_run(run_id)
+    points = [(p.step, p.value) for p in python.get_metric_history(run_id, "error")]
+    files = [re.sub(r"\d+", "N", f.path) for f in python.list_artifacts(run_id)]
+    return run.info.status, re.sub(r"\d+", "N", run.info.run_name), run.info.end_time > run.info.start_time, run.data.params, sorted(points), files
+
+
+@pytest.mark.parametrize("away", ["offline", "no server"])
+def test_the_example_runs_to_its_end_without_a_server(server, python, tmp_path, away):
+    online = job(tmp_path, "job-online", server.uri)
+    kept = job(tmp_path, f"job {away}".replace(" ", "-"), *({"offline": (server.uri,), "no server": ("http://127.0.0.1:9",)}[away]), **({"MLFLOW_OFFLINE": "1"} if away == "offline" else {}))
+    done = sync(tmp_path, None, "--tracking-uri", server.uri)
+    assert done.returncode == 0 and not list((tmp_path / "journal").iterdir()), done.stdout + done.stderr
+    (run,) = python.search_runs([python.get_experiment_by_name(f"job {away}".replace(" ", "-")).experiment_id])
+    assert run.data.tags["mlflow.client.key"] == kept
+    assert story(python, run.info.run_id) == story(python, online) and story(python, online)[0] == "FINISHED"
+    assert story(python, online)[-1] == ["errors-N.txt"]
+
+
+@pytest.mark.parametrize("away", ["offline", "no server"])
+def test_models_and_versions_from_the_shell_wait_for_their_server(server, python, mlflowc, tmp_path, away):
+    def alone(*words):
+        return mlflowc(*words, env={"MLFLOW_OFFLINE": "1"}) if away == "offline" else mlflowc(*words, "--tracking-uri", "http://127.0.0.1:9")
+
+    name = f"waiting-{away.split()[0]}"
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: nothing\n")
+    (tmp_path / "note.txt").write_text("note")
+    assert alone("experiments", "create", name).strip() == name
+    run = alone("runs", "create", "--experiment", name).strip()
+    uri = alone("models", "log", run, folder, "--name", "shell", "--param", "alpha=1").strip()
+    assert uri.startswith("journal:/")
+    assert alone("registry", "register", uri, name, "--alias", "champion", "--tag", "a=b", "--description", "d") == ""
+    assert alone("registry", "register", f"runs:/{run}/shell", name) == ""
+    alone("runs", "tag", run, "one=1", "two=2")
+    alone("artifacts", "upload", run, tmp_path / "note.txt", "--path", "deep")
+    alone("runs", "end", run, "--status", "KILLED")
+    assert mlflowc("registry", "register", uri, name) == "", "the server is there again, the model is not yet"
+    done = sync(tmp_path, None, "--tracking-uri", server.uri)
+    assert done.returncode == 0 and not list((tmp_path / "journal").iterdir()), done.stdout + done.stderr
+    (found,) = python.search_runs([python.get_experiment_by_name(name).experiment_id])
+    assert found.info.status == "KILLED" and found.info.end_time and {"one": "1", "two": "2"}.items() <= found.data.tags.items()
+    assert [f.path for f in python.list_artifacts(found.info.run_id, "deep")] == ["deep/note.txt"]
+    (model,) = python.search_logged_models([found.info.experiment_id])
+    version = python.get_model_version_by_alias(name, "champion")
+    assert (version.version, version.source, version.run_id, version.description) == ("1", f"models:/{model.model_id}", found.info.run_id, "d") and version.tags["a"] == "b"
+    assert {v.source for v in python.search_model_versions(f"name = '{name}'")} == {version.source} and model.params == {"alpha": "1"}
+    assert mlflowc("registry", "register", uri, name).strip() == "4", "a script still has nothing but the journal's name of it"
+    assert "no model waits by that name" in mlflowc("registry", "register", "journal:/" + "0" * 32, name, status=1)
+
+
+def test_a_waiting_model_is_registered_on_an_older_server_too(mlflowc, tmp_path):
+    """MLflow 2 has no logged models: the model is a folder of the run, found by what the run remembers of it."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: nothing\n")
+    offline = {"MLFLOW_OFFLINE": "1"}
+    run = mlflowc("runs", "create", env=offline).strip()
+    uri = mlflowc("models", "log", run, folder, "--name", "old", env=offline).strip()
+    mlflowc("registry", "register", uri, "older", "--alias", "a", env=offline)
+    with MlflowServer(release="2.22") as older:
+        done = sync(tmp_path, None, "--tracking-uri", older.uri)
+        assert done.returncode == 0, done.stdout + done.stderr
+        version = objects(mlflowc("registry", "get", "older", "@a", "--json", "--tracking-uri", older.uri))[0]
+        assert version["version"] == "1" and version["source"].endswith("/artifacts/old"), version
+
+
+def test_a_version_whose_answer_was_lost_is_made_once(server, python, mlflowc, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: nothing\n")
+    run_id = mlflowc("runs", "create").strip()
+    mlflowc("models", "log", run_id, folder)
+    with deaf_to(server, "/model-versions/create") as uri:
+        done = subprocess.run([MLFLOWC, "registry", "register", f"runs:/{run_id}/model", "lost-answer", "--alias", "a"], env=environment(tmp_path, uri), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+    assert [v.version for v in python.search_model_versions("name = 'lost-answer'")] == ["1"] and python.get_model_version_by_alias("lost-answer", "a").version == "1"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["runs", "delete", "RUN"],
+        ["runs", "rename", "RUN", "x"],
+        ["runs", "untag", "RUN", "x"],
+        ["runs", "list", "Default"],
+        ["experiments", "create", "x", "--tag", "a=b"],
+        ["experiments", "tag", "Default", "a=b"],
+        ["artifacts", "upload", "models:/m-00000000000000000000000000000000", "/etc/hostname"],
+        ["artifacts", "download", "RUN", "FOLDER"],
+        ["registry", "register", "models:/m-00000000000000000000000000000000", "x"],
+        ["registry", "tag", "x", "a=b"],
+        ["request", "GET", "/version"],
+    ],
+)
+def test_what_is_not_recorded_offline_says_so(mlflowc, tmp_path, words):
+    env = {"MLFLOW_OFFLINE": "1"}
+    run = mlflowc("runs", "create", env=env).strip()
+    said = mlflowc(*(run if word == "RUN" else tmp_path / "out" if word == "FOLDER" else word for word in words), env=env, status=1)
+    assert "not recorded for" in said, said
+    assert len(list((tmp_path / "journal").iterdir())) == 1
+
+
+def test_ends_and_tags_that_mlflow_would_refuse_are_not_kept(mlflowc, tmp_path):
+    env = {"MLFLOW_OFFLINE": "1"}
+    assert "--status" in mlflowc("runs", "end", "0" * 32, "--status", "DONE", env=env, status=2)
+    assert "'//'" in mlflowc("runs", "tag", "0" * 32, "a//b=1", env=env, status=2)
+    assert "cannot be read" in mlflowc("artifacts", "upload", "0" * 32, tmp_path / "absent", env=env, status=1)
+    assert mlflowc("registry", "register", f"runs:/{'0' * 32}/m", "a/b", env=env, status=2)
 
 
 def test_an_alias_waits_in_the_journal(server, python, mlflowc, tmp_path):
