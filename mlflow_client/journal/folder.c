@@ -460,15 +460,25 @@ static int write_ids(mlf_folder *folder, mlf_error *error)
     return code == SV_E_MEMORY ? mlf_error_memory(error) : code ? mlf_error_from_base(error, &base) : MLF_OK;
 }
 
-int mlf_folder_set_id(mlf_folder *folder, const char *key, const char *id, mlf_error *error)
+static int put_id(mlf_folder *folder, const char *key, const char *id, int writes, mlf_error *error)
 {
+    mlf_error unwritten = MLF_ERROR_INIT;
     pthread_mutex_lock(&folder->lock);
     int code = json_object_set_new(folder->ids, key, json_string(id)) ? mlf_error_memory(error) : MLF_OK;
-    mlf_error unwritten = MLF_ERROR_INIT;
-    if (!code && folder->path && write_ids(folder, &unwritten))
+    if (!code && writes && folder->path && write_ids(folder, &unwritten))
         sv_log(SV_LOG_DEBUG, "%s: %s", folder->path, unwritten.message);
     pthread_mutex_unlock(&folder->lock);
     return code;
+}
+
+int mlf_folder_put_id(mlf_folder *folder, const char *key, const char *id, mlf_error *error)
+{
+    return put_id(folder, key, id, 0, error);
+}
+
+int mlf_folder_set_id(mlf_folder *folder, const char *key, const char *id, mlf_error *error)
+{
+    return put_id(folder, key, id, 1, error);
 }
 
 static int by_name(const void *a, const void *b)

@@ -225,14 +225,36 @@ static int remove_doubles(mlf_replay *replay, const char *key, mlf_error *error)
     return code;
 }
 
-enum { DOUBT_MS = 5000 }; /* after a create that may have been made twice: how long the server may take over the one whose connection was lost */
+/* Of a create that may have been made twice. */
+enum {
+    DOUBT_MS = 5000,    /* how long the server may take over the one whose connection was lost, */
+    ATTEMPT_MS = 600000 /* which was at the latest so long after it was begun */
+};
+
+/* In ids.json: when a create was last begun, and since when (0: long ago) the server may be at one that was given up. */
+#define BEGUN "creating"
+#define DOUBTFUL "doubtful"
+
+static int put_moment(mlf_replay *replay, const char *key, int64_t moment_ms, mlf_error *error)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)moment_ms);
+    return mlf_folder_put_id(replay->folder, key, text, error);
+}
+
+static int64_t moment_of(const mlf_replay *replay, const char *key)
+{
+    char text[24] = "0";
+    mlf_folder_id(replay->folder, key, text, sizeof text);
+    return strtoll(text, NULL, 10);
+}
 
 int mlf_replay_settle(mlf_replay *replay, mlf_error *error)
 {
-    char since[24];
-    if (!*replay->run_id || !mlf_folder_id(replay->folder, "doubtful", since, sizeof since))
+    char text[24];
+    if (!*replay->run_id || !mlf_folder_id(replay->folder, DOUBTFUL, text, sizeof text))
         return MLF_OK;
-    int64_t now = sv_epoch_ms(), moment = strtoll(since, NULL, 10);
+    int64_t now = sv_epoch_ms(), moment = moment_of(replay, DOUBTFUL);
     for (int64_t left = moment > now ? DOUBT_MS : moment > 0 ? moment + DOUBT_MS - now : 0; left > 0 && !(replay->cancel && atomic_load(replay->cancel)); left -= 50)
         nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000}, NULL);
     return remove_doubles(replay, replay->folder->key, error);
@@ -290,8 +312,22 @@ static int place_in_experiment(mlf_replay *replay, const json_t *payload, mlf_er
 
 static int note_run(mlf_replay *replay, const char *key, mlf_error *error)
 {
-    int code = mlf_folder_set_id(replay->folder, "experiment", replay->experiment_id, error);
+    int code = mlf_folder_put_id(replay->folder, "experiment", replay->experiment_id, error);
     return code ? code : mlf_folder_set_id(replay->folder, key, replay->run_id, error);
+}
+
+/* Written down before it is sent: who comes after a kill knows that the server may be at it. */
+static int note_creation(mlf_replay *replay, mlf_error *error)
+{
+    int code = put_moment(replay, BEGUN, sv_epoch_ms(), error);
+    return code ? code : mlf_folder_set_id(replay->folder, "experiment", replay->experiment_id, error);
+}
+
+/* An earlier attempt, whose answer nobody had, ended just now at the latest. */
+static int note_doubt(mlf_replay *replay, int64_t begun_ms, mlf_error *error)
+{
+    int64_t now = sv_epoch_ms();
+    return put_moment(replay, DOUBTFUL, now - begun_ms < ATTEMPT_MS ? now : 0, error);
 }
 
 static int replay_create(mlf_replay *replay, const json_t *payload, mlf_error *error)
@@ -299,20 +335,18 @@ static int replay_create(mlf_replay *replay, const json_t *payload, mlf_error *e
     const char *key = text_of(payload, "key");
     if (!mlf_is_journal_key(key) || !json_is_integer(json_object_get(payload, "start_time")))
         return bad_payload("create", error);
+    int64_t begun_ms = moment_of(replay, BEGUN);
     int code = place_in_experiment(replay, payload, error);
     int found = code || !replay->maybe_done ? 0 : find_by_key(replay, key, error);
     if (!code && !found)
         code = resolve_parent(replay, payload, error);
+    if (!code && !found)
+        code = note_creation(replay, error);
     if (!code)
         code = found > 0 ? MLF_OK : found < 0 ? found : create_run(replay, payload, error);
-    if (!code)
-        code = note_run(replay, key, error);
-    if (!code && replay->maybe_done) {
-        char now[24];
-        snprintf(now, sizeof now, "%lld", replay->maybe_done == MLF_DOUBT_NOW ? (long long)sv_epoch_ms() : 0LL);
-        code = mlf_folder_set_id(replay->folder, "doubtful", now, error);
-    }
-    return code;
+    if (!code && replay->maybe_done)
+        code = note_doubt(replay, begun_ms, error);
+    return code ? code : note_run(replay, key, error);
 }
 
 static int read_run(mlf_replay *replay, const char *run_id, mlf_error *error)

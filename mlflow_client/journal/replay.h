@@ -15,17 +15,12 @@
 enum { MLF_RUN_ID_SIZE = 257, MLF_EXPERIMENT_ID_SIZE = 65 };
 
 /* Where a replay stands. */
-enum {
-    MLF_DOUBT_EARLIER = 1, /* a process before this one */
-    MLF_DOUBT_NOW = 2      /* this one, a moment ago: the server may still be at it */
-};
-
 typedef struct mlf_replay {
     mlf_client *client;
     mlf_folder *folder;                          /* its ids: mlf_folder_id(), mlf_folder_set_id() */
     char run_id[MLF_RUN_ID_SIZE];                /* of the server; empty before create or continue was replayed */
     char experiment_id[MLF_EXPERIMENT_ID_SIZE];
-    int maybe_done;                              /* 0, or who may have brought this very operation to the server already: MLF_DOUBT_… */
+    int maybe_done;                              /* 1: this very operation may have been brought to the server already, by this process or one before it */
     int timeout_ms;                              /* of each attempt; 0: the client's own */
     const atomic_int *cancel;                    /* non-zero: give up soon */
 } mlf_replay;

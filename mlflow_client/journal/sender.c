@@ -414,7 +414,7 @@ static mlf_work conclude(mlf_sender *sender, mlf_batch *batch, const outcome *re
     }
     batch->state = MLF_BATCH_WAITS;
     if (result->ambiguous)
-        sender->replay.maybe_done = MLF_DOUBT_NOW;
+        sender->replay.maybe_done = 1;
     if (may_pass(result)) {
         plan_retry(sender, batch, result);
         return MLF_WORK_PAUSE;

@@ -603,6 +603,58 @@ def test_a_long_sync_says_how_far_it_is(job, build_root):
     assert done.returncode == 0 and 0 < int(said[0]) < 100 and 0 < int(said[1]) < 20000, done.stdout + done.stderr
 
 
+class SlowCreation(http.server.BaseHTTPRequestHandler):
+    """A server that takes two seconds over the first run, also when nobody waits for it any longer."""
+
+    def do_POST(self):
+        asked, what = json.loads(self.rfile.read(int(self.headers["Content-Length"]))), self.path.rsplit("/", 1)[1]
+        runs, answer = self.server.runs, {}
+        if what == "create":
+            self.server.creations += 1
+            run_id = f"r{self.server.creations}"
+            time.sleep(2 if run_id == "r1" else 0)
+            runs.append(run_id)
+            answer = {"run": {"info": {"run_id": run_id, "experiment_id": "0"}}}
+        elif what == "search" and asked["run_view_type"] == "ACTIVE_ONLY":
+            answer = {"runs": [{"info": {"run_id": run_id, "experiment_id": "0"}} for run_id in runs]}
+        elif what == "delete":
+            runs.remove(asked["run_id"])
+        self.say(answer)
+
+    def do_GET(self):
+        self.say({})
+
+    def say(self, answer):
+        try:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(json.dumps(answer))))
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+        except OSError:
+            pass
+
+    def log_message(self, *_):
+        pass
+
+
+def test_killed_while_the_server_makes_the_run_it_is_one_run(job):
+    """And the sync comes at once: it finds no run yet, and makes one."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), SlowCreation) as slow:
+        slow.runs, slow.creations, slow.uri = [], 0, f"http://127.0.0.1:{slow.server_port}"
+        threading.Thread(target=slow.serve_forever, daemon=True).start()
+        process = job.start(slow.uri, "--steps", 0, "--params", 0)
+        while not slow.creations:
+            time.sleep(0.01)
+        process.kill()
+        process.communicate()
+        assert sync(job, slow)["sent"] == 1
+        assert slow.creations == 2 and slow.runs == ["r2"], slow.runs
+        time.sleep(2)
+        assert slow.runs == ["r2"], slow.runs
+        slow.shutdown()
+    expect_nothing_waits(job)
+
+
 def small_files():
     """The disk is full after 2,000 bytes a file."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
