@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DATASETS_PAGE = 100 };
+enum { DATASETS_PAGE = 100, RECORDS_PAGE = 1000 };
 
 /* An array of texts; new reference. */
 static json_t *texts(const char *const *items, size_t n)
@@ -75,7 +75,7 @@ int mlf_datasets_records(mlf_object **page, mlf_client *client, const char *id, 
                          mlf_error *error)
 {
     json_t *reply,
-        *arguments = json_pack("{s:s, s:i, s:s*}", "dataset_id", id, "max_results", 1000, "page_token", page_token);
+        *arguments = json_pack("{s:s, s:i, s:s*}", "dataset_id", id, "max_results", RECORDS_PAGE, "page_token", page_token);
     int code = mlf_endpoint_call(&reply, client, EP(datasets_list_records), arguments, error);
     *page = NULL;
     if (code) return code;
@@ -93,6 +93,12 @@ int mlf_datasets_records(mlf_object **page, mlf_client *client, const char *id, 
     json_decref(list);
     json_decref(reply);
     return code;
+}
+
+int mlf_datasets_list_records(mlf_iterator **out, mlf_client *client, const char *id, mlf_error *error)
+{
+    return mlf_iterator_new(out, client, EP(datasets_list_records), json_pack("{s:s}", "dataset_id", id), RECORDS_PAGE,
+                            error);
 }
 
 int mlf_datasets_set_tag(mlf_client *client, const char *id, const char *key, const char *value, mlf_error *error)

@@ -3,6 +3,7 @@
 #include "alloc.h"
 #include "client_error.h"
 #include "fields.h"
+#include "json_text.h"
 #include "object.h"
 #include "validate.h"
 
@@ -55,6 +56,15 @@ int mlf_iterator_new(mlf_iterator **out, mlf_client *client, const mlf_endpoint 
     return MLF_OK;
 }
 
+/* One endpoint (the records of a dataset) tells its list as JSON text inside the JSON. */
+static void read_list_in_text(json_t *page, const char *list)
+{
+    json_t *items = json_object_get(page, list), *read = NULL;
+    if (json_is_string(items) && !mlf_json_parse(&read, json_string_value(items), json_string_length(items), 0, NULL))
+        json_object_set(page, list, read);
+    json_decref(read);
+}
+
 /* Fetches the page after this one. A token equal to the one just sent would go on for ever. */
 static int turn_page(mlf_iterator *iterator, mlf_error *error)
 {
@@ -63,6 +73,7 @@ static int turn_page(mlf_iterator *iterator, mlf_error *error)
     if (code) return code;
     const char *token = json_string_value(json_object_get(page, "next_page_token"));
     const char *sent = json_string_value(json_object_get(iterator->arguments, "page_token"));
+    read_list_in_text(page, iterator->list);
     json_t *items = json_object_get(page, iterator->list);
     iterator->is_last = !token || !*token || (sent && !strcmp(token, sent)) || !takes(iterator->endpoint, "page_token");
     if (items && !json_is_array(items)) {

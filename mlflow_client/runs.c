@@ -1,4 +1,5 @@
 /* Runs as the server has them. What a program logs goes through run.c and the journal instead. */
+#include "client_error.h"
 #include "endpoints.h"
 #include "iterator.h"
 #include "object.h"
@@ -52,6 +53,31 @@ int mlf_runs_delete_tag(mlf_client *client, const char *run_id, const char *key,
 {
     return mlf_endpoint_call(NULL, client, EP(runs_delete_tag), json_pack("{s:s, s:s}", "run_id", run_id, "key", key),
                              error);
+}
+
+int mlf_runs_log_input(mlf_client *client, const char *run_id, const mlf_dataset *dataset, mlf_error *error)
+{
+    if (!dataset || !dataset->name || !dataset->digest)
+        return mlf_error_set(error, MLF_E_ARGUMENT, "dataset: expected a name and a digest");
+    json_t *about = json_pack("{s:s, s:s, s:s, s:s, s:s*, s:s*}", "name", dataset->name, "digest", dataset->digest,
+                              "source_type", dataset->source_type ? dataset->source_type : "local", "source",
+                              dataset->source ? dataset->source : "{}", "schema", dataset->schema, "profile",
+                              dataset->profile);
+    json_t *tags = dataset->context
+                       ? json_pack("[{s:s, s:s}]", "key", "mlflow.data.context", "value", dataset->context)
+                       : json_array();
+    json_t *arguments = json_pack("{s:s, s:[{s:o, s:o}]}", "run_id", run_id, "datasets", "tags", tags, "dataset", about);
+    return mlf_endpoint_call(NULL, client, EP(runs_log_inputs), arguments, error);
+}
+
+int mlf_runs_log_outputs(mlf_client *client, const char *run_id, const char *const *model_ids, size_t n_models,
+                         int64_t step, mlf_error *error)
+{
+    json_t *models = json_array();
+    for (size_t i = 0; i < n_models; i++)
+        models = mlf_json_append(models, json_pack("{s:s, s:I}", "model_id", model_ids[i], "step", (json_int_t)step));
+    return mlf_endpoint_call(NULL, client, EP(runs_log_outputs),
+                             json_pack("{s:s, s:o}", "run_id", run_id, "models", models), error);
 }
 
 /* max_results is always sent: servers 3.3 to 3.8 answer an empty page without it, 2.x ignore it and send everything. */

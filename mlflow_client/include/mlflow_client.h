@@ -209,6 +209,17 @@ MLF_API int mlf_runs_restore(mlf_client *client, const char *run_id, mlf_error *
 MLF_API int mlf_runs_set_tag(mlf_client *client, const char *run_id, const char *key, const char *value, mlf_error *error);
 MLF_API int mlf_runs_delete_tag(mlf_client *client, const char *run_id, const char *key, mlf_error *error);
 
+typedef struct mlf_dataset {
+    const char *name, *digest, *source_type, *source; /* source: JSON text */
+    const char *schema, *profile;                     /* JSON text; may be NULL */
+    const char *context;                              /* "training", "validation", …; may be NULL */
+} mlf_dataset;
+
+/* At once; mlf_run_log_input() goes by the journal. The same dataset twice is one. */
+MLF_API int mlf_runs_log_input(mlf_client *client, const char *run_id, const mlf_dataset *dataset, mlf_error *error);
+/* Logged models that the run made, at one step. Not to be repeated: a model that the run names already is refused. MLflow 3. */
+MLF_API int mlf_runs_log_outputs(mlf_client *client, const char *run_id, const char *const *model_ids, size_t n_models, int64_t step, mlf_error *error);
+
 /* Every point of one metric, ordered by time, step, value. */
 typedef struct mlf_metric_point {
     double value;
@@ -292,6 +303,7 @@ MLF_API int mlf_datasets_delete(mlf_client *client, const char *id, mlf_error *e
 MLF_API int mlf_datasets_search(mlf_iterator **out, mlf_client *client, const mlf_query *query, mlf_error *error);
 MLF_API int mlf_datasets_upsert_records(mlf_client *client, const char *id, const mlf_object *records, mlf_error *error); /* {"records": [{"inputs": …}, …]} */
 MLF_API int mlf_datasets_records(mlf_object **page, mlf_client *client, const char *id, const char *page_token, mlf_error *error); /* {"records", "next_page_token"} */
+MLF_API int mlf_datasets_list_records(mlf_iterator **out, mlf_client *client, const char *id, mlf_error *error); /* all of them, page after page */
 MLF_API int mlf_datasets_set_tag(mlf_client *client, const char *id, const char *key, const char *value, mlf_error *error);
 MLF_API int mlf_datasets_delete_tag(mlf_client *client, const char *id, const char *key, mlf_error *error);
 MLF_API int mlf_datasets_link(mlf_client *client, const char *id, const char *experiment_id, int is_linked, mlf_error *error);
@@ -365,12 +377,6 @@ MLF_API int mlf_run_log_series(mlf_run *run, const char *key, const int64_t *ste
 MLF_API int mlf_metric_key_check(const char *key, mlf_error *error);
 MLF_API int mlf_run_log_param(mlf_run *run, const char *key, const char *value, mlf_error *error);
 MLF_API int mlf_run_set_tag(mlf_run *run, const char *key, const char *value, mlf_error *error);
-
-typedef struct mlf_dataset {
-    const char *name, *digest, *source_type, *source; /* source: JSON text */
-    const char *schema, *profile;                     /* JSON text; may be NULL */
-    const char *context;                              /* "training", "validation", …; may be NULL */
-} mlf_dataset;
 
 MLF_API int mlf_run_log_input(mlf_run *run, const mlf_dataset *dataset, mlf_error *error);
 

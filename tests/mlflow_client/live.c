@@ -1,5 +1,6 @@
 /* live: the typed functions against the real server of MLFLOW_TRACKING_URI, one TAP line a check. Run by test_live.py
-   for each server. live 3: everything; live 2: a 2.x server, where what is newer must say MLF_E_UNSUPPORTED. */
+   for each server. live 3: everything that every server has,
+   live 3 users, workspaces or the URL of one who takes webhooks: what some have; live 2: a 2.x server, where what is newer must say MLF_E_UNSUPPORTED. */
 #include "capabilities.h"
 #include "client.h"
 #include "clock.h"
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int n_checks, n_failed;
+static int n_checks, n_failed, major = 3;
 static mlf_client *client;
 static mlf_error error;
 
@@ -59,6 +60,10 @@ static char *experiments(void)
     SAME(mlf_object_lookup(experiment, "tags", "team"), "risk \"é\"");
     mlf_object_free(experiment);
     DONE(mlf_experiments_set_tag(client, id, "a", "b", &error));
+    if (major >= 3) {
+        DONE(mlf_experiments_delete_tag(client, id, "a", &error));
+        FAILS(MLF_E_NOT_FOUND, mlf_experiments_delete_tag(client, id, "a", &error));
+    }
     DONE(mlf_experiments_delete(client, id, &error));
     FAILS(MLF_E_STATE, mlf_experiment_ensure(&again, client, name, &error));
     FAILS(MLF_E_NOT_FOUND, mlf_experiments_delete(client, id, &error));
@@ -155,9 +160,17 @@ static void runs(const char *experiment_id, const char *run_id)
     SAME(mlf_object_string(run, "info.run_name"), "a name");
     mlf_object_free(run);
     DONE(mlf_runs_delete_tag(client, run_id, "k.with dots", &error));
+    for (int i = 0; i < 2; i++)
+        DONE(mlf_runs_log_input(client, run_id, &(mlf_dataset){.name = "rows", .digest = "0a", .context = "training"}, &error));
+    DONE(mlf_runs_get(&run, client, run_id, &error));
+    check(mlf_object_count(run, "inputs.dataset_inputs") == 1, "the same dataset twice is one");
+    SAME(mlf_object_string(run, "inputs.dataset_inputs[0].dataset.name"), "rows");
+    SAME(mlf_object_lookup(run, "inputs.dataset_inputs[0].tags", "mlflow.data.context"), "training");
+    mlf_object_free(run);
     for (int i = 0; i < 4; i++) {
         char *id = new_run(experiment_id);
-        if (i == 3) DONE(mlf_runs_delete(client, id, &error));
+        if (i >= 2) DONE(mlf_runs_delete(client, id, &error));
+        if (i == 2) DONE(mlf_runs_restore(client, id, &error));
         free(id);
     }
     check(count(mlf_runs_search(&iterator, client, &query, &error), &iterator) == 4,
@@ -260,6 +273,14 @@ static void logged_models(const char *experiment_id, const char *run_id)
     DONE(mlf_logged_models_set_tag(client, id, "a", "b", &error));
     DONE(mlf_logged_models_log_params(client, id, (const mlf_pair[]){{"beta", "2"}}, 1, &error));
     DONE(mlf_logged_models_finalize(client, id, 1, &error));
+    DONE(mlf_runs_log_outputs(client, run_id, (const char *const[]){id}, 1, 7, &error));
+    FAILS(MLF_E_SERVER, mlf_runs_log_outputs(client, run_id, (const char *const[]){id}, 1, 7, &error));
+    mlf_object *run = NULL;
+    int64_t step = 0;
+    DONE(mlf_runs_get(&run, client, run_id, &error));
+    SAME(mlf_object_string(run, "outputs.model_outputs[0].model_id"), id);
+    check(!mlf_object_integer(&step, run, "outputs.model_outputs[0].step") && step == 7, "an output has its step");
+    mlf_object_free(run);
     DONE(mlf_logged_models_get(&model, client, id, &error));
     SAME(mlf_object_string(model, "info.status"), "LOGGED_MODEL_READY");
     SAME(mlf_object_lookup(model, "info.tags", "a"), "b");
@@ -330,6 +351,18 @@ static void datasets(const char *experiment_id)
     DONE(mlf_datasets_upsert_records(client, id, records, &error));
     DONE(mlf_datasets_records(&page, client, id, NULL, &error));
     SAME(mlf_object_string(page, "records[0].inputs.q"), "1+1");
+    mlf_object_free(records);
+    records = mlf_object_new();
+    for (int i = 0; i < 1500; i++) {
+        char text[80];
+        mlf_object *record = NULL;
+        snprintf(text, sizeof text, "{\"inputs\": {\"q\": \"%d+1\"}}", i);
+        mlf_object_parse(&record, text, &error);
+        mlf_object_add_object(records, "records", record);
+        mlf_object_free(record);
+    }
+    DONE(mlf_datasets_upsert_records(client, id, records, &error));
+    check(count(mlf_datasets_list_records(&iterator, client, id, &error), &iterator) == 1500, "all records of a dataset, in pages");
     DONE(mlf_datasets_set_tag(client, id, "a", "b", &error));
     DONE(mlf_datasets_get(&dataset, client, id, &error));
     check(count(mlf_datasets_search(&iterator, client, NULL, &error), &iterator) >= 1, "a search of datasets");
@@ -343,13 +376,43 @@ static void datasets(const char *experiment_id)
     mlf_free(id);
 }
 
-static void webhooks(void)
+/* url: of one who listens, where the server may send to it. */
+static void webhooks(const char *url)
 {
+    static const char *const events[] = {"MODEL_VERSION.CREATED"};
     mlf_iterator *iterator = NULL;
+    mlf_object *webhook = NULL;
     char *id = NULL;
     check(count(mlf_webhooks_list(&iterator, client, &error), &iterator) == 0, "there are no webhooks");
-    FAILS(MLF_E_SERVER, mlf_webhooks_create(&id, client, "w", "http://127.0.0.1/",
-                                            (const char *const[]){"MODEL_VERSION.CREATED"}, 1, "s", NULL, &error));
+    FAILS(MLF_E_SERVER, mlf_webhooks_create(&id, client, "w", "ftp://127.0.0.1/", events, 1, "s", NULL, &error));
+    if (!url || !DONE(mlf_webhooks_create(&id, client, "w", url, events, 1, "s", "d", &error))) return;
+    check(count(mlf_webhooks_list(&iterator, client, &error), &iterator) == 1, "the webhook is listed");
+    DONE(mlf_webhooks_test(&webhook, client, id, &error));
+    check(mlf_object_flag(webhook, "success"), "who listens has been told");
+    mlf_object_free(webhook);
+    DONE(mlf_webhooks_set_active(client, id, 0, &error));
+    DONE(mlf_webhooks_get(&webhook, client, id, &error));
+    SAME(mlf_object_string(webhook, "status"), "DISABLED");
+    mlf_object_free(webhook);
+    DONE(mlf_webhooks_delete(client, id, &error));
+    FAILS(MLF_E_NOT_FOUND, mlf_webhooks_get(&webhook, client, id, &error));
+    mlf_free(id);
+}
+
+/* On a server with --enable-workspaces. */
+static void workspaces(void)
+{
+    mlf_iterator *iterator = NULL;
+    mlf_object *workspace = NULL;
+    DONE(mlf_workspaces_create(client, "live-team", "first", &error));
+    FAILS(MLF_E_EXISTS, mlf_workspaces_create(client, "live-team", NULL, &error));
+    check(count(mlf_workspaces_list(&iterator, client, &error), &iterator) == 2, "two workspaces are listed");
+    DONE(mlf_workspaces_describe(client, "live-team", "second", &error));
+    DONE(mlf_workspaces_get(&workspace, client, "live-team", &error));
+    SAME(mlf_object_string(workspace, "description"), "second");
+    mlf_object_free(workspace);
+    DONE(mlf_workspaces_delete(client, "live-team", &error));
+    FAILS(MLF_E_NOT_FOUND, mlf_workspaces_get(&workspace, client, "live-team", &error));
 }
 
 /* On a server with basic-auth, as its administrator. */
@@ -374,7 +437,9 @@ static void users(const char *experiment_id)
 
 int main(int argc, char **argv)
 {
-    int major = argc > 1 ? atoi(argv[1]) : 3, with_users = argc > 2 && !strcmp(argv[2], "users"), has_models = 0;
+    const char *more = argc > 2 ? argv[2] : "";
+    int has_models = 0;
+    major = argc > 1 ? atoi(argv[1]) : 3;
     char *version = NULL;
     mlf_object *found = NULL;
     if (mlf_client_new(&client, NULL, &error)) return fprintf(stderr, "%s\n", error.message), 1;
@@ -392,14 +457,17 @@ int main(int argc, char **argv)
         prompts();
         traces(experiment_id, run_id);
         datasets(experiment_id);
-        webhooks();
+        webhooks(!strncmp(more, "http", 4) ? more : NULL);
     } else {
         FAILS(MLF_E_UNSUPPORTED, mlf_logged_models_get(&found, client, "m-1", &error));
         FAILS(MLF_E_UNSUPPORTED, mlf_traces_get(&found, client, "tr-1", &error));
         FAILS(MLF_E_UNSUPPORTED, mlf_datasets_get(&found, client, "d-1", &error));
     }
-    if (with_users) users(experiment_id);
-    FAILS(MLF_E_UNSUPPORTED, mlf_workspaces_get(&found, client, "default", &error));
+    if (!strcmp(more, "users")) users(experiment_id);
+    if (!strcmp(more, "workspaces"))
+        workspaces();
+    else
+        FAILS(MLF_E_UNSUPPORTED, mlf_workspaces_get(&found, client, "default", &error));
     mlf_free(experiment_id);
     mlf_free(version);
     free(run_id);

@@ -1,8 +1,10 @@
 """live.c (every typed function) and mlflowc doctor against real servers: plain, with a login, behind TLS."""
 
 import http.server
+import json
 import os
 import pathlib
+import re
 import shutil
 import ssl
 import subprocess
@@ -56,6 +58,38 @@ def doctor(done):
 
 def test_every_typed_function(plain):
     passes(run([LIVE, "3"], MLFLOW_TRACKING_URI=plain))
+
+
+def test_no_typed_function_is_left_out():
+    """What the header promises of the server's nouns is called by live.c, that is: in a test here."""
+    root = pathlib.Path(os.environ["SOURCE_ROOT"])
+    header = (root / "mlflow_client" / "include" / "mlflow_client.h").read_text()
+    nouns = header[header.index("/* ---- experiments ---- */") : header.index("/* ---- runs: logging never waits for the network ---- */")]
+    names = re.findall(r"^MLF_API [^;]*?\b(mlf_\w+)\(", nouns, re.M)
+    called = set(re.findall(r"\b(mlf_\w+)\(", (root / "tests" / "mlflow_client" / "live.c").read_text()))
+    assert len(names) > 90 and [name for name in names if name not in called] == []
+
+
+def test_webhooks_of_a_server_that_may_send():
+    class Told(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            came.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    from cryptography.fernet import Fernet
+
+    came = []
+    env = {"MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": Fernet.generate_key().decode(), "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true"}
+    with MlflowServer(env=env) as server, http.server.ThreadingHTTPServer(("127.0.0.1", 0), Told) as told:
+        threading.Thread(target=told.serve_forever, daemon=True).start()
+        passes(run([LIVE, "3", f"http://127.0.0.1:{told.server_port}/"], MLFLOW_TRACKING_URI=server.uri))
+        told.shutdown()
+    assert [(message["entity"], message["action"]) for message in came] == [("model_version", "created")]
 
 
 def test_every_typed_function_with_a_login_and_the_users_too(locked):
@@ -241,6 +275,7 @@ def test_older_servers(version, tmp_path):
 
 def test_workspaces():
     with MlflowServer(args=["--enable-workspaces"]) as server:
+        passes(run([LIVE, "3", "workspaces"], MLFLOW_TRACKING_URI=server.uri))
 
         def mlflowc(*words, **env):
             return run([MLFLOWC, *words], MLFLOW_TRACKING_URI=server.uri, **env)
