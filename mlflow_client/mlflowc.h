@@ -135,7 +135,7 @@ int mlc_doctor(mlc *m);
 int mlc_experiments_list(mlc *m), mlc_experiments_get(mlc *m), mlc_experiments_create(mlc *m), mlc_experiments_rename(mlc *m), mlc_experiments_delete(mlc *m),
     mlc_experiments_restore(mlc *m), mlc_experiments_tag(mlc *m), mlc_experiments_untag(mlc *m);
 int mlc_runs_list(mlc *m), mlc_runs_get(mlc *m), mlc_runs_create(mlc *m), mlc_runs_end(mlc *m), mlc_runs_rename(mlc *m), mlc_runs_delete(mlc *m),
-    mlc_runs_restore(mlc *m), mlc_runs_tag(mlc *m), mlc_runs_untag(mlc *m);
+    mlc_runs_restore(mlc *m), mlc_runs_tag(mlc *m), mlc_runs_untag(mlc *m), mlc_runs_input(mlc *m);
 int mlc_metrics_log(mlc *m), mlc_metrics_history(mlc *m), mlc_params_log(mlc *m);
 int mlc_artifacts_list(mlc *m), mlc_artifacts_download(mlc *m), mlc_artifacts_upload(mlc *m), mlc_artifacts_delete(mlc *m);
 int mlc_models_list(mlc *m), mlc_models_get(mlc *m), mlc_models_log(mlc *m), mlc_models_delete(mlc *m), mlc_models_tag(mlc *m);

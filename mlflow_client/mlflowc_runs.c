@@ -145,6 +145,51 @@ int mlc_runs_tag(mlc *m)
     return code;
 }
 
+/* ---- datasets ---- */
+
+static int send_input(mlc *m, const char *run_id, void *what, mlf_error *error)
+{
+    return mlf_runs_log_input(m->client, run_id, what, error);
+}
+
+static int keep_input(mlc *m, mlf_run *run, void *what)
+{
+    return mlf_run_log_input(run, what, &m->error);
+}
+
+/* What MLflow calls a source by: {"uri": …} with its scheme as the type, "local" for a path; JSON is taken as it is. *text: sv_free. */
+static int source_of(mlc *m, char **text, char type[16])
+{
+    const char *given = mlc_option_value(m, "source"), *colon = given ? strstr(given, "://") : NULL;
+    snprintf(type, 16, "%.*s", colon && colon - given < 16 ? (int)(colon - given) : 5, colon && colon - given < 16 ? given : "local");
+    if (!strcmp(type, "https")) type[4] = '\0';
+    *text = NULL;
+    if (!given) return MLF_OK;
+    json_t *source = NULL;
+    if (*given == '{') mlf_json_parse(&source, given, strlen(given), 1, NULL);
+    if (*given == '{' && !source) return mlf_error_set(&m->error, MLF_E_ARGUMENT, "--source: begins as JSON, and is none: %.200s", given);
+    if (!source) source = json_pack("{s:s}", strcmp(type, "http") ? "uri" : "url", given);
+    sv_buffer out = SV_BUFFER_INIT(0);
+    int code = !source ? mlf_error_set(&m->error, MLF_E_ARGUMENT, "--source: no valid UTF-8")
+               : mlf_json_text(&out, source) || !(*text = sv_buffer_take(&out)) ? mlf_error_memory(&m->error) : MLF_OK;
+    sv_buffer_free(&out);
+    json_decref(source);
+    return code;
+}
+
+int mlc_runs_input(mlc *m)
+{
+    mlf_dataset dataset = {.name = m->arguments[1], .digest = m->arguments[2], .context = mlc_option_value(m, "context")};
+    char *source, type[16];
+    int code = source_of(m, &source, type);
+    const char *given = mlc_option_value(m, "source-type");
+    dataset.source_type = given ? given : type;
+    dataset.source = source;
+    if (!code) code = mlc_send_or_keep(m, m->arguments[0], &(mlc_deed){send_input, keep_input, &dataset});
+    sv_free(source);
+    return code;
+}
+
 int mlc_runs_untag(mlc *m)
 {
     int code = MLF_OK;

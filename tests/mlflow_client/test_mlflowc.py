@@ -171,6 +171,20 @@ def test_experiments(mlflowc, python):
     assert "exp-b" in mlflowc("experiments", "list", "--filter", "name LIKE 'exp%'")
 
 
+def test_datasets_of_a_run_now_and_later(mlflowc, python):
+    run_id = mlflowc("runs", "create").strip()
+    for env in ({}, {"MLFLOW_OFFLINE": "1"}):
+        mlflowc("runs", "input", run_id, "bank.csv", "0a1b", "--source", "data/bank.csv", "--context", "training", env=env)
+    mlflowc("runs", "input", run_id, "lake", "2", "--source", "https://host/lake.parquet", env={"MLFLOW_OFFLINE": "1"})
+    mlflowc("runs", "input", run_id, "own", "3", "--source", '{"table": "t"}', "--source-type", "hive")
+    assert "JSON" in mlflowc("runs", "input", run_id, "own", "3", "--source", "{table", status=2)
+    assert "digest" in mlflowc("runs", "input", run_id, "own", "x" * 40, env={"MLFLOW_OFFLINE": "1"}, status=2)
+    mlflowc("sync")
+    found = {i.dataset.name: i for i in python.get_run(run_id).inputs.dataset_inputs}
+    told = {name: (i.dataset.digest, i.dataset.source_type, json.loads(i.dataset.source), [t.value for t in i.tags]) for name, i in found.items()}
+    assert told == {"bank.csv": ("0a1b", "local", {"uri": "data/bank.csv"}, ["training"]), "lake": ("2", "http", {"url": "https://host/lake.parquet"}, []), "own": ("3", "hive", {"table": "t"}, [])}
+
+
 # ---- artifacts, models, registry ----
 
 
