@@ -376,7 +376,7 @@ int mlf_run_end(mlf_run *run, mlf_status status, mlf_error *error)
     if (code && !unsent && error && !error->code)
         *error = unwritten;
     code = unsent ? unsent : code;
-    uint64_t refused = mlf_folder_refused(&run->folder);
+    uint64_t refused = mlf_sender_refused(&run->sender);
     if (!code && refused)
         code = mlf_error_set(error, MLF_E_SERVER, "run %s: the server refused %llu of the things logged, kept in refused-%s.jsonl beside the journals", mlf_run_id(run),
                              (unsigned long long)refused, run->folder.key);

@@ -368,7 +368,9 @@ MLF_API int mlf_run_create(mlf_run **out, mlf_client *client, const mlf_run_opti
 MLF_API const char *mlf_run_id(const mlf_run *run);
 MLF_API const char *mlf_run_experiment_id(const mlf_run *run); /* empty while only in the journal */
 
-/* Queue and return: no system call, no lock held during I/O, safe from any thread. MLF_E_ARGUMENT for a key MLflow would refuse: the log names the first of a run
+/* Queue and return: no system call, no lock, safe from any thread. Who finds the queue full (4,096 points since the writer last looked, 10 ms ago) empties it into memory, under
+   a lock that nobody holds while the disk or the network is used; only when 8 MiB of the run wait in memory for the disk does the call wait, too. MLF_E_IO: neither the disk
+   nor memory takes more. MLF_E_ARGUMENT for a key MLflow would refuse: the log names the first of a run
    with the reason, mlf_metric_key_check() any. Now is the timestamp. */
 MLF_API int mlf_run_log_metric(mlf_run *run, const char *key, double value, int64_t step);
 MLF_API int mlf_run_log_metrics(mlf_run *run, const char *const *keys, const double *values, size_t n, int64_t step);             /* several keys, one step */

@@ -431,14 +431,6 @@ void mlf_folder_note_refused(mlf_folder *folder, const char *what, const char *j
     json_decref(line);
 }
 
-uint64_t mlf_folder_refused(mlf_folder *folder)
-{
-    pthread_mutex_lock(&folder->lock);
-    uint64_t refused = folder->position.refused;
-    pthread_mutex_unlock(&folder->lock);
-    return refused;
-}
-
 int mlf_folder_id(mlf_folder *folder, const char *key, char *id, size_t size)
 {
     pthread_mutex_lock(&folder->lock);

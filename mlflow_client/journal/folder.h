@@ -79,8 +79,6 @@ void mlf_folder_note_position(mlf_folder *folder, uint64_t offset, uint64_t skip
 /* One line more in refused.jsonl. */
 void mlf_folder_note_refused(mlf_folder *folder, const char *what, const char *json, size_t length, const char *reason);
 
-uint64_t mlf_folder_refused(mlf_folder *folder); /* how many lines that has */
-
 /* The server's id for a thing that this journal made under a client key: copied, 1; 0 when it has none yet. Setting writes ids.json before it
    returns; where the disk does not take that, a later sync looks on the server for what carries the key. Putting leaves the writing to the next that is set. */
 int mlf_folder_id(mlf_folder *folder, const char *key, char *id, size_t size);

@@ -178,15 +178,18 @@ static void let_go(mlf_hub *hub, mlf_run *run)
     while (*place != run)
         place = &(*place)->next;
     *place = run->next;
+    pthread_mutex_unlock(&hub->lock);
     run->folder.stream.retry_ns = 0; /* the disk's last chance */
     mlf_stream_settle(&run->folder.stream);
+    pthread_mutex_lock(&hub->lock);
     if (is_written(run) && !mlf_stream_is_refusing(&run->folder.stream))
         run->kept = run->moving;
     mlf_tally lost;
-    if (mlf_hub_lost(hub, run, 1, &lost))
+    int loses = mlf_hub_lost(hub, run, 1, &lost);
+    pthread_mutex_unlock(&hub->lock);
+    if (loses)
         sv_log(SV_LOG_ERROR, "run %s: %llu points and %llu operations are lost: neither the disk nor the server took them", run->folder.key, (unsigned long long)lost.points,
                (unsigned long long)lost.ops);
-    pthread_mutex_unlock(&hub->lock);
     int all_sent = hub->sending && mlf_sender_is_done(&run->sender);
     if (!all_sent)
         mlf_stream_commit(&run->folder.stream);

@@ -26,6 +26,7 @@ int mlf_sender_init(mlf_sender *sender, mlf_client *client, mlf_folder *folder, 
     sender->known = *sender->replay.run_id && *sender->replay.experiment_id;
     sender->cut = sender->done = sender->next;
     pthread_mutex_init(&sender->lock, NULL);
+    pthread_mutex_init(&sender->facts, NULL);
     return MLF_OK;
 }
 
@@ -41,15 +42,40 @@ void mlf_sender_free(mlf_sender *sender)
     mlf_reader_free(&sender->reader);
     sv_buffer_free(&sender->frame);
     pthread_mutex_destroy(&sender->lock);
+    pthread_mutex_destroy(&sender->facts);
     sender->client = NULL;
+}
+
+/* ---- what others may ask ---- */
+
+static void note_failure(mlf_sender *sender, const mlf_error *why)
+{
+    pthread_mutex_lock(&sender->facts);
+    sender->failure = *why;
+    pthread_mutex_unlock(&sender->facts);
+}
+
+static void count_refused(mlf_sender *sender)
+{
+    pthread_mutex_lock(&sender->facts);
+    sender->refused++;
+    pthread_mutex_unlock(&sender->facts);
+}
+
+static void count_taken(mlf_sender *sender, uint64_t points, uint64_t ops)
+{
+    pthread_mutex_lock(&sender->facts);
+    sender->points += points;
+    sender->ops += ops;
+    pthread_mutex_unlock(&sender->facts);
 }
 
 /* ---- from the stream to batches; the lock is held ---- */
 
 static void halt(mlf_sender *sender, const mlf_error *why)
 {
+    note_failure(sender, why);
     sender->halted = 1;
-    sender->failure = *why;
 }
 
 static void halt_damaged(mlf_sender *sender, const char *what)
@@ -104,7 +130,7 @@ static int must_go_alone(const mlf_record *record)
 static int skip_record(mlf_sender *sender, const char *why)
 {
     mlf_folder_note_refused(sender->folder, mlf_op_name(sender->record.op), sender->record.json, sender->record.json_length, why);
-    sender->refused++;
+    count_refused(sender);
     sender->has_record = 0;
     sender->in_frame++;
     return 1;
@@ -258,9 +284,7 @@ static void put_aside(mlf_sender *sender, const mlf_batch *batch, const uint32_t
         const mlf_batch_item *item = &batch->lists[list].items[from[list]];
         mlf_folder_note_refused(sender->folder, what[list], batch->lists[list].json.data + item->at, item->length, why->message);
         sv_log(SV_LOG_WARN, "run %s: the server refused a %s: %.300s", sender->replay.run_id, what[list], why->message);
-        pthread_mutex_lock(&sender->lock);
-        sender->refused++;
-        pthread_mutex_unlock(&sender->lock);
+        count_refused(sender);
         return;
     }
 }
@@ -317,9 +341,7 @@ static void put_op_aside(mlf_sender *sender, const mlf_batch *batch, const mlf_e
     mlf_folder_note_refused(sender->folder, mlf_op_name(batch->op), text.data ? text.data : "", text.size, why->message);
     sv_log(SV_LOG_WARN, "run %s: refused: %s: %.300s", sender->replay.run_id, mlf_op_name(batch->op), why->message);
     sv_buffer_free(&text);
-    pthread_mutex_lock(&sender->lock);
-    sender->refused++;
-    pthread_mutex_unlock(&sender->lock);
+    count_refused(sender);
 }
 
 /* It fails the same way however often it is tried: MLflow refused it, or its record or copy is not what was written. */
@@ -369,7 +391,7 @@ static void plan_retry(mlf_sender *sender, const mlf_batch *batch, const outcome
         sender->failing_ns = now;
     sender->failed_ns = now;
     sender->failures++;
-    sender->failure = result->error;
+    note_failure(sender, &result->error);
     sender->retry_ns = now + wait_ms * 1000000;
 }
 
@@ -393,8 +415,7 @@ static void note_taken(mlf_sender *sender)
         else
             sender->spare = batch;
     }
-    sender->points += points;
-    sender->ops += ops;
+    count_taken(sender, points, ops);
     if (end)
         mlf_folder_note_position(sender->folder, end, skip, points, ops);
 }
@@ -406,7 +427,7 @@ static mlf_work conclude(mlf_sender *sender, mlf_batch *batch, const outcome *re
         batch->state = MLF_BATCH_DONE;
         atomic_store_explicit(&sender->known, *sender->replay.run_id != 0, memory_order_release);
         sender->failures = 0;
-        sender->failure = (mlf_error)MLF_ERROR_INIT;
+        note_failure(sender, &(mlf_error)MLF_ERROR_INIT);
         sender->replay.maybe_done = !sender->fresh;
         sender->progress_ns = sv_monotonic_ns();
         note_taken(sender);
@@ -455,16 +476,24 @@ uint64_t mlf_sender_backlog(mlf_sender *sender)
 
 void mlf_sender_failure(mlf_sender *sender, mlf_error *error)
 {
-    pthread_mutex_lock(&sender->lock);
+    pthread_mutex_lock(&sender->facts);
     if (sender->failure.code && error && !error->code)
         *error = sender->failure;
-    pthread_mutex_unlock(&sender->lock);
+    pthread_mutex_unlock(&sender->facts);
 }
 
 void mlf_sender_taken(mlf_sender *sender, uint64_t *points, uint64_t *ops)
 {
-    pthread_mutex_lock(&sender->lock);
+    pthread_mutex_lock(&sender->facts);
     *points = sender->points;
     *ops = sender->ops;
-    pthread_mutex_unlock(&sender->lock);
+    pthread_mutex_unlock(&sender->facts);
+}
+
+uint64_t mlf_sender_refused(mlf_sender *sender)
+{
+    pthread_mutex_lock(&sender->facts);
+    uint64_t refused = sender->refused;
+    pthread_mutex_unlock(&sender->facts);
+    return refused;
 }

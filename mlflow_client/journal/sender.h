@@ -17,7 +17,7 @@ enum { MLF_SENDER_FLIGHT = 8 }; /* batches sent at once, at most */
 typedef struct mlf_sender {
     mlf_client *client;
     mlf_folder *folder;
-    pthread_mutex_t lock; /* over what follows; not held during network I/O */
+    pthread_mutex_t lock; /* over what follows; of those that work for it: held while the journal is read and position written, not during network I/O */
     mlf_replay replay;
     int fresh;            /* 1: nothing of this journal was tried before this process */
 
@@ -35,6 +35,7 @@ typedef struct mlf_sender {
     mlf_batch *spare;
     int n_flight;
 
+    pthread_mutex_t facts; /* over the next two lines; for a moment, so that whoever logs or waits may look */
     mlf_error failure;    /* the last one; code 0: the last try went well */
     uint64_t points, ops, refused; /* taken, put aside */
 
@@ -70,6 +71,9 @@ uint64_t mlf_sender_backlog(mlf_sender *sender);
 
 /* How many points and operations of the stream's beginning the server has taken (or refused for good). */
 void mlf_sender_taken(mlf_sender *sender, uint64_t *points, uint64_t *ops);
+
+/* How many of them were put aside. */
+uint64_t mlf_sender_refused(mlf_sender *sender);
 
 /* Copies what stopped or delays it; code 0 when nothing does. */
 void mlf_sender_failure(mlf_sender *sender, mlf_error *error);

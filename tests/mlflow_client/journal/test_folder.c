@@ -243,7 +243,7 @@ Test(folder, refused_things_outlive_their_journal)
     make(&folder);
     cr_assert_eq(mlf_folder_set_id(&folder, key, "r1", NULL), 0);
     mlf_folder_note_refused(&folder, "param", "{\"key\":\"p\"}", 11, "already another value");
-    cr_assert_eq(mlf_folder_refused(&folder), 1);
+    cr_assert_eq(folder.position.refused, 1);
     cr_assert_eq(mlf_folder_remove(&folder, NULL), 0);
     snprintf(path, sizeof path, "%s/refused-%s.jsonl", dir, key);
     cr_assert_eq(sv_file_read(&text, path, 0, NULL), 0);

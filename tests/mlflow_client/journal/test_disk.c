@@ -1,0 +1,149 @@
+/* A disk that takes its time, and that is watched: this program's own pread(), pwrite(), fdatasync() and fsync() stand in front of the C library's. */
+#include "clock.h"
+#include "file.h"
+#include "log.h"
+#include "mlflow_client.h"
+#include "sender.h"
+
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static atomic_int is_slow; /* 1: a call does not return */
+static atomic_int waiting; /* calls that do not */
+
+static void take_time(void)
+{
+    if (!atomic_load(&is_slow))
+        return;
+    atomic_fetch_add(&waiting, 1);
+    while (atomic_load(&is_slow))
+        usleep(1000);
+    atomic_fetch_sub(&waiting, 1);
+}
+
+ssize_t pread(int fd, void *bytes, size_t length, off_t offset)
+{
+    take_time();
+    return syscall(SYS_pread64, fd, bytes, length, offset);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset)
+{
+    take_time();
+    return syscall(SYS_pwrite64, fd, bytes, length, offset);
+}
+
+int fdatasync(int fd)
+{
+    take_time();
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+static char dir[64];
+
+static mlf_client *new_client(int offline)
+{
+    mlf_client *client = NULL;
+    mlf_client_options options = MLF_CLIENT_OPTIONS_INIT;
+    snprintf(dir, sizeof dir, "/tmp/mlf_disk_XXXXXX");
+    cr_assert(mkdtemp(dir));
+    options.offline = offline;
+    options.tracking_uri = "http://127.0.0.1:1";
+    options.journal_dir = dir;
+    cr_assert_eq(mlf_client_new(&client, &options, NULL), 0);
+    return client;
+}
+
+/* Lets the disk go on after two seconds at the latest, so that who waits for it is late instead of stuck. */
+static void *lose_patience(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 2000 && atomic_load(&is_slow); i++)
+        usleep(1000);
+    atomic_store(&is_slow, 0);
+    return NULL;
+}
+
+static void wait_until_somebody_waits(pthread_t *patience)
+{
+    pthread_create(patience, NULL, lose_patience, NULL);
+    while (!atomic_load(&waiting) && atomic_load(&is_slow))
+        usleep(1000);
+    cr_assert(atomic_load(&is_slow), "nobody asked the disk");
+}
+
+static void *work(void *sender)
+{
+    mlf_sender_work(sender);
+    return NULL;
+}
+
+/* While the journal is read for sending, who waits for it may ask how it stands. */
+Test(disk, no_question_to_a_sender_waits_for_it)
+{
+    mlf_client *client = new_client(0);
+    char key[MLF_JOURNAL_KEY + 1];
+    mlf_folder folder;
+    mlf_sender sender;
+    sv_buffer frame = SV_BUFFER_INIT(0);
+    cr_assert(!mlf_journal_key(key, NULL) && !mlf_folder_create(&folder, dir, key, NULL) && !mlf_sender_init(&sender, client, &folder, 1, NULL, NULL));
+    cr_assert(!mlf_frame_op(&frame, MLF_OP_TAG, "{}", 2) && !mlf_stream_append(&folder.stream, frame.data, frame.size));
+    pthread_t worker, patience;
+    atomic_store(&is_slow, 1);
+    pthread_create(&worker, NULL, work, &sender);
+    wait_until_somebody_waits(&patience);
+    uint64_t points, ops;
+    mlf_error error = MLF_ERROR_INIT;
+    mlf_sender_failure(&sender, &error);
+    mlf_sender_taken(&sender, &points, &ops);
+    cr_expect_eq(mlf_sender_refused(&sender) + points + ops, 0);
+    cr_expect(!mlf_sender_is_done(&sender));
+    cr_expect(atomic_load(&is_slow), "the answer came when the disk had");
+    atomic_store(&is_slow, 0);
+    pthread_join(worker, NULL);
+    pthread_join(patience, NULL);
+    sv_buffer_free(&frame);
+    mlf_sender_free(&sender);
+    mlf_folder_remove(&folder, NULL);
+    mlf_client_free(client);
+    sv_folder_remove(dir, NULL);
+}
+
+static mlf_run *new_run(mlf_client *client)
+{
+    mlf_run *run = NULL;
+    cr_assert_eq(mlf_run_create(&run, client, NULL, NULL), 0);
+    return run;
+}
+
+/* Nor does another run's call while the last of a run that goes is written. */
+Test(disk, no_call_waits_for_another_runs_end)
+{
+    sv_log_set_level(SV_LOG_OFF);
+    signal(SIGXFSZ, SIG_IGN);
+    mlf_client *client = new_client(1);
+    mlf_run *goes = new_run(client), *stays = new_run(client);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){64, RLIM_INFINITY}), 0);
+    cr_assert_eq(mlf_run_log_param(goes, "p", "v", NULL), 0);
+    usleep(200000); /* it is in memory now, as the disk is full */
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}), 0);
+    pthread_t patience;
+    atomic_store(&is_slow, 1);
+    mlf_run_free(goes);
+    wait_until_somebody_waits(&patience);
+    cr_expect_eq(mlf_run_log_param(stays, "p", "v", NULL), 0);
+    cr_expect(atomic_load(&is_slow), "the call returned when the disk did");
+    atomic_store(&is_slow, 0);
+    pthread_join(patience, NULL);
+    cr_expect_eq(mlf_run_end(stays, MLF_FINISHED, NULL), 0);
+    mlf_client_free(client);
+    sv_folder_remove(dir, NULL);
+}
