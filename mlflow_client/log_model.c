@@ -3,6 +3,7 @@
 #include "capabilities.h"
 #include "client.h"
 #include "client_error.h"
+#include "endpoints.h"
 #include "file.h"
 #include "json_text.h"
 #include "memory_file.h"
@@ -17,8 +18,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#define API "/api/2.0/mlflow/"
 
 enum { MAX_CREATES = 4, PARAMS_A_CALL = 100, UPLOAD_THREADS = 4 };
 
@@ -52,11 +51,10 @@ static int find_by_key(struct logging *l, mlf_error *error)
     char filter[200];
     snprintf(filter, sizeof filter, "tags.`" MLF_TAG_KEY "` = '%s'", l->home->key);
     json_t *arguments = json_pack("{s:[s], s:s, s:i}", "experiment_ids", l->home->experiment_id, "filter", filter, "max_results", 1), *reply = NULL;
-    int code = arguments ? mlf_json_call(&reply, l->client, "POST", API "logged-models/search", arguments, 0, error) : mlf_error_memory(error);
+    int code = arguments ? mlf_endpoint_call(&reply, l->client, EP(logged_models_search), arguments, error) : mlf_error_memory(error);
     const json_t *model = json_array_get(json_object_get(reply, "models"), 0);
     if (!code && model)
         code = keep_model(l, model, error);
-    json_decref(arguments);
     json_decref(reply);
     return code;
 }
@@ -69,10 +67,9 @@ static int create_once(struct logging *l, mlf_error *error)
     json_t *params = mlf_json_pairs(options->params, n_params), *reply = NULL;
     json_t *arguments = json_pack("{s:s, s:s, s:s*, s:s, s:o, s:o}", "experiment_id", l->home->experiment_id, "name", l->name, "model_type",
                                   options->model_type, "source_run_id", l->home->run_id, "params", params, "tags", tags);
-    int code = arguments ? mlf_json_call(&reply, l->client, "POST", API "logged-models", arguments, MLF_HTTP_ONCE, error) : mlf_error_memory(error);
+    int code = arguments ? mlf_endpoint_call(&reply, l->client, EP(logged_models_create), arguments, error) : mlf_error_memory(error);
     if (!code)
         code = keep_model(l, json_object_get(reply, "model"), error);
-    json_decref(arguments);
     json_decref(reply);
     return code;
 }
@@ -106,12 +103,9 @@ static int send_more_params(struct logging *l, mlf_error *error)
     int code = 0;
     for (size_t at = PARAMS_A_CALL; !code && at < l->options->n_params; at += PARAMS_A_CALL) {
         size_t end = at + PARAMS_A_CALL < l->options->n_params ? at + PARAMS_A_CALL : l->options->n_params;
-        char path[400];
-        snprintf(path, sizeof path, API "logged-models/%s/params", l->model_id);
         json_t *arguments = json_pack("{s:s, s:o}", "model_id", l->model_id, "params", mlf_json_pairs(l->options->params + at, end - at));
-        code = arguments ? mlf_json_call(NULL, l->client, "POST", path, arguments, 0, error) : mlf_error_memory(error);
-        json_decref(arguments);
-    }
+        code = arguments ? mlf_endpoint_call(NULL, l->client, EP(logged_models_log_params), arguments, error) : mlf_error_memory(error);
+        }
     return code;
 }
 
@@ -167,11 +161,8 @@ static int prepare(struct logging *l, mlf_error *error)
 
 static int finalize(struct logging *l, const char *status, mlf_error *error)
 {
-    char path[400];
-    snprintf(path, sizeof path, API "logged-models/%s", l->model_id);
     json_t *arguments = json_pack("{s:s, s:s}", "model_id", l->model_id, "status", status);
-    int code = arguments ? mlf_json_call(NULL, l->client, "PATCH", path, arguments, 0, error) : mlf_error_memory(error);
-    json_decref(arguments);
+    int code = arguments ? mlf_endpoint_call(NULL, l->client, EP(logged_models_finalize), arguments, error) : mlf_error_memory(error);
     return code;
 }
 
@@ -179,13 +170,12 @@ static int finalize(struct logging *l, const char *status, mlf_error *error)
 static int is_linked(struct logging *l, mlf_error *error)
 {
     json_t *arguments = json_pack("{s:s}", "run_id", l->home->run_id), *reply = NULL;
-    int code = arguments ? mlf_json_call(&reply, l->client, "GET", API "runs/get", arguments, 0, error) : mlf_error_memory(error), found = 0;
+    int code = arguments ? mlf_endpoint_call(&reply, l->client, EP(runs_get), arguments, error) : mlf_error_memory(error), found = 0;
     const json_t *outputs = json_object_get(json_object_get(json_object_get(reply, "run"), "outputs"), "model_outputs");
     for (size_t i = 0; i < json_array_size(outputs) && !found; i++) {
         const char *id = json_string_value(json_object_get(json_array_get(outputs, i), "model_id"));
         found = id && !strcmp(id, l->model_id);
     }
-    json_decref(arguments);
     json_decref(reply);
     return code ? code : found;
 }
@@ -198,9 +188,8 @@ static int link_to_run(struct logging *l, mlf_error *error)
     for (int attempt = 0; !linked && attempt < MAX_CREATES; attempt++) {
         json_t *arguments = json_pack("{s:s, s:[{s:s, s:i}]}", "run_id", l->home->run_id, "models", "model_id", l->model_id, "step", 0);
         last = (mlf_error)MLF_ERROR_INIT;
-        code = arguments ? mlf_json_call(NULL, l->client, "POST", API "runs/outputs", arguments, MLF_HTTP_ONCE, &last) : mlf_error_memory(&last);
-        json_decref(arguments);
-        if (!code)
+        code = arguments ? mlf_endpoint_call(NULL, l->client, EP(runs_log_outputs), arguments, &last) : mlf_error_memory(&last);
+            if (!code)
             return 0;
         linked = is_linked(l, error);
         if (!linked && !is_ambiguous(code, &last))
@@ -224,9 +213,8 @@ static int send_metrics(struct logging *l, mlf_error *error)
                                                      mlf_json_double(l->home->points[i].value), "timestamp", (json_int_t)l->home->points[i].timestamp_ms, "step",
                                                      (json_int_t)l->home->points[i].step, "model_id", l->model_id));
         json_t *arguments = json_pack("{s:s, s:o}", "run_id", l->home->run_id, "metrics", metrics);
-        code = arguments ? mlf_json_call(NULL, l->client, "POST", API "runs/log-batch", arguments, 0, error) : mlf_error_memory(error);
-        json_decref(arguments);
-    }
+        code = arguments ? mlf_endpoint_call(NULL, l->client, EP(runs_log_batch), arguments, error) : mlf_error_memory(error);
+        }
     return code;
 }
 
@@ -262,9 +250,8 @@ static int tell_history(struct logging *l, mlf_error *error)
                                             l->home->key, "flavors", mlf_mlmodel_flavors(text.data ? text.data : ""));
     json_t *arguments = mlf_json_text(&model_json, model) ? NULL : json_pack("{s:s, s:s}", "run_id", l->home->run_id, "model_json", model_json.data);
     if (!code)
-        code = arguments ? mlf_json_call(NULL, l->client, "POST", API "runs/log-model", arguments, 0, error) : mlf_error_memory(error);
+        code = arguments ? mlf_endpoint_call(NULL, l->client, EP(runs_log_model), arguments, error) : mlf_error_memory(error);
     json_decref(model);
-    json_decref(arguments);
     sv_buffer_free(&model_json);
     sv_buffer_free(&text);
     return code;
@@ -273,10 +260,10 @@ static int tell_history(struct logging *l, mlf_error *error)
 static int log_to_2(struct logging *l, mlf_error *error)
 {
     json_t *arguments = json_pack("{s:s}", "run_id", l->home->run_id), *reply = NULL;
-    int code = arguments ? mlf_json_call(&reply, l->client, "GET", API "runs/get", arguments, 0, error) : mlf_error_memory(error);
+    int code = arguments ? mlf_endpoint_call(&reply, l->client, EP(runs_get), arguments, error) : mlf_error_memory(error);
     const char *root = json_string_value(json_object_get(json_object_get(json_object_get(reply, "run"), "info"), "artifact_uri"));
     if (!code && !root)
-        code = mlf_error_set(error, MLF_E_REPLY, "GET " API "runs/get: the answer names no artifact_uri");
+        code = mlf_error_set(error, MLF_E_REPLY, "runs_get: the answer names no artifact_uri");
     if (!code && !(l->artifact_uri = mlf_uri_join(root, l->name)))
         code = mlf_error_memory(error);
     if (!code)
@@ -285,7 +272,6 @@ static int log_to_2(struct logging *l, mlf_error *error)
         code = upload_files(l, error);
     if (!code)
         code = tell_history(l, error);
-    json_decref(arguments);
     json_decref(reply);
     return code;
 }
@@ -316,7 +302,7 @@ static int find_in_history(char **name, const struct logging *l, mlf_error *erro
 {
     json_t *arguments = json_pack("{s:s}", "run_id", l->home->run_id), *reply = NULL, *history = NULL, *tag;
     size_t i;
-    int code = arguments ? mlf_json_call(&reply, l->client, "GET", API "runs/get", arguments, 0, error) : mlf_error_memory(error);
+    int code = arguments ? mlf_endpoint_call(&reply, l->client, EP(runs_get), arguments, error) : mlf_error_memory(error);
     json_array_foreach(json_object_get(json_object_get(json_object_get(reply, "run"), "data"), "tags"), i, tag) {
         const char *key = json_string_value(json_object_get(tag, "key")), *text = json_string_value(json_object_get(tag, "value"));
         if (key && text && !history && !strcmp(key, "mlflow.log-model.history"))
@@ -327,7 +313,6 @@ static int find_in_history(char **name, const struct logging *l, mlf_error *erro
         if (!code && uuid && path && !*name && !strcmp(uuid, l->home->key))
             code = (*name = sv_strdup(path)) ? 0 : mlf_error_memory(error);
     }
-    json_decref(arguments);
     json_decref(reply);
     json_decref(history);
     return code;

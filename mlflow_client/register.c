@@ -2,6 +2,7 @@
 #include "alloc.h"
 #include "client.h"
 #include "client_error.h"
+#include "endpoints.h"
 #include "folder.h"
 #include "log.h"
 #include "object.h"
@@ -12,15 +13,24 @@
 #include <stdio.h>
 #include <string.h>
 
-#define API "/api/2.0/mlflow/"
-
 enum { MAX_CREATES = 4 };
 
+static int is_ambiguous(int code, const mlf_error *error)
+{
+    return code == MLF_E_CONNECT || code == MLF_E_TIMEOUT || code == MLF_E_REPLY || (code == MLF_E_SERVER && error->http_status >= 500);
+}
+
+/* One that is there already is as good, also where an attempt made it whose answer was lost. */
 static int ensure_name(mlf_client *client, const char *name, const char *description, mlf_error *error)
 {
     json_t *arguments = json_pack("{s:s, s:s*}", "name", name, "description", description);
     mlf_error made = MLF_ERROR_INIT;
-    int code = arguments ? mlf_json_call(NULL, client, "POST", API "registered-models/create", arguments, MLF_HTTP_REGISTRY, &made) : mlf_error_memory(&made);
+    int code = arguments ? MLF_OK : mlf_error_memory(&made);
+    for (int attempt = 0, again = !code; again && attempt < MAX_CREATES; attempt++) {
+        made = (mlf_error)MLF_ERROR_INIT;
+        code = mlf_endpoint_call(NULL, client, EP(registered_models_create), json_incref(arguments), &made);
+        again = code && is_ambiguous(code, &made);
+    }
     json_decref(arguments);
     if (code == MLF_E_EXISTS)
         return 0;
@@ -53,11 +63,10 @@ static int find_by_key(char **version, mlf_client *client, const char *name, con
             return mlf_error_memory(error);
     }
     json_t *arguments = json_pack("{s:s, s:i}", "filter", filter.data, "max_results", 1), *reply = NULL;
-    int code = arguments ? mlf_json_call(&reply, client, "GET", API "model-versions/search", arguments, MLF_HTTP_REGISTRY, error) : mlf_error_memory(error);
+    int code = arguments ? mlf_endpoint_call(&reply, client, EP(model_versions_search), arguments, error) : mlf_error_memory(error);
     const json_t *found = json_array_get(json_object_get(reply, "model_versions"), 0);
     if (!code && found)
         code = keep_version(version, found, error);
-    json_decref(arguments);
     json_decref(reply);
     sv_buffer_free(&filter);
     return code;
@@ -73,11 +82,6 @@ static json_t *version_arguments(const mlf_model_info *model, const char *name, 
                      model->run_id ? model->run_id : run_id, "model_id", model->model_id, "description", options->description, "tags", tags);
 }
 
-static int is_ambiguous(int code, const mlf_error *error)
-{
-    return code == MLF_E_CONNECT || code == MLF_E_TIMEOUT || code == MLF_E_REPLY || (code == MLF_E_SERVER && error->http_status >= 500);
-}
-
 /* Makes one version, whatever the network does. */
 static int make_version(char **version, mlf_client *client, const mlf_model_home *home, const mlf_model_info *model, const char *name, const mlf_register_options *options, mlf_error *error)
 {
@@ -87,7 +91,7 @@ static int make_version(char **version, mlf_client *client, const mlf_model_home
     if (!code && home->may_exist)
         code = find_by_key(version, client, name, home->key, &last);
     for (int attempt = 0; !code && !*version; attempt++) {
-        code = mlf_json_call(&reply, client, "POST", API "model-versions/create", arguments, MLF_HTTP_REGISTRY | MLF_HTTP_ONCE, &last);
+        code = mlf_endpoint_call(&reply, client, EP(model_versions_create), json_incref(arguments), &last);
         if (!code)
             code = keep_version(version, json_object_get(reply, "model_version"), &last);
         json_decref(reply);
@@ -120,11 +124,11 @@ int mlf_alias_set_now(mlf_client *client, const char *name, const char *alias, c
     if (!arguments)
         return mlf_error_memory(error);
     mlf_error sent = MLF_ERROR_INIT;
-    code = mlf_json_call(NULL, client, "POST", API "registered-models/alias", arguments, MLF_HTTP_REGISTRY, &sent);
+    code = mlf_endpoint_call(NULL, client, EP(registered_models_set_alias), json_incref(arguments), &sent);
     /* Where two clients make the alias at the same moment the server inserts it twice, and the database refuses one of them; now it is there to change. */
     if (code && !strcmp(sent.error_code, "BAD_REQUEST") && strstr(sent.message, "registered_model_aliases")) {
         sent = (mlf_error)MLF_ERROR_INIT;
-        code = mlf_json_call(NULL, client, "POST", API "registered-models/alias", arguments, MLF_HTTP_REGISTRY, &sent);
+        code = mlf_endpoint_call(NULL, client, EP(registered_models_set_alias), json_incref(arguments), &sent);
     }
     json_decref(arguments);
     if (code && error && !error->code)

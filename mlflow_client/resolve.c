@@ -2,13 +2,12 @@
 #include "alloc.h"
 #include "client.h"
 #include "client_error.h"
+#include "endpoints.h"
 #include "uri.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-#define API "/api/2.0/mlflow/"
 
 enum { MAX_HOPS = 4 }; /* a version whose source is a run's path, whose … */
 
@@ -59,16 +58,15 @@ static int is_model_id(const char *text, size_t length)
 
 static int follow_model_id(mlf_model_info *info, mlf_client *client, const char *id, mlf_error *error)
 {
-    char path[400];
-    json_t *reply = NULL;
+    json_t *reply = NULL, *arguments;
     if (strlen(id) > 256 || strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(id))
         return mlf_error_set(error, MLF_E_ARGUMENT, "models:/%.200s: expected a model id, name/version, name/stage or name@alias", id);
-    snprintf(path, sizeof path, API "logged-models/%s", id);
-    int code = mlf_json_call(&reply, client, "GET", path, NULL, 0, error);
+    arguments = json_pack("{s:s}", "model_id", id);
+    int code = arguments ? mlf_endpoint_call(&reply, client, EP(logged_models_get), arguments, error) : mlf_error_memory(error);
     const json_t *about = json_object_get(json_object_get(reply, "model"), "info");
     const char *where = text_of(about, "artifact_uri");
     if (!code && !where)
-        code = mlf_error_set(error, MLF_E_REPLY, "GET %s: the answer names no artifact_uri", path);
+        code = mlf_error_set(error, MLF_E_REPLY, "model %s: the answer names no artifact_uri", id);
     if (!code)
         code = set(&info->model_id, id, error);
     if (!code && !info->run_id)
@@ -90,11 +88,10 @@ static int find_by_name(char **id, mlf_client *client, const char *experiment_id
                                   "order_by", "field_name", "creation_timestamp", "ascending", 0);
     json_t *reply = NULL;
     mlf_error looked = MLF_ERROR_INIT;
-    int code = arguments ? mlf_json_call(&reply, client, "POST", API "logged-models/search", arguments, 0, &looked) : mlf_error_memory(&looked);
+    int code = arguments ? mlf_endpoint_call(&reply, client, EP(logged_models_search), arguments, &looked) : mlf_error_memory(&looked);
     const char *found = text_of(json_object_get(json_array_get(json_object_get(reply, "models"), 0), "info"), "model_id");
     if (!code && found)
         code = set(id, found, &looked);
-    json_decref(arguments);
     json_decref(reply);
     if (code == MLF_E_UNSUPPORTED)
         return 0;
@@ -107,13 +104,13 @@ static int find_by_name(char **id, mlf_client *client, const char *experiment_id
 
 static int follow_run(mlf_model_info *info, mlf_client *client, const char *run_id, const char *path, mlf_error *error)
 {
-    json_t *arguments = json_pack("{s:s}", "run_id", run_id), *reply = NULL;
     char *model_id = NULL, *first = sv_strndup(path, strcspn(path, "/"));
-    int code = arguments && first ? mlf_json_call(&reply, client, "GET", API "runs/get", arguments, 0, error) : mlf_error_memory(error);
+    json_t *arguments = first ? json_pack("{s:s}", "run_id", run_id) : NULL, *reply = NULL;
+    int code = arguments ? mlf_endpoint_call(&reply, client, EP(runs_get), arguments, error) : mlf_error_memory(error);
     const json_t *about = json_object_get(json_object_get(reply, "run"), "info");
     const char *root = text_of(about, "artifact_uri"), *experiment_id = text_of(about, "experiment_id");
     if (!code && (!root || !experiment_id))
-        code = mlf_error_set(error, MLF_E_REPLY, "GET " API "runs/get: the answer names no artifact_uri");
+        code = mlf_error_set(error, MLF_E_REPLY, "runs_get: the answer names no artifact_uri");
     if (!code)
         code = set(&info->run_id, run_id, error);
     if (!code)
@@ -125,7 +122,6 @@ static int follow_run(mlf_model_info *info, mlf_client *client, const char *run_
         code = set(&info->artifact_uri, root, error);
     if (!code)
         code = append_path(&info->artifact_uri, path, error);
-    json_decref(arguments);
     json_decref(reply);
     sv_free(model_id);
     sv_free(first);
@@ -153,10 +149,10 @@ static int follow_runs_uri(mlf_model_info *info, mlf_client *client, const char 
 static int follow_version(mlf_model_info *info, mlf_client *client, int hops, mlf_error *error)
 {
     json_t *arguments = json_pack("{s:s, s:s}", "name", info->name, "version", info->version), *about = NULL, *where = NULL;
-    int code = arguments ? mlf_json_call(&about, client, "GET", API "model-versions/get", arguments, MLF_HTTP_REGISTRY, error) : mlf_error_memory(error);
+    int code = arguments ? mlf_endpoint_call(&about, client, EP(model_versions_get), json_incref(arguments), error) : mlf_error_memory(error);
     const json_t *version = json_object_get(about, "model_version");
     if (!code)
-        code = mlf_json_call(&where, client, "GET", API "model-versions/get-download-uri", arguments, MLF_HTTP_REGISTRY, error);
+        code = mlf_endpoint_call(&where, client, EP(model_versions_get_download_uri), json_incref(arguments), error);
     const char *uri = text_of(where, "artifact_uri"), *source = text_of(version, "source");
     if (!code && (!uri || !*uri))
         code = mlf_error_set(error, MLF_E_REPLY, "version %.60s of %.200s: the server names no address of its files", info->version, info->name);
@@ -177,14 +173,13 @@ static int follow_version(mlf_model_info *info, mlf_client *client, int hops, ml
 static int version_of_alias(mlf_model_info *info, mlf_client *client, mlf_error *error)
 {
     json_t *arguments = json_pack("{s:s, s:s}", "name", info->name, "alias", info->alias), *reply = NULL;
-    int code = arguments ? mlf_json_call(&reply, client, "GET", API "registered-models/alias", arguments, MLF_HTTP_REGISTRY, error) : mlf_error_memory(error);
+    int code = arguments ? mlf_endpoint_call(&reply, client, EP(registered_models_get_alias), arguments, error) : mlf_error_memory(error);
     if (code && error && !strcmp(error->error_code, "INVALID_PARAMETER_VALUE"))
         code = error->code = MLF_E_NOT_FOUND; /* a missing alias is a 400 */
     const char *version = text_of(json_object_get(reply, "model_version"), "version");
     if (!code)
         code = version ? set(&info->version, version, error)
                        : mlf_error_set(error, MLF_E_REPLY, "models:/%.200s@%.200s: the answer names no version", info->name, info->alias);
-    json_decref(arguments);
     json_decref(reply);
     return code;
 }
@@ -193,7 +188,7 @@ static int version_of_alias(mlf_model_info *info, mlf_client *client, mlf_error 
 static int version_of_stage(mlf_model_info *info, mlf_client *client, const char *stage, mlf_error *error)
 {
     json_t *arguments = stage ? json_pack("{s:s, s:[s]}", "name", info->name, "stages", stage) : json_pack("{s:s}", "name", info->name), *reply = NULL;
-    int code = arguments ? mlf_json_call(&reply, client, "POST", API "registered-models/get-latest-versions", arguments, MLF_HTTP_REGISTRY, error) : mlf_error_memory(error);
+    int code = arguments ? mlf_endpoint_call(&reply, client, EP(registered_models_get_latest_versions), arguments, error) : mlf_error_memory(error);
     const json_t *versions = json_object_get(reply, "model_versions");
     long long best = 0;
     char text[24];
@@ -208,7 +203,6 @@ static int version_of_stage(mlf_model_info *info, mlf_client *client, const char
     snprintf(text, sizeof text, "%lld", best);
     if (!code)
         code = set(&info->version, text, error);
-    json_decref(arguments);
     json_decref(reply);
     return code;
 }

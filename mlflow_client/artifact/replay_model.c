@@ -2,6 +2,7 @@
 #include "alloc.h"
 #include "client.h"
 #include "client_error.h"
+#include "endpoints.h"
 #include "registry.h"
 #include "replay.h"
 #include "tree.h"
@@ -218,17 +219,14 @@ static int real_source(sv_buffer *out, mlf_replay *replay, const char *source, m
     return sv_buffer_text(out, source) ? mlf_error_memory(error) : 0;
 }
 
-#define API "/api/2.0/mlflow/"
-
 /* When the run began by the clock of who logged it; 0: not to be told. */
 static json_int_t start_of_run(const mlf_replay *replay, const char *run_id)
 {
     mlf_error ignored = MLF_ERROR_INIT;
     json_t *arguments = run_id && *run_id ? json_pack("{s:s}", "run_id", run_id) : NULL, *reply = NULL;
     json_int_t start = 0;
-    if (arguments && !mlf_json_call(&reply, replay->client, "GET", API "runs/get", arguments, (mlf_http_flags)0, &ignored))
+    if (arguments && !mlf_endpoint_call(&reply, replay->client, EP(runs_get), arguments, &ignored))
         start = json_integer_value(json_object_get(json_object_get(json_object_get(reply, "run"), "info"), "start_time"));
-    json_decref(arguments);
     json_decref(reply);
     return start;
 }
@@ -239,7 +237,7 @@ static int is_overtaken(const mlf_replay *replay, const char *name, const char *
     mlf_error ignored = MLF_ERROR_INIT;
     json_t *arguments = json_pack("{s:s, s:s}", "name", name, "alias", alias), *reply = NULL;
     int overtaken = 0;
-    if (arguments && !mlf_json_call(&reply, replay->client, "GET", API "registered-models/alias", arguments, MLF_HTTP_REGISTRY, &ignored)) {
+    if (arguments && !mlf_endpoint_call(&reply, replay->client, EP(registered_models_get_alias), arguments, &ignored)) {
         const json_t *now = json_object_get(reply, "model_version");
         const char *run_id = text_of(now, "run_id");
         if (run_id && strcmp(run_id, replay->run_id)) {
@@ -249,7 +247,6 @@ static int is_overtaken(const mlf_replay *replay, const char *name, const char *
         if (overtaken)
             sv_log(SV_LOG_WARN, "the alias %.255s of %.255s stays at version %.32s, whose run began after run %.64s", alias, name, text_of(now, "version"), replay->run_id);
     }
-    json_decref(arguments);
     json_decref(reply);
     return overtaken;
 }
