@@ -147,6 +147,40 @@ int mlf_folder_create(mlf_folder *folder, const char *dir, const char *key, mlf_
     return MLF_OK;
 }
 
+/* ---- a power cut ---- */
+
+static void sync_path(const char *path, int flags)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+    if (fd < 0 || fsync(fd))
+        sv_log(SV_LOG_DEBUG, "%s: cannot be synced: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+}
+
+/* The folder's own names, its name in the folder above, and so on: any of them may have been made for this journal. */
+static void anchor(const mlf_folder *folder)
+{
+    char *path = sv_strdup(folder->path), *slash;
+    for (; path && *path && (slash = strrchr(path, '/')); *slash = '\0')
+        sync_path(path, O_DIRECTORY);
+    if (path)
+        sync_path(*path ? path : "/", O_DIRECTORY);
+    sv_free(path);
+}
+
+int mlf_folder_commit(mlf_folder *folder)
+{
+    int synced = mlf_stream_commit(&folder->stream);
+    if (synced > 0 && folder->path && !folder->anchored) {
+        anchor(folder);
+        folder->anchored = 1;
+    }
+    return synced;
+}
+
+/* ---- a journal without a run ---- */
+
 int mlf_folder_keep(const char *dir, const char *server, int kind, const json_t *payload, mlf_error *error)
 {
     mlf_folder folder;
@@ -163,7 +197,7 @@ int mlf_folder_keep(const char *dir, const char *server, int kind, const json_t 
         code = mlf_folder_set_id(&folder, MLF_FOLDER_SERVER, server, error);
     if (!code && (mlf_json_text(&text, payload) || mlf_frame_op(&frame, kind, text.data, text.size)))
         code = mlf_error_memory(error);
-    if (!code && (mlf_stream_append(&folder.stream, frame.data, frame.size) || mlf_stream_is_refusing(&folder.stream) || mlf_stream_commit(&folder.stream)))
+    if (!code && (mlf_stream_append(&folder.stream, frame.data, frame.size) || mlf_stream_is_refusing(&folder.stream) || mlf_folder_commit(&folder) < 0))
         code = mlf_error_set(error, MLF_E_IO, "%s: cannot be written", folder.path);
     sv_buffer_free(&text);
     sv_buffer_free(&frame);
@@ -331,8 +365,11 @@ static void keep_refused(mlf_folder *folder)
     char *from = sv_path_join(folder->path, "refused.jsonl");
     sv_buffer to = SV_BUFFER_INIT(0);
     size_t dir = strlen(folder->path) - MLF_JOURNAL_KEY;
-    if (from && !sv_buffer_append(&to, folder->path, dir) && !sv_buffer_format(&to, "refused-%s.jsonl", folder->key))
-        rename(from, to.data);
+    if (from && !sv_buffer_append(&to, folder->path, dir) && !sv_buffer_format(&to, "refused-%s.jsonl", folder->key) && !rename(from, to.data)) {
+        sync_path(to.data, 0);
+        to.data[dir] = '\0';
+        sync_path(to.data, O_DIRECTORY);
+    }
     sv_buffer_free(&to);
     sv_free(from);
 }

@@ -49,6 +49,7 @@ typedef struct mlf_folder {
     size_t n_gaps;
     pthread_mutex_t lock;  /* over ids, and over the writing of position and refused.jsonl */
     json_t *ids;
+    int anchored;     /* 1: the disk knows of the folder itself; the committer's own */
     uint64_t punched; /* bytes of data.jrn that are a hole, but for the first block */
     int open;
 } mlf_folder;
@@ -66,6 +67,9 @@ int mlf_folder_keep(const char *dir, const char *server, int kind, const json_t 
    MLF_E_IO: also on a file system that keeps no locks. */
 int mlf_folder_open(mlf_folder *folder, const char *dir, const char *key, mlf_error *error);
 void mlf_folder_close(mlf_folder *folder); /* what is in it stays for the next */
+
+/* Makes what was appended survive a power cut: mlf_stream_commit(), and the first time the folders above it, too. */
+int mlf_folder_commit(mlf_folder *folder);
 
 /* Where reading goes on at offset: there, or behind the gap that begins there. */
 uint64_t mlf_folder_pass_gap(const mlf_folder *folder, uint64_t offset);

@@ -136,7 +136,7 @@ static void write_run(mlf_hub *hub, mlf_run *run, int64_t now)
     }
     mlf_stream_settle(&run->folder.stream);
     if (now - run->committed_ns >= MLF_HUB_COMMIT_MS * MS || (urgent && !hub->sending)) {
-        mlf_stream_commit(&run->folder.stream);
+        mlf_folder_commit(&run->folder);
         run->committed_ns = now;
     }
     pthread_mutex_lock(&hub->lock);
@@ -192,7 +192,7 @@ static void let_go(mlf_hub *hub, mlf_run *run)
                (unsigned long long)lost.ops);
     int all_sent = hub->sending && mlf_sender_is_done(&run->sender);
     if (!all_sent)
-        mlf_stream_commit(&run->folder.stream);
+        mlf_folder_commit(&run->folder);
     else if (mlf_folder_remove(&run->folder, &error))
         sv_log(SV_LOG_WARN, "%s", error.message);
     free_run(run);

@@ -156,7 +156,7 @@ int mlf_stream_commit(mlf_stream *stream)
     int needed = stream->fd >= 0 && stream->synced < end && stream->taken < end + stream->gap;
     pthread_mutex_unlock(&stream->lock);
     if (!needed)
-        return SV_OK;
+        return 0;
     if (fdatasync(stream->fd)) {
         if (!stream->warned)
             sv_log(SV_LOG_WARN, "%s: cannot be synced: %s", stream->path, strerror(errno));
@@ -164,7 +164,7 @@ int mlf_stream_commit(mlf_stream *stream)
         return SV_E_IO;
     }
     stream->synced = end;
-    return SV_OK;
+    return 1;
 }
 
 uint64_t mlf_stream_end(mlf_stream *stream)

@@ -35,7 +35,7 @@ void mlf_stream_close(mlf_stream *stream);
 /* Whole frames. SV_E_LIMIT when the disk refuses and the memory for it is full: nothing was taken then. */
 int mlf_stream_append(mlf_stream *stream, const void *bytes, size_t length);
 
-/* Makes what was appended survive a power cut. Nothing is asked of the disk when it is already so or when all of it has been taken. */
+/* Makes what was appended survive a power cut: 1; 0: nothing was asked of the disk, as it is already so or all of it has been taken; SV_E_IO. */
 int mlf_stream_commit(mlf_stream *stream);
 
 /* Tries the disk again for what waits in memory, and drops from memory what was taken. To be called now and then. */

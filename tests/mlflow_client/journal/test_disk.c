@@ -41,10 +41,37 @@ ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset)
     return syscall(SYS_pwrite64, fd, bytes, length, offset);
 }
 
+static struct {
+    char path[256];
+    int data; /* calls of fdatasync() before it */
+} synced[64]; /* what fsync() was called for */
+static atomic_int n_synced, n_data;
+
 int fdatasync(int fd)
 {
     take_time();
+    atomic_fetch_add(&n_data, 1);
     return (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+    char name[64];
+    int i = atomic_fetch_add(&n_synced, 1) % 64;
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(name, synced[i].path, sizeof synced[i].path - 1);
+    synced[i].path[length > 0 ? length : 0] = '\0';
+    synced[i].data = atomic_load(&n_data);
+    return (int)syscall(SYS_fsync, fd);
+}
+
+/* How often since the beginning. */
+static int times_synced(const char *path)
+{
+    int times = 0;
+    for (int i = 0; i < 64 && i < atomic_load(&n_synced); i++)
+        times += !strcmp(synced[i].path, path);
+    return times;
 }
 
 static char dir[64];
@@ -145,5 +172,42 @@ Test(disk, no_call_waits_for_another_runs_end)
     pthread_join(patience, NULL);
     cr_expect_eq(mlf_run_end(stays, MLF_FINISHED, NULL), 0);
     mlf_client_free(client);
+    sv_folder_remove(dir, NULL);
+}
+
+/* A file of which no folder knows is lost with the power, however often it was synced; the folders are new, too. */
+Test(disk, the_folders_of_a_new_journal_are_synced_once)
+{
+    mlf_client *client = new_client(1);
+    char path[128];
+    mlf_run *run = new_run(client);
+    snprintf(path, sizeof path, "%s/%s", dir, mlf_run_id(run));
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(mlf_run_log_metric(run, "loss", i, i), 0);
+        cr_assert_eq(mlf_flush(client, -1, NULL), 0);
+        usleep(300000);
+    }
+    cr_expect_geq(atomic_load(&n_data), 3);
+    cr_expect_eq(times_synced(path), 1);
+    cr_expect_eq(times_synced(dir), 1);
+    cr_expect_eq(times_synced("/tmp"), 1);
+    cr_expect_eq(mlf_run_end(run, MLF_FINISHED, NULL), 0);
+    mlf_client_free(client);
+    sv_folder_remove(dir, NULL);
+}
+
+/* refused.jsonl is synced before the journal it is of goes. */
+Test(disk, what_was_refused_is_synced)
+{
+    new_client(1);
+    char key[MLF_JOURNAL_KEY + 1], path[256], kept[256];
+    mlf_folder folder;
+    cr_assert(!mlf_journal_key(key, NULL) && !mlf_folder_create(&folder, dir, key, NULL));
+    mlf_folder_note_refused(&folder, "param", "{}", 2, "no");
+    snprintf(path, sizeof path, "%s/%s/refused.jsonl", dir, key);
+    snprintf(kept, sizeof kept, "%s/refused-%s.jsonl", dir, key);
+    cr_assert_eq(mlf_folder_remove(&folder, NULL), 0);
+    cr_expect_eq(times_synced(path) + times_synced(kept), 1);
+    cr_expect_eq(times_synced(dir), 1);
     sv_folder_remove(dir, NULL);
 }

@@ -55,6 +55,7 @@ Test(stream, what_is_appended_is_read)
     cr_assert_eq(mlf_stream_open(&stream, open_temporary(path), path, 0, NULL), 0);
     for (int i = 0; i < 100; i++)
         append_op(&stream, i);
+    cr_assert_eq(mlf_stream_commit(&stream), 1);
     cr_assert_eq(mlf_stream_commit(&stream), 0);
     cr_assert_eq(read_ops(&stream, &offset, 0), 100);
     cr_assert_eq(offset, mlf_stream_end(&stream));
