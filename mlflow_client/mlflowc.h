@@ -127,6 +127,8 @@ void mlc_print_fact(const mlc *m, const char *name, const char *text);
 
 void mlc_help(FILE *out, const char *noun, const char *verb); /* noun NULL: all */
 void mlc_man(FILE *out);
+void mlc_man_endpoints(FILE *out);
+void mlc_put_roff(FILE *out, const char *text); /* a dash is a dash, a leading dot no request */
 int mlc_completion(FILE *out, const char *shell); /* -1: not that shell */
 
 /* ---- commands ---- */

@@ -152,7 +152,8 @@ const mlc_command mlc_commands[] = {
      mlc_endpoints, MLC_NO_CLIENT},
 
     {"completion", NULL, "bash|zsh|fish", 1, 1, "", "Prints the shell's completion",
-     "completion bash > /etc/bash_completion.d/mlflowc", mlc_print_completion, MLC_NO_CLIENT},
-    {"man", NULL, "", 0, 0, "", "Prints the manual page", "man | man -l -", mlc_print_man, MLC_NO_CLIENT},
+     "completion bash > ~/.local/share/bash-completion/completions/mlflowc", mlc_print_completion, MLC_NO_CLIENT},
+    {"man", NULL, "[endpoints]", 0, 1, "", "Prints the manual page, or the one of all endpoints", "man | man -l -\nman endpoints | man -l -",
+     mlc_print_man, MLC_NO_CLIENT},
 };
 const size_t mlc_n_commands = sizeof mlc_commands / sizeof *mlc_commands;

@@ -1,4 +1,5 @@
 /* Help, manual page and completion, all from the table of commands. */
+#include "client_error.h"
 #include "mlflowc.h"
 #include "validate.h"
 
@@ -103,8 +104,7 @@ void mlc_help(FILE *out, const char *noun, const char *verb)
 
 /* ---- manual page ---- */
 
-/* Text for roff: a dash is a dash, a leading dot no request. */
-static void put_roff(FILE *out, const char *text)
+void mlc_put_roff(FILE *out, const char *text)
 {
     for (; *text; text++) {
         if (*text == '-') fputc('\\', out);
@@ -119,11 +119,11 @@ static void put_roff(FILE *out, const char *text)
 static void man_option(FILE *out, const mlc_option *option)
 {
     fputs(".RS\n.TP\n.B ", out);
-    put_roff(out, "--");
-    put_roff(out, option->name);
+    mlc_put_roff(out, "--");
+    mlc_put_roff(out, option->name);
     if (option->value) fprintf(out, " \\fI%s\\fR", option->value);
     fputc('\n', out);
-    put_roff(out, option->help);
+    mlc_put_roff(out, option->help);
     fputs("\n.RE\n", out);
 }
 
@@ -134,16 +134,16 @@ void mlc_man(FILE *out)
             "SYNOPSIS\n.B mlflowc\n.I COMMAND\n[\\fIOPTIONS\\fR]\n",
             mlf_version());
     fputs(".SH DESCRIPTION\n", out);
-    put_roff(out, about);
+    mlc_put_roff(out, about);
     fputs("\n.SH COMMANDS\n", out);
     for (size_t i = 0; i < mlc_n_commands; i++) {
         const mlc_command *c = &mlc_commands[i];
         char usage[128];
         usage_of(usage, sizeof usage, c);
         fputs(".TP\n.B ", out);
-        put_roff(out, usage);
+        mlc_put_roff(out, usage);
         fputc('\n', out);
-        put_roff(out, c->summary);
+        mlc_put_roff(out, c->summary);
         fputs(".\n", out);
         each_option(out, c, man_option);
     }
@@ -160,10 +160,10 @@ void mlc_man(FILE *out)
         for (const char *at = mlc_commands[i].examples; *at; at += strcspn(at, "\n"), at += *at == '\n') {
             char line[256];
             snprintf(line, sizeof line, "%s%.*s", strncmp(at, "run=", 4) ? "mlflowc " : "", (int)strcspn(at, "\n"), at);
-            put_roff(out, line);
+            mlc_put_roff(out, line);
             fputc('\n', out);
         }
-    fputs(".fi\n", out);
+    fputs(".fi\n.SH \"SEE ALSO\"\n.BR mlflowc\\-endpoints (7)\n", out);
 }
 
 /* ---- completion ---- */
@@ -250,6 +250,12 @@ int mlc_print_completion(mlc *m)
 
 int mlc_print_man(mlc *m)
 {
-    mlc_man(stdout);
+    const char *page = m->n_arguments ? m->arguments[0] : NULL;
+    if (page && strcmp(page, "endpoints"))
+        return mlf_error_set(&m->error, MLF_E_ARGUMENT, "man: expected nothing or endpoints, got \"%.40s\"", page);
+    if (page)
+        mlc_man_endpoints(stdout);
+    else
+        mlc_man(stdout);
     return MLF_OK;
 }

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -137,6 +138,47 @@ def test_fields_are_those_of_the_servers_own_messages():
                         elif field.type == F.TYPE_ENUM:
                             assert kind.startswith("%"), (row["name"], field.name, kind)
     assert checked > 400
+
+
+def test_answers_are_those_of_the_servers_own_messages():
+    """Names of the reply's fields, and which of them are lists, against MLflow's protobuf descriptors."""
+    from mlflow.protos import databricks_pb2, mlflow_artifacts_pb2, model_registry_pb2, service_pb2, webhooks_pb2
+
+    rows = {(e["method"], plain(e["path"])): e for e in table()}
+    wrong, checked = [], 0
+    for module in (service_pb2, model_registry_pb2, mlflow_artifacts_pb2, webhooks_pb2):
+        for service in module.DESCRIPTOR.services_by_name.values():
+            for method in service.methods:
+                reply = method.input_type.nested_types_by_name.get("Response", method.output_type)
+                for endpoint in method.GetOptions().Extensions[databricks_pb2.rpc].endpoints:
+                    row = rows[(endpoint.method, plain(f"/api/{endpoint.since.major}.0{endpoint.path}"))]
+                    if row["raw"]:
+                        continue
+                    told = {name.rstrip("*"): name.endswith("*") for name in row["reply"].split()}
+                    real = {field.name: field.is_repeated and not (field.message_type and field.message_type.GetOptions().map_entry) for field in reply.fields}
+                    if row["name"] == "datasets_list_records":
+                        real["records"] = True  # a list, as JSON text inside the JSON
+                    checked += len(real)
+                    if told != real:
+                        wrong.append((row["name"], {k: (told.get(k), real.get(k)) for k in told.keys() | real.keys() if told.get(k) != real.get(k)}))
+    assert wrong == [] and checked > 150
+
+
+def test_the_page_of_endpoints_holds_the_whole_table(tmp_path):
+    page = subprocess.run([MLFLOWC, "man", "endpoints"], capture_output=True, text=True, check=True).stdout
+    text = page.replace("\\-", "-").replace("\\fI", "").replace("\\fR", "")
+    entries = dict(re.findall(r"^\.TP\n\.B (\S+)\n(.*?)(?=^\.(?:TP|SH))", text, re.M | re.S))
+    for e in table():
+        entry = entries[e["name"]]
+        assert f"{e['method']} {e['path']}, since MLflow {e['since']}" in entry and e["purpose"] in entry, e["name"]
+        assert not e["reply"] or f"answer: {e['reply']}\n" in entry, e["name"]
+        for field, required in re.findall(r"(\w+)(!?):", e["fields"]):
+            assert re.search(rf"[ :]{field}{required} ", entry), (e["name"], field)
+    headings = re.findall(r'^\.SH "?([^"\n]*)', page, re.M)
+    assert len(set(headings)) == len(headings) and "ENUMERATIONS" in headings and "READY" in entries["LoggedModelStatus"]
+    if shutil.which("groff"):
+        done = subprocess.run(["groff", "-man", "-ww", "-z", "-K", "utf8"], input=page, capture_output=True, text=True)
+        assert done.returncode == 0 and not done.stderr, done.stderr[:2000]
 
 
 OLD = [("2.9", 209), ("2.22", 222)]

@@ -154,6 +154,15 @@ int main() {
     assert out.splitlines() == ["MLF_E_STATE: the run has ended or was moved elsewhere"] * 4
 
 
+def test_pages_and_completions_lie_where_they_are_looked_for(installed):
+    share = installed[2] / "share"
+    for page in ("man1/mlflowc.1", "man7/mlflowc-endpoints.7"):
+        assert (share / "man" / page).read_text().startswith(".TH MLFLOWC")
+    script = share / "bash-completion" / "completions" / "mlflowc.bash"  # what bash-completion loads by the command's name
+    assert "_mlflowc mlflowc" in subprocess.run(["bash", "-c", '. "$0"; complete -p mlflowc', str(script)], capture_output=True, text=True, check=True).stdout
+    assert (share / "fish" / "vendor_completions.d" / "mlflowc.fish").exists()
+
+
 def test_the_reference_has_every_function(build_root, source_root):
     header = (source_root / "mlflow_client" / "include" / "mlflow_client.h").read_text()
     reference = (build_root / "mlflow_client" / "library" / "mlflow_client.md").read_text()
