@@ -341,8 +341,8 @@ static int open_files(mlf_folder *folder, mlf_error *error)
         return mlf_error_set_retriable(error, MLF_E_STATE, "%s: in use by %s", folder->path, *holder ? holder : "another process, which has not said its name");
     }
     folder->position_fd = open_in(folder, "position", O_RDWR | O_CREAT);
-    if (folder->position_fd < 0)
-        return mlf_error_set(error, MLF_E_IO, "%s/position: cannot be opened: %s", folder->path, strerror(errno));
+    if (folder->position_fd < 0) /* ENOENT: who had the lock before has sent it, and removed it */
+        return mlf_error_set(error, errno == ENOENT ? MLF_E_NOT_FOUND : MLF_E_IO, "%s/position: cannot be opened: %s", folder->path, strerror(errno));
     if (mlf_position_read(&folder->position, folder->position_fd, &base))
         return mlf_error_from_base(error, &base);
     int code = open_stream(folder, error);

@@ -6,8 +6,10 @@
 #include "sender.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +77,18 @@ static int times_synced(const char *path)
 }
 
 static char dir[64];
+static char leaving[128]; /* the journal that another process takes away just before its lock is had; empty: none */
+
+int fcntl(int fd, int command, ...)
+{
+    va_list arguments;
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (command == F_OFD_SETLK && *leaving)
+        sv_folder_remove(leaving, NULL);
+    return (int)syscall(SYS_fcntl, fd, command, argument);
+}
 
 static mlf_client *new_client(int offline)
 {
@@ -209,5 +223,19 @@ Test(disk, what_was_refused_is_synced)
     cr_assert_eq(mlf_folder_remove(&folder, NULL), 0);
     cr_expect_eq(times_synced(path) + times_synced(kept), 1);
     cr_expect_eq(times_synced(dir), 1);
+    sv_folder_remove(dir, NULL);
+}
+
+/* The other has sent it and removed it while this one waited for its lock: nothing is wrong. */
+Test(disk, a_journal_that_goes_while_it_is_locked_is_not_there)
+{
+    new_client(1);
+    char key[MLF_JOURNAL_KEY + 1];
+    mlf_folder folder;
+    mlf_error error = MLF_ERROR_INIT;
+    cr_assert(!mlf_journal_key(key, NULL) && !mlf_folder_create(&folder, dir, key, NULL));
+    mlf_folder_close(&folder);
+    snprintf(leaving, sizeof leaving, "%s/%s", dir, key);
+    cr_expect_eq(mlf_folder_open(&folder, dir, key, &error), MLF_E_NOT_FOUND, "%s", error.message);
     sv_folder_remove(dir, NULL);
 }
