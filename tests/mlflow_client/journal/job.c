@@ -2,6 +2,8 @@
 
        job sync [DIR]      sends what waits; prints `sync CODE journals sent waiting busy points operations refused`
        job [--experiment NAME] [--steps N] [--pause-us N] [--runs N] [--threads N] [--params N] [--model FOLDER NAME] [--series] [--nested] [--no-end] [--announce]
+       --record FILE logs what its lines say instead, their words apart by tabs, numbers as strtod() and strtoll() take them: metric KEY VALUE STEP; metrics STEP KEY VALUE …;
+         series KEY STEP VALUE …; param KEY VALUE; tag KEY VALUE; input NAME DIGEST SOURCE-TYPE SOURCE SCHEMA PROFILE CONTEXT
        --fail-allocation K fails allocation K, once, in whatever thread: a refused call is then no failure of the job; prints `allocation failed` when K was reached
 
    Every run logs metrics "loss" and "acc" for the steps 0 … N-1, params p0 …, and a tag. Prints `run ID KEY` for each, `step N` as it goes with --announce (each
@@ -17,7 +19,7 @@
 #include <unistd.h>
 
 static struct {
-    const char *experiment, *model, *name;
+    const char *experiment, *model, *name, *record;
     long steps, pause_us, runs, threads, params, fail_allocation;
     int series, nested, no_end, announce;
 } options = {.steps = 100, .runs = 1, .threads = 1, .params = 3, .fail_allocation = -1};
@@ -39,6 +41,8 @@ static void read_options(int argc, char **argv)
                 *flags[n].value = 1;
         if (!strcmp(argv[i], "--experiment") && i + 1 < argc)
             options.experiment = argv[i + 1];
+        if (!strcmp(argv[i], "--record") && i + 1 < argc)
+            options.record = argv[i + 1];
         if (!strcmp(argv[i], "--model") && i + 2 < argc) {
             options.model = argv[i + 1];
             options.name = argv[i + 2];
@@ -110,9 +114,58 @@ static void log_series(mlf_run *run)
     free(acc);
 }
 
+enum { MOST_WORDS = 64 };
+
+static int log_words(mlf_run *run, char **words, size_t n)
+{
+    const char *keys[MOST_WORDS];
+    double values[MOST_WORDS];
+    int64_t steps[MOST_WORDS];
+    size_t pairs = n > 2 ? (n - 2) / 2 : 0;
+    int series = !strcmp(words[0], "series");
+    for (size_t i = 0; i < pairs; i++) {
+        keys[i] = words[2 + 2 * i];
+        steps[i] = strtoll(words[2 + 2 * i], NULL, 10);
+        values[i] = strtod(words[3 + 2 * i], NULL);
+    }
+    if (series || !strcmp(words[0], "metrics"))
+        return series ? mlf_run_log_series(run, words[1], steps, values, pairs) : mlf_run_log_metrics(run, keys, values, pairs, strtoll(words[1], NULL, 10));
+    if (!strcmp(words[0], "metric"))
+        return mlf_run_log_metric(run, words[1], strtod(words[2], NULL), strtoll(words[3], NULL, 10));
+    if (!strcmp(words[0], "param"))
+        return mlf_run_log_param(run, words[1], words[2], NULL);
+    if (!strcmp(words[0], "tag"))
+        return mlf_run_set_tag(run, words[1], words[2], NULL);
+    return mlf_run_log_input(run, &(mlf_dataset){.name = words[1], .digest = words[2], .source_type = words[3], .source = words[4], .schema = words[5], .profile = words[6], .context = words[7]}, NULL);
+}
+
+static void log_record(mlf_run *run)
+{
+    char *line = NULL;
+    size_t size = 0;
+    FILE *file = fopen(options.record, "r");
+    while (file && getline(&line, &size, file) > 0) {
+        char *words[MOST_WORDS], *rest = line;
+        size_t n = 0;
+        line[strcspn(line, "\n")] = '\0';
+        while (n < MOST_WORDS && (words[n] = strsep(&rest, "\t")))
+            n++;
+        int code = log_words(run, words, n);
+        if (code)
+            fail(line, code);
+    }
+    if (file)
+        fclose(file);
+    free(line);
+}
+
 static void log_all(mlf_run *run)
 {
     mlf_error error = MLF_ERROR_INIT;
+    if (options.record) {
+        log_record(run);
+        return;
+    }
     for (long i = 0; i < options.params; i++) {
         char key[32], value[32];
         snprintf(key, sizeof key, "p%ld", i);

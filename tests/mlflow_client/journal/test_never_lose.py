@@ -289,6 +289,111 @@ def test_runs_artifacts_and_models_on_older_servers(job, tmp_path, release, wher
             assert file.read() == bytes(range(256)) * 1000
 
 
+# One run with all that is unusual: values, steps, names. "metric" lines are single calls, the others as job.c says.
+NUMBERS = [0.1, 1 / 3, 123456789.123456789, 2.0**53 + 2, 1e22, 5e-324, 1e-310, 2.2250738585072014e-308, 1.7976931348623157e308, -0.0, float("nan"), float("inf"), float("-inf")]
+STEPS = [0, -1, 1, -(2**31), 2**31, 2**53 + 1, 2**62, 2**63 - 1, -(2**63)]
+ODD = [
+    *[["metric", f"number/{i}", value, 3] for i, value in enumerate(NUMBERS)],
+    *[["metric", "steps", i / 7, step] for i, step in enumerate(STEPS)],
+    ["metric", "größe/日本 語-1.x", 2.5, 0],
+    ["metrics", 12, "array a", 0.7, "array_b", float("nan"), "array/c", -1e-9],
+    ["metrics", -12, "array a", 0.8],
+    ["series", "series", *[word for i, value in enumerate(NUMBERS) for word in (7 - i, value)]],
+    ["param", "größe 日本", "ünï→\U0001f600 = \\ \" '"],
+    ["param", "empty/1", ""],
+    ["tag", "größe 日本", "ünï→\U0001f600"],
+    ["tag", "long", "ü" * 5000],
+    ["input", "tabelle ü", "0123abc", "http", "https://example.org/ü.csv", '{"a": "ü"}', '{"rows": 3}', "training"],
+]
+
+# That release's own Python client logs the same to a run of its own and reads both: what the server itself makes of a number is the same for both.
+COMPARE = """
+import json, sys
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag
+uri, run_id, file = sys.argv[1:]
+client = MlflowClient(uri)
+mine = client.create_run(client.get_run(run_id).info.experiment_id).info.run_id
+moment = 1700000000000
+def log(key, value, step):
+    global moment
+    moment += 1
+    client.log_metric(mine, key, float.fromhex(value), moment, int(step))
+for line in open(file, encoding="utf-8"):
+    what, *words = line.rstrip("\\n").split("\\t")
+    if what == "metric":
+        log(*words)
+    elif what == "metrics":
+        for key, value in zip(words[1::2], words[2::2]):
+            log(key, value, words[0])
+    elif what == "series":
+        for step, value in zip(words[1::2], words[2::2]):
+            log(words[0], value, step)
+    elif what == "param":
+        client.log_param(mine, *words)
+    elif what == "tag":
+        client.set_tag(mine, *words)
+    else:
+        name, digest, source_type, source, schema, profile, context = words
+        client.log_inputs(mine, [DatasetInput(Dataset(name, digest, source_type, source, schema, profile), [InputTag("mlflow.data.context", context)])])
+def read(run_id):
+    run = client.get_run(run_id)
+    history = {key: client.get_metric_history(run_id, key) for key in run.data.metrics}
+    return {
+        "points": {key: sorted([point.step, float(point.value).hex()] for point in points) for key, points in history.items()},
+        "latest": {key: float(value).hex() for key, value in run.data.metrics.items()},
+        "params": run.data.params, "tags": {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")},
+        "inputs": [[dict(one.dataset), [dict(tag) for tag in one.tags]] for one in run.inputs.dataset_inputs],
+    }, [point.timestamp for points in history.values() for point in points]
+ours, times = read(run_id)
+print(json.dumps([ours, read(mine)[0], min(times), max(times)]))
+"""
+
+
+def words_of_record(line):
+    return "\t".join(word.hex() if isinstance(word, float) else str(word) for word in line)
+
+
+@pytest.mark.parametrize("release", [None, "2.22", "2.9"])
+def test_every_value_is_what_mlflows_own_client_would_have_logged(job, server, tmp_path, release):
+    """Numbers at the ends of what a double and a step can be, names beyond ASCII, arrays, a series, a dataset; online, and offline and then sync."""
+    record = tmp_path / "record"
+    record.write_text("".join(words_of_record(line) + "\n" for line in ODD), encoding="utf-8")
+
+    def check(there, where):
+        began = int(time.time() * 1000)
+        env = {"MLFLOW_OFFLINE": "1"} if where == "offline" else {}
+        done = job(there.uri, "--experiment", f"odd-{where}", "--record", record, env=env)
+        ended = int(time.time() * 1000)
+        assert words_of(done, "end")[1] == "MLF_OK", done.stdout + done.stderr
+        if where == "offline":
+            assert sync(job, there)["refused"] == 0
+            time.sleep(0.1)
+        (found,) = json.loads(urllib.request.urlopen(urllib.request.Request(
+            f"{there.uri}/api/2.0/mlflow/runs/search", json.dumps({"experiment_ids": [experiment_id(there, f"odd-{where}")]}).encode(), {"Content-Type": "application/json"})).read())["runs"]  # fmt: skip
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+        read = subprocess.run([there.python, "-c", COMPARE, there.uri, found["info"]["run_id"], record], capture_output=True, text=True, env=clean, timeout=120)
+        assert read.returncode == 0, read.stderr
+        ours, mlflows, first, last = json.loads(read.stdout.splitlines()[-1])
+        assert ours["tags"].pop("stage") == "done"
+        for part in mlflows:
+            assert ours[part] == mlflows[part], part
+        assert began <= first <= last <= ended
+        assert sorted(step for step, _ in ours["points"]["steps"]) == sorted(STEPS) and len(ours["points"]["series"]) == len(NUMBERS)
+        totals["points"] += sum(map(len, ours["points"].values()))
+
+    if not release:
+        check(server, "online"), check(server, "offline")
+        return
+    with MlflowServer(release=release) as older:
+        check(older, "online"), check(older, "offline")
+
+
+def experiment_id(server, name):
+    with urllib.request.urlopen(f"{server.uri}/api/2.0/mlflow/experiments/get-by-name?experiment_name={name}") as reply:
+        return json.load(reply)["experiment"]["experiment_id"]
+
+
 def test_children_of_an_offline_run_find_their_parent(job, server):
     job(None, "--experiment", "nested", "--steps", 3, "--runs", 3, "--nested", env={"MLFLOW_OFFLINE": "1"})
     assert sync(job, server)["sent"] == 3
