@@ -126,10 +126,15 @@ int mlf_json_call(json_t **reply, mlf_client *client, const char *method, const 
                               .body_bytes = (int64_t)body.size};
         code = mlf_http(client, &call, &http, error);
     }
-    if (!code && reply) {
-        code = mlf_reply_json(reply, http.body.data, http.body.size, error);
+    json_t *answer = NULL; /* read also where nobody wants it: a login page with status 200 has done nothing */
+    if (!code) {
+        code = mlf_reply_json(&answer, http.body.data, http.body.size, error);
         if (code) mlf_error_prefix(error, "%s %s%s: ", method, client->settings.tracking_uri, path);
     }
+    if (reply)
+        *reply = answer;
+    else
+        json_decref(answer);
     sv_buffer_free(&body);
     mlf_http_reply_free(&http);
     sv_buffer_free(&url);

@@ -125,11 +125,11 @@ void mlf_iterator_free(mlf_iterator *iterator)
 int mlf_search(mlf_iterator **out, mlf_client *client, const char *endpoint, const mlf_object *arguments,
                mlf_error *error)
 {
-    const mlf_endpoint *row = mlf_endpoint_named(endpoint);
+    const mlf_endpoint *row = endpoint ? mlf_endpoint_named(endpoint) : NULL;
     *out = NULL;
     if (!row)
         return mlf_error_set(error, MLF_E_ARGUMENT,
-                             "there is no endpoint \"%.80s\"; `mlflowc request --list` shows them", endpoint);
+                             "there is no endpoint \"%.80s\"; `mlflowc endpoints` shows them", endpoint ? endpoint : "");
     return mlf_iterator_new(out, client, row, arguments ? json_deep_copy(mlf_object_json(arguments)) : json_object(),
                             100, error);
 }

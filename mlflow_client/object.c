@@ -17,8 +17,8 @@ mlf_object *mlf_object_new(void)
 
 int mlf_object_parse(mlf_object **out, const char *json, mlf_error *error)
 {
-    json_t *parsed;
-    int code = mlf_reply_json(&parsed, json, strlen(json), error);
+    json_t *parsed = NULL;
+    int code = json ? mlf_reply_json(&parsed, json, strlen(json), error) : mlf_error_set(error, MLF_E_ARGUMENT, "no JSON text was given");
     *out = mlf_object_of(parsed);
     if (code == MLF_E_REPLY) {
         if (error) error->code = MLF_E_ARGUMENT;

@@ -14,13 +14,25 @@
 
 enum { PROMPTS_PAGE = 100 };
 
+/* Is the registered model of that name, which is there, a prompt? A model's newest version must not become one. */
+static int check_prompt(mlf_client *client, const char *name, mlf_error *error)
+{
+    mlf_object *found = NULL;
+    int code = mlf_registered_models_get(&found, client, name, error);
+    const char *tag = code ? NULL : mlf_object_lookup(found, "tags", IS_PROMPT);
+    if (!code && (!tag || strcmp(tag, "true")))
+        code = mlf_error_set(error, MLF_E_EXISTS, "\"%.80s\" is a registered model and no prompt", name);
+    mlf_object_free(found);
+    return code;
+}
+
 /* The prompt itself, when it is not there yet. */
 static int ensure(mlf_client *client, const char *name, mlf_error *error)
 {
     const mlf_pair tag = {IS_PROMPT, "true"};
     mlf_error answer = MLF_ERROR_INIT;
     int code = mlf_registered_models_create(NULL, client, name, NULL, &tag, 1, &answer);
-    if (code == MLF_E_EXISTS) return MLF_OK;
+    if (code == MLF_E_EXISTS) return check_prompt(client, name, error);
     if (code && error && error->code == MLF_OK) *error = answer;
     return code;
 }
@@ -42,6 +54,7 @@ int mlf_prompts_get(char **text, mlf_client *client, const char *name, const cha
 {
     mlf_object *found;
     *text = NULL;
+    if (!version) return mlf_error_set(error, MLF_E_ARGUMENT, "prompt \"%.80s\": a version is needed", name ? name : "");
     int code = version[0] == '@' ? mlf_aliases_get(&found, client, name, version + 1, error)
                                  : mlf_model_versions_get(&found, client, name, version, error);
     if (code) return code;
@@ -68,5 +81,6 @@ int mlf_prompts_search(mlf_iterator **out, mlf_client *client, const char *filte
 
 int mlf_prompts_delete(mlf_client *client, const char *name, mlf_error *error)
 {
-    return mlf_registered_models_delete(client, name, error);
+    int code = check_prompt(client, name, error);
+    return code ? code : mlf_registered_models_delete(client, name, error);
 }

@@ -15,12 +15,12 @@
 int mlf_call(mlf_object **reply, mlf_client *client, const char *endpoint, const mlf_object *arguments,
              mlf_error *error)
 {
-    const mlf_endpoint *row = mlf_endpoint_named(endpoint);
+    const mlf_endpoint *row = endpoint ? mlf_endpoint_named(endpoint) : NULL;
     json_t *json = NULL;
     if (reply) *reply = NULL;
     if (!row)
         return mlf_error_set(error, MLF_E_ARGUMENT,
-                             "there is no endpoint \"%.80s\"; `mlflowc request --list` shows them", endpoint);
+                             "there is no endpoint \"%.80s\"; `mlflowc endpoints` shows them", endpoint ? endpoint : "");
     if (row->flags & MLF_EP_RAW)
         return mlf_error_set(error, MLF_E_ARGUMENT, "%s answers no JSON: use mlf_request() or the artifact functions",
                              endpoint);
@@ -105,9 +105,10 @@ int mlf_request_bytes(char **reply, size_t *length, mlf_client *client, const ch
     sv_buffer plain = SV_BUFFER_INIT(65536), url = SV_BUFFER_INIT(65536);
     mlf_http_reply http = MLF_HTTP_REPLY_INIT;
     json_t *arguments = NULL, *checked = NULL;
-    int code = MLF_OK, is_get = !strcmp(method, "GET");
+    int code = MLF_OK, is_get = method && !strcmp(method, "GET");
     if (reply) *reply = NULL;
     if (length) *length = 0;
+    if (!method || !path) return mlf_error_set(error, MLF_E_ARGUMENT, "a request needs a method and a path");
     if (path[0] != '/') {
         char *shown = sv_secret_hidden(path);
         code = mlf_error_set(error, MLF_E_ARGUMENT,

@@ -187,11 +187,25 @@ int mlf_replay_model(mlf_replay *replay, const json_t *payload, mlf_error *error
     return code;
 }
 
+#define REFUSED "refused" /* in the place of a model's URI */
+
+void mlf_replay_refused(mlf_replay *replay, int kind, const json_t *payload)
+{
+    const char *copy = text_of(payload, kind == MLF_OP_MODEL ? "folder" : "file"), *key = text_of(payload, "key");
+    if ((kind == MLF_OP_MODEL || kind == MLF_OP_ARTIFACT) && copy)
+        mlf_folder_keep_copy(replay->folder, copy);
+    if (kind == MLF_OP_MODEL && key && mlf_is_journal_key(key))
+        mlf_folder_set_id(replay->folder, key, REFUSED, NULL);
+}
+
 /* What "journal:/KEY" became: made by this journal, or by one that was sent before it. */
 static int logged_source(sv_buffer *out, mlf_replay *replay, const char *key, mlf_error *error)
 {
     char known[1024], *uri = NULL;
-    if (mlf_folder_id(replay->folder, key, known, sizeof known))
+    int made = mlf_folder_id(replay->folder, key, known, sizeof known);
+    if (made && !strcmp(known, REFUSED))
+        return mlf_error_set(error, MLF_E_INTEGRITY, MLF_JOURNAL_URI "%.100s: the model it stands for was refused", key);
+    if (made)
         return sv_buffer_text(out, known) ? mlf_error_memory(error) : 0;
     const mlf_model_home home = {replay->run_id, replay->experiment_id, key, NULL, 1};
     int code = mlf_is_journal_key(key) ? mlf_find_model(&uri, replay->client, &home, error) : 0;

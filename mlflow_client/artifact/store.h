@@ -44,6 +44,7 @@ typedef struct mlf_store_ops {
     int (*list)(mlf_store *store, const char *path, mlf_entry_fn *each, void *context, mlf_error *error);
     /* Sends the bytes from offset to `each`. object is filled before the first bytes; with offset > 0 it is given, and a file that has changed since is MLF_E_INTEGRITY. */
     int (*get)(mlf_store *store, const char *path, int64_t offset, mlf_object *object, mlf_bytes_fn *each, void *context, mlf_error *error);
+    int (*check_name)(const char *path, mlf_error *error); /* MLF_E_ARGUMENT: put would refuse it; NULL: it takes any */
     /* Stores size bytes of the file fd (read by pread) under path; checked by the store's own digest where it has one. */
     int (*put)(mlf_store *store, const char *path, int fd, int64_t size, mlf_error *error);
     /* A file or everything below a folder; already gone is fine. */

@@ -183,6 +183,17 @@ static int proxy_get(mlf_store *store, const char *path, int64_t offset, mlf_obj
     return code;
 }
 
+/* MLflow answers {}; a page with status 200 is of somebody on the way, who kept nothing. Any other server may say what it likes. */
+static int check_taken(const mlf_proxy *proxy, const char *url, const mlf_http_reply *reply, mlf_error *error)
+{
+    json_t *json = NULL;
+    int code = proxy->is_proxied ? mlf_reply_json(&json, reply->body.data ? reply->body.data : "", reply->body.size, error) : 0;
+    if (code)
+        mlf_error_prefix(error, "%.600s: ", url);
+    json_decref(json);
+    return code;
+}
+
 static int put_whole(mlf_store *store, const char *path, int fd, int64_t size, mlf_error *error)
 {
     const mlf_proxy *proxy = store->state;
@@ -190,7 +201,11 @@ static int put_whole(mlf_store *store, const char *path, int fd, int64_t size, m
     mlf_sending sending = {store, 0};
     const mlf_http_call call = {.method = "PUT", .url = url, .max_retries = store->max_retries, .flags = proxy->flags | MLF_HTTP_STREAM, .body_fd = fd, .has_body_fd = 1, .body_bytes = size,
                                 .content_type = mlf_mime_type(*path ? path : proxy->root), .progress = mlf_sending_progress, .progress_context = &sending};
-    int code = url ? mlf_http(store->client, &call, NULL, error) : MLF_E_MEMORY;
+    mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
+    int code = url ? mlf_http(store->client, &call, &reply, error) : MLF_E_MEMORY;
+    if (!code)
+        code = check_taken(proxy, url, &reply, error);
+    mlf_http_reply_free(&reply);
     sv_free(url);
     return code;
 }
@@ -208,7 +223,11 @@ static int proxy_remove(mlf_store *store, const char *path, mlf_error *error)
     const mlf_proxy *proxy = store->state;
     char *url = mlf_proxy_url(proxy, "artifacts", path, error);
     const mlf_http_call call = {.method = "DELETE", .url = url, .max_retries = store->max_retries, .flags = proxy->flags};
-    int code = url ? mlf_http(store->client, &call, NULL, error) : MLF_E_MEMORY;
+    mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
+    int code = url ? mlf_http(store->client, &call, &reply, error) : MLF_E_MEMORY;
+    if (!code)
+        code = check_taken(proxy, url, &reply, error);
+    mlf_http_reply_free(&reply);
     sv_free(url);
     return code;
 }
@@ -281,6 +300,7 @@ const mlf_store_ops MLF_STORE_PROXY = {
     .close = proxy_close,
     .list = proxy_list,
     .get = proxy_get,
+    .check_name = mlf_proxy_check_name,
     .put = proxy_put,
     .remove = proxy_remove,
     .begin = proxy_begin,

@@ -59,7 +59,7 @@ struct walk {
 static int check_name(const char *at, const char *name, mlf_error *error)
 {
     if (!sv_path_is_inside(name) || strchr(name, '/') || strlen(name) > 255 || strlen(at) + strlen(name) + 2 > MLF_PATH_MAX_BYTES)
-        return mlf_error_set(error, MLF_E_REPLY, "the listing of '%.200s' holds '%.200s', which is no name of a file in it; nothing was written", at, name);
+        return mlf_error_set(error, MLF_E_REPLY, "the folder '%.200s' holds '%.200s', which is no name that a file can have everywhere; nothing was kept", at, name);
     size_t depth = 1;
     for (const char *p = at; (p = strchr(p, '/')); p++)
         depth++;
@@ -253,6 +253,18 @@ static int send_one(void *context, size_t index, mlf_error *error)
     return code;
 }
 
+/* All names before the first byte: a folder is taken or refused as a whole. */
+static int check_names(const struct upload *upload, mlf_error *error)
+{
+    int code = 0;
+    for (size_t i = 0; !code && upload->store->ops->check_name && i < upload->leaves->count; i++) {
+        char *to = mlf_uri_join(upload->path, upload->leaves->items[i].path);
+        code = to ? upload->store->ops->check_name(to, error) : mlf_error_memory(error);
+        sv_free(to);
+    }
+    return code;
+}
+
 static int local_leaves(mlf_leaves *leaves, const char *local_path, mlf_error *error)
 {
     mlf_store *local = NULL;
@@ -285,6 +297,8 @@ int mlf_tree_upload(mlf_store *store, const char *local_path, const char *path, 
     int code = *path && !sv_path_is_inside(path)
                    ? mlf_error_set(error, MLF_E_ARGUMENT, "'%.300s': an artifact path that does not stay inside the run's", path)
                    : find_leaves(&upload, &leaves, error);
+    if (!code)
+        code = check_names(&upload, error);
     if (!code)
         code = mlf_parallel(leaves.count, threads, send_one, &upload, error);
     mlf_leaves_free(&leaves);

@@ -359,17 +359,41 @@ int mlf_folder_open(mlf_folder *folder, const char *dir, const char *key, mlf_er
     return code;
 }
 
-/* What was refused outlives its journal: DIR/refused-KEY.jsonl. */
-static void keep_refused(mlf_folder *folder)
+/* NAME in the journal's folder becomes DIR/refused-KEYEND. */
+static void keep_as(mlf_folder *folder, const char *name, const char *end)
 {
-    char *from = sv_path_join(folder->path, "refused.jsonl");
+    char *from = sv_path_join(folder->path, name);
     sv_buffer to = SV_BUFFER_INIT(0);
     size_t dir = strlen(folder->path) - MLF_JOURNAL_KEY;
-    if (from && !sv_buffer_append(&to, folder->path, dir) && !sv_buffer_format(&to, "refused-%s.jsonl", folder->key) && !rename(from, to.data)) {
+    if (from && !sv_buffer_append(&to, folder->path, dir) && !sv_buffer_format(&to, "refused-%s%s", folder->key, end) && !rename(from, to.data)) {
         sync_path(to.data, 0);
         to.data[dir] = '\0';
         sync_path(to.data, O_DIRECTORY);
     }
+    sv_buffer_free(&to);
+    sv_free(from);
+}
+
+/* What was refused outlives its journal: DIR/refused-KEY.jsonl, and DIR/refused-KEY/ with the copies that it names. */
+static void keep_refused(mlf_folder *folder)
+{
+    keep_as(folder, "refused.jsonl", ".jsonl");
+    keep_as(folder, "refused", "");
+}
+
+void mlf_folder_keep_copy(mlf_folder *folder, const char *file)
+{
+    sv_buffer to = SV_BUFFER_INIT(0);
+    char *from = folder->path && sv_path_is_inside(file) ? sv_path_join(folder->path, file) : NULL;
+    int bad = !from || sv_buffer_format(&to, "%s/refused/%s", folder->path, file);
+    char *slash = bad ? NULL : strrchr(to.data, '/');
+    if (slash) {
+        *slash = '\0';
+        bad = sv_folder_make(to.data, NULL) != SV_OK;
+        *slash = '/';
+    }
+    if (from && (bad || rename(from, to.data)))
+        sv_log(SV_LOG_WARN, "%s: cannot be kept for later", from);
     sv_buffer_free(&to);
     sv_free(from);
 }

@@ -119,6 +119,8 @@ static void skip_hole(mlf_journal *journal)
 int mlf_journal_open(mlf_journal **out, const char *path, mlf_error *error)
 {
     *out = NULL;
+    if (!path)
+        return mlf_error_set(error, MLF_E_ARGUMENT, "a journal's path is needed");
     mlf_journal *journal = sv_calloc(1, sizeof *journal);
     if (!journal)
         return mlf_error_memory(error);

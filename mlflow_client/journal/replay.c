@@ -364,6 +364,14 @@ static int read_run(mlf_replay *replay, const char *run_id, mlf_error *error)
     return code;
 }
 
+/* Of a run whose id somebody wrote into ids.json, since the record of its creation is damaged. */
+static int find_experiment(mlf_replay *replay, mlf_error *error)
+{
+    char run_id[MLF_RUN_ID_SIZE];
+    snprintf(run_id, sizeof run_id, "%s", replay->run_id);
+    return read_run(replay, run_id, error);
+}
+
 /* run_id may be the key of a run that was itself made offline: by now the server knows it under its own id. Who goes on with it need not know its
    experiment. */
 static int replay_continue(mlf_replay *replay, const json_t *payload, mlf_error *error)
@@ -432,5 +440,6 @@ int mlf_replay_op(mlf_replay *replay, int kind, const json_t *payload, mlf_error
         return mlf_error_set(error, MLF_E_UNSUPPORTED, "journal: this version cannot replay operations of kind %d (%s)", kind, mlf_op_name(kind));
     if (!*replay->run_id && kind != MLF_OP_RUN_CREATE && kind != MLF_OP_RUN_CONTINUE && kind != MLF_OP_ALIAS)
         return bad_payload(mlf_op_name(kind), error);
-    return functions[kind](replay, payload, error);
+    int code = *replay->run_id && !*replay->experiment_id ? find_experiment(replay, error) : MLF_OK;
+    return code ? code : functions[kind](replay, payload, error);
 }

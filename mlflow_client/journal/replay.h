@@ -38,6 +38,9 @@ int mlf_replay_find(char run_id[MLF_RUN_ID_SIZE], mlf_client *client, const char
 /* One attempt of a JSON call: *reply as mlf_json_call(). */
 int mlf_replay_call(json_t **reply, const mlf_replay *replay, const char *method, const char *path, const json_t *arguments, mlf_error *error);
 
+/* The operation was put aside for good: its copy is kept, and what builds on it will not wait for it. */
+void mlf_replay_refused(mlf_replay *replay, int kind, const json_t *payload);
+
 /* Owner: artifact/. Payloads as that room writes them. */
 int mlf_replay_artifact(mlf_replay *replay, const json_t *payload, mlf_error *error);
 int mlf_replay_model(mlf_replay *replay, const json_t *payload, mlf_error *error);

@@ -341,6 +341,7 @@ static void put_op_aside(mlf_sender *sender, const mlf_batch *batch, const mlf_e
     mlf_folder_note_refused(sender->folder, mlf_op_name(batch->op), text.data ? text.data : "", text.size, why->message);
     sv_log(SV_LOG_WARN, "run %s: refused: %s: %.300s", sender->replay.run_id, mlf_op_name(batch->op), why->message);
     sv_buffer_free(&text);
+    mlf_replay_refused(&sender->replay, batch->op, batch->payload);
     count_refused(sender);
 }
 

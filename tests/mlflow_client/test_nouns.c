@@ -85,6 +85,7 @@ static void plain_environment(void)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         unsetenv(names[i]);
     setenv("HOME", "/nonexistent", 1);
+    setenv("MLFLOW_JOURNAL_DIR", "/dev/null/none", 1); /* nothing waits for a later server */
 }
 
 TestSuite(nouns, .init = plain_environment, .timeout = 120);
@@ -117,6 +118,46 @@ Test(nouns, each_sends_what_it_should_and_reads_what_comes)
         mlf_client_free(client);
         replay_stop(server);
     }
+}
+
+Test(nouns, none_takes_a_login_page_for_an_answer)
+{
+    const replay_exchange rows[] = {{.reply = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 25\r\n\r\n<html>please log in</html"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        replay_server *server = replay_start(rows, 1);
+        mlf_client *client = client_of(server);
+        scratch s = {0};
+        mlf_error error = MLF_ERROR_INIT;
+        int code = cases[i].call(&s, client, &error);
+        int may_wait = !strcmp(cases[i].name, "alias_set"); /* in the journal, which cannot be written here */
+        cr_expect_eq(code, may_wait ? MLF_E_IO : MLF_E_REPLY, "%s: %s %s", cases[i].name, mlf_code_name(code), error.message);
+        mlf_iterator_free(s.iterator);
+        mlf_object_free(s.object);
+        mlf_object_free(s.input);
+        mlf_free(s.text);
+        mlf_client_free(client);
+        replay_stop(server);
+    }
+}
+
+Test(nouns, nothing_given_is_an_argument_that_is_missing)
+{
+    replay_server *server = replay_start(NULL, 0);
+    mlf_client *client = client_of(server);
+    mlf_iterator *iterator;
+    mlf_journal *journal;
+    mlf_object *object;
+    char *text;
+    cr_expect_eq(mlf_call(&object, client, NULL, NULL, NULL), MLF_E_ARGUMENT);
+    cr_expect_eq(mlf_search(&iterator, client, NULL, NULL, NULL), MLF_E_ARGUMENT);
+    cr_expect_eq(mlf_request(&text, client, NULL, NULL, NULL, NULL), MLF_E_ARGUMENT);
+    cr_expect_eq(mlf_request(&text, client, "GET", NULL, NULL, NULL), MLF_E_ARGUMENT);
+    cr_expect_eq(mlf_prompts_get(&text, client, "greet", NULL, NULL), MLF_E_ARGUMENT);
+    cr_expect_eq(mlf_journal_open(&journal, NULL, NULL), MLF_E_ARGUMENT);
+    cr_expect_eq(mlf_object_parse(&object, NULL, NULL), MLF_E_ARGUMENT);
+    cr_expect_eq(replay_connections(server), 0);
+    mlf_client_free(client);
+    replay_stop(server);
 }
 
 Test(nouns, a_search_turns_its_pages_and_stops_at_a_token_that_repeats)

@@ -148,11 +148,16 @@ Test(requests, of_a_run_from_its_creation_to_its_end)
 
 Test(requests, of_a_prompt)
 {
-    static const replay_exchange rows[] = {{.reply = "{\"registered_model\": {\"name\": \"greet\"}}"}, {.reply = "{\"model_version\": {\"version\": \"1\"}}"}, {.reply = "{}"}};
+    static const replay_exchange rows[] = {
+        {.reply = "{\"registered_model\": {\"name\": \"greet\"}}"},
+        {.reply = "{\"model_version\": {\"version\": \"1\"}}"},
+        {.reply = "{\"registered_model\": {\"tags\": [{\"key\": \"mlflow.prompt.is_prompt\", \"value\": \"true\"}]}}"},
+        {.reply = "{}"}};
     static const char *const expect[] = {
         "POST " API2 "registered-models/create {\"name\":\"greet\",\"tags\":[{\"key\":\"mlflow.prompt.is_prompt\",\"value\":\"true\"}]}",
         "POST " API2 "model-versions/create {\"name\":\"greet\",\"source\":\"prompt-template\",\"description\":\"first\",\"tags\":[{\"key\":\"mlflow.prompt.is_prompt\",\"value\":\"true\"},"
         "{\"key\":\"mlflow.prompt.text\",\"value\":\"Hello {{name}}\"},{\"key\":\"mlflow.prompt.type\",\"value\":\"text\"}]}",
+        "GET " API2 "registered-models/get?name=greet",
         "DELETE " API2 "registered-models/delete {\"name\":\"greet\"}"};
     replay_server *server;
     mlf_client *client = begin(&server, rows, COUNT(rows));
@@ -162,6 +167,22 @@ Test(requests, of_a_prompt)
     cr_expect_str_eq(version, "1");
     cr_expect_eq(mlf_prompts_delete(client, "greet", &error), MLF_OK, "%s", error.message);
     mlf_free(version);
+    end(client, server, expect, COUNT(expect));
+}
+
+Test(requests, of_a_prompt_that_is_a_model)
+{
+    static const replay_exchange rows[] = {
+        {.reply = "HTTP/1.1 400 BAD REQUEST\r\nContent-Type: application/json\r\nContent-Length: 55\r\n\r\n{\"error_code\": \"RESOURCE_ALREADY_EXISTS\", \"message\":\"\"}"},
+        {.reply = "{\"registered_model\": {\"name\": \"bank\"}}"},
+        {.reply = "{\"registered_model\": {\"name\": \"bank\"}}"}};
+    static const char *const expect[] = {"POST " API2 "registered-models/create {\"name\":\"bank\",\"tags\":[{\"key\":\"mlflow.prompt.is_prompt\",\"value\":\"true\"}]}",
+                                         "GET " API2 "registered-models/get?name=bank", "GET " API2 "registered-models/get?name=bank"};
+    replay_server *server;
+    mlf_client *client = begin(&server, rows, COUNT(rows));
+    char *version = NULL;
+    cr_expect_eq(mlf_prompts_register(&version, client, "bank", "Hello", NULL, NULL), MLF_E_EXISTS);
+    cr_expect_eq(mlf_prompts_delete(client, "bank", NULL), MLF_E_EXISTS);
     end(client, server, expect, COUNT(expect));
 }
 

@@ -119,6 +119,16 @@ def test_one_bad_file_leaves_no_other(tool, scripted, tmp_path, contents):
     assert contents(tmp_path) == {"out/mine": b"stays"}
 
 
+@pytest.mark.parametrize("name", ["b#.txt", "b%41.txt"])
+def test_a_folder_with_a_name_that_cannot_be_kept_is_refused_whole(tool, scripted, tmp_path, name):
+    server = scripted(lambda h: h.say(200))
+    (tmp_path / "folder").mkdir()
+    for file in ("a.txt", name, "c.txt"):
+        (tmp_path / "folder" / file).write_text("data")
+    assert name.encode() in tool("upload", tmp_path / "folder", server.uri + "/art", expect=1).stderr
+    assert not server.requests
+
+
 def test_an_upload_that_is_cut_is_sent_again(tool, scripted, tmp_path):
     tries = []
 

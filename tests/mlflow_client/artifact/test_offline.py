@@ -1,5 +1,7 @@
 """Artifacts, models, versions and aliases logged without a server, sent later by `mlflowc sync`, any number of times."""
 
+import http.client
+import json
 import os
 import shutil
 import signal
@@ -104,6 +106,76 @@ def test_a_copy_that_changed_is_not_sent(mlflowc, server, client, offline_run, t
     run_id = client.get_model_version_by_alias(offline_run, "champion").run_id
     assert not client.list_artifacts(run_id, "notes")
     assert any("hello.txt" in path.read_text() for path in (tmp_path / "journal").rglob("refused*.jsonl"))
+
+
+def between(server, answer):
+    """Passes everything to the server, but what answer(handler) has answered itself."""
+
+    def script(h):
+        if answer(h):
+            return
+        there = http.client.HTTPConnection("127.0.0.1", server.port)
+        there.request(h.command, h.path, h.body, {name: value for name, value in h.headers.items() if name != "Host"})
+        came = there.getresponse()
+        h.say(came.status, came.read(), {"Content-Type": came.getheader("Content-Type") or "text/plain"})
+
+    return script
+
+
+def sync_through(network, mlflowc, tmp_path):
+    done = subprocess.run([str(mlflowc), "sync", "--tracking-uri", network.uri, "--timeout", "3"], env={**os.environ, "MLFLOW_JOURNAL_DIR": str(tmp_path / "journal")},
+                          capture_output=True, text=True, timeout=120)  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_login_page_has_kept_no_artifact(mlflowc, server, client, offline_run, scripted, tmp_path, contents):
+    network = scripted(between(server, lambda h: h.command == "PUT" and h.path.endswith("data.bin") and (h.say(200, "<html>please log in</html>") or True)))
+    status, said = sync_through(network, mlflowc, tmp_path)
+    assert status == 1 and "got a web page" in said and len(list((tmp_path / "journal").rglob("data.jrn"))) == 1, said
+    process = sync(mlflowc, server, tmp_path)
+    assert process.wait(120) == 0, process.stderr.read()
+    check(client, offline_run, tmp_path, contents)
+
+
+def test_what_the_server_refuses_for_good_is_kept_with_its_bytes(mlflowc, server, client, offline_run, scripted, tmp_path, contents):
+    refusal = '{"error_code": "INVALID_PARAMETER_VALUE", "message": "not here"}'
+    network = scripted(between(server, lambda h: h.command == "PUT" and h.path.endswith("data.bin") and (h.say(400, refusal) or True)))
+    (key,) = [log.parent.name for log in (tmp_path / "journal").rglob("data.jrn")]
+    status, said = sync_through(network, mlflowc, tmp_path)
+    assert status == 1 and not list((tmp_path / "journal").rglob("data.jrn")), said
+    (run,) = client.search_runs(["0"], f"tags.`mlflow.client.key` = '{key}'")
+    assert run.info.status == "FINISHED" and open(client.download_artifacts(run.info.run_id, "notes/hello.txt", str(tmp_path))).read() == "hello\n"
+    refused = [json.loads(line) for line in (tmp_path / "journal" / f"refused-{key}.jsonl").read_text().splitlines()]
+    assert sorted(line["what"] for line in refused) == ["artifact", "model", "register"], refused
+    original = contents(tmp_path / "original")
+    for line in refused:
+        assert line["run_id"] == run.info.run_id
+        if line["what"] == "artifact":
+            assert (tmp_path / "journal" / f"refused-{key}" / line["record"]["file"]).read_bytes() == original["sub/data.bin"]
+        if line["what"] == "model":
+            assert contents(tmp_path / "journal" / f"refused-{key}" / line["record"]["folder"]) == original
+    # once the server takes it, what was kept is logged by hand
+    folder = next((tmp_path / "journal" / f"refused-{key}" / line["record"]["folder"]) for line in refused if line["what"] == "model")
+    subprocess.run([str(mlflowc), "models", "log", run.info.run_id, str(folder)], env={**os.environ, "MLFLOW_TRACKING_URI": server.uri, "MLFLOW_JOURNAL_DIR": str(tmp_path / "journal")}, check=True)
+
+
+def test_a_run_named_by_hand_goes_on_behind_its_damaged_beginning(mlflowc, server, client, offline_run, tmp_path, contents):
+    """docs/journal.md: the first frame says which run it is; where it is damaged ids.json can."""
+    (log,) = (tmp_path / "journal").rglob("data.jrn")
+    run = client.create_run("0")
+    with log.open("r+b") as file:
+        file.seek(40)
+        byte = file.read(1)
+        file.seek(40)
+        file.write(bytes([byte[0] ^ 1]))
+    process = sync(mlflowc, server, tmp_path)
+    process.communicate(timeout=120)
+    assert process.returncode == 1 and log.exists()
+    (log.parent / "ids.json").write_text(json.dumps({log.parent.name: run.info.run_id}))
+    process = sync(mlflowc, server, tmp_path)
+    process.communicate(timeout=120)
+    assert not log.exists() and not list((tmp_path / "journal").glob("refused*"))
+    assert client.get_run(run.info.run_id).info.status == "FINISHED" and client.get_model_version_by_alias(offline_run, "champion").run_id == run.info.run_id
 
 
 def test_links_in_a_journal_are_not_followed(mlflowc, server, client, offline_run, tmp_path):
