@@ -5,13 +5,17 @@
 
 #include <string.h>
 
-/* "runs:/RUN" for a bare run id, the URI as it is otherwise, with --path behind it: sv_free. */
+static int is_local_path(const char *what)
+{
+    return *what == '/' || !strncmp(what, "./", 2) || !strncmp(what, "../", 3);
+}
+
+/* "runs:/RUN" for a word that is neither a URI nor the path of a folder here, what it is otherwise, with --path behind it: sv_free. */
 static char *uri_of(const mlc *m)
 {
     const char *what = m->arguments[0], *path = mlc_option_value(m, "path");
     sv_buffer uri = SV_BUFFER_INIT(65536);
-    int is_id = what[0] && !what[strspn(what, "0123456789abcdef")] && strlen(what) == 32;
-    int failed = sv_buffer_format(&uri, "%s%s", is_id ? "runs:/" : "", what);
+    int failed = sv_buffer_format(&uri, "%s%s", strchr(what, ':') || is_local_path(what) ? "" : "runs:/", what);
     if (!failed && path) failed = sv_buffer_format(&uri, "/%s", path);
     if (!failed) return sv_buffer_take(&uri);
     sv_buffer_free(&uri);
@@ -95,6 +99,8 @@ int mlc_artifacts_upload(mlc *m)
 
 int mlc_artifacts_delete(mlc *m)
 {
+    if (is_local_path(m->arguments[0]))
+        return mlf_error_set(&m->error, MLF_E_ARGUMENT, "artifacts delete: %.300s is a path of this machine; what is meant to go there is named as file:…", m->arguments[0]);
     char *uri = uri_of(m);
     int code = uri ? mlf_artifacts_delete(m->client, uri, &m->error) : mlf_error_memory(&m->error);
     sv_free(uri);

@@ -206,6 +206,33 @@ def test_artifacts_there_and_back(mlflowc, tmp_path):
     mlflowc("artifacts", "delete", run_id, "--path", "deep")
 
 
+def test_a_word_is_a_run_and_only_a_path_or_a_uri_is_a_folder_here(server, tmp_path):
+    """What was mistyped makes no folder here, and removes none."""
+    (tmp_path / "mydata" / "deep").mkdir(parents=True)
+    (tmp_path / "mydata" / "deep" / "f.txt").write_text("text")
+
+    def artifacts(*words, status=1):
+        done = subprocess.run([MLFLOWC, "artifacts", *words], cwd=tmp_path, env=environment(tmp_path, server.uri), capture_output=True, text=True, timeout=60)
+        assert done.returncode == status, done
+        return done.stdout + done.stderr
+
+    for word in ("mydata", "mydata/deep", "zzz"):
+        for words in (["list", word], ["download", word, "out"], ["upload", word, "mydata/deep/f.txt"], ["delete", word]):
+            assert "not found" in artifacts(*words), words
+    for word in (".", ".."):
+        artifacts("delete", word, status=2)
+    for path in ("./mydata", f"{tmp_path}/mydata"):
+        assert "named as file:" in artifacts("delete", path, status=2)
+        rows = artifacts("list", path, status=0).splitlines()
+        assert [row.split() for row in rows] == [["PATH", "SIZE"], ["deep"]]
+    assert sorted(p.name for p in tmp_path.rglob("*") if "journal" not in p.parts) == ["deep", "f.txt", "mydata"]
+    artifacts("upload", "./copy", "mydata", status=0)
+    artifacts("download", "./copy", "again", status=0)
+    assert [p.read_text() for p in (tmp_path / "again").rglob("f.txt")] == ["text"]
+    artifacts("delete", f"file://{tmp_path}/copy", status=0)
+    assert not list((tmp_path / "copy").rglob("*"))
+
+
 def test_a_model_logged_registered_resolved(mlflowc, python, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
