@@ -39,8 +39,33 @@ int mlc_runs_get(mlc *m)
     return mlc_print_object(m, code, run);
 }
 
+/* A run that neither the server nor the disk has is none: its key would stand for nothing. */
+static int check_kept(mlc *m, mlf_run *run)
+{
+    if (mlf_run_is_online(run) || !mlf_stream_is_refusing(&run->folder.stream)) return MLF_OK;
+    return mlf_error_set(&m->error, MLF_E_IO, "the run is not begun: no server has it, and no journal can be written in %.600s", m->client->settings.journal_dir);
+}
+
+/* The id of --parent in run_id ("" without one): a run that the server knows, or one that waits here. */
+static int read_parent(mlc *m, char run_id[MLC_RUN_SIZE])
+{
+    const char *given = mlc_option_value(m, "parent");
+    mlf_object *found = NULL;
+    mlf_error error = MLF_ERROR_INIT;
+    snprintf(run_id, MLC_RUN_SIZE, "%s", given ? given : "");
+    if (!given || mlc_is_away(m)) return MLF_OK;
+    mlc_know_run(m, run_id);
+    int code = mlf_runs_get(&found, m->client, run_id, &error);
+    mlf_object_free(found);
+    if (!code || mlc_may_wait(code, &error) || mlc_waits_here(m, run_id)) return MLF_OK;
+    m->error = error;
+    mlf_error_prefix(&m->error, "--parent: ");
+    return code;
+}
+
 int mlc_runs_create(mlc *m)
 {
+    char parent[MLC_RUN_SIZE];
     mlf_run_options options = MLF_RUN_OPTIONS_INIT;
     mlf_pair *tags;
     size_t n_tags;
@@ -50,12 +75,14 @@ int mlc_runs_create(mlc *m)
     options.experiment = mlc_option_value(m, "experiment");
     options.name = mlc_option_value(m, "name");
     options.description = mlc_option_value(m, "description");
-    options.parent_run_id = mlc_option_value(m, "parent");
+    code = read_parent(m, parent);
+    options.parent_run_id = *parent ? parent : NULL;
     options.source_name = "mlflowc";
     options.tags = tags;
     options.n_tags = n_tags;
     options.system_metrics = 0;
-    code = mlf_run_create(&run, m->client, &options, &m->error);
+    if (!code) code = mlf_run_create(&run, m->client, &options, &m->error);
+    if (!code) code = check_kept(m, run);
     if (!code) mlc_print_fact(m, "run_id", mlf_run_id(run));
     mlf_run_free(run);
     sv_free(tags);

@@ -96,20 +96,38 @@ int mlc_run_of_waiting_model(mlc *m, const char *key, char run_id[MLC_RUN_SIZE])
     return code ? code : found;
 }
 
+int mlc_offline_client(mlf_client **out, mlc *m)
+{
+    mlf_client_options options = MLF_CLIENT_OPTIONS_INIT;
+    options.offline = 1;
+    options.tracking_uri = m->client->settings.server_is_asked ? m->client->settings.tracking_uri : NULL;
+    return mlf_client_new(out, &options, &m->error);
+}
+
+int mlc_may_be_key(const char *run_id)
+{
+    return mlf_is_journal_key(run_id) && !strncmp(run_id, "01", 2);
+}
+
+int mlc_waits_here(const mlc *m, const char *run_id)
+{
+    char *experiment;
+    int waits = find_waiting(m, run_id, &experiment);
+    sv_free(experiment);
+    return waits;
+}
+
 /* Into a journal of its own, behind what the run has already: the server is not asked. */
 static int keep(mlc *m, const char *run_id, const char *experiment, const mlc_deed *deed)
 {
-    mlf_client_options client_options = MLF_CLIENT_OPTIONS_INIT;
     mlf_run_options options = MLF_RUN_OPTIONS_INIT;
     mlf_client *client = NULL;
     mlf_run *run = NULL;
-    client_options.offline = 1;
-    client_options.tracking_uri = m->client->settings.server_is_asked ? m->client->settings.tracking_uri : NULL;
     options.run_id = run_id;
     options.experiment = experiment;
     options.keep_status = 1;
     options.system_metrics = 0;
-    int code = mlf_client_new(&client, &client_options, &m->error);
+    int code = mlc_offline_client(&client, m);
     if (!code) code = mlf_run_create(&run, client, &options, &m->error);
     if (!code) code = deed->keep(m, run, deed->what);
     if (!code) code = mlf_flush(client, -1, &m->error);

@@ -568,6 +568,32 @@ def test_ends_and_tags_that_mlflow_would_refuse_are_not_kept(mlflowc, tmp_path):
     assert mlflowc("registry", "register", f"runs:/{'0' * 32}/m", "a/b", env=env, status=2)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["runs", "create"],
+        ["runs", "tag", "RUN", "a=b"],
+        ["runs", "end", "RUN"],
+        ["runs", "input", "RUN", "data", "1"],
+        ["metrics", "log", "RUN", "x=1"],
+        ["params", "log", "RUN", "x=1"],
+        ["artifacts", "upload", "RUN", "FILE"],
+        ["models", "log", "RUN", "FOLDER"],
+        ["registry", "register", "runs:/RUN/m", "x"],
+        ["registry", "alias", "x", "champion", "1"],
+    ],
+)
+@pytest.mark.parametrize("away", ["offline", "no server"])
+def test_nothing_is_kept_where_no_journal_can_be_written(tmp_path, words, away):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: nothing\n")
+    env = environment(tmp_path, "http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0", **({"MLFLOW_OFFLINE": "1"} if away == "offline" else {}))
+    env["MLFLOW_JOURNAL_DIR"] = str(tmp_path / "file")
+    words = [word.replace("RUN", "a" * 32).replace("FILE", str(tmp_path / "file")).replace("FOLDER", str(tmp_path)) for word in words]
+    done = subprocess.run([MLFLOWC, *words], env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "") and "kept in the journal" not in done.stderr, done
+
+
 def test_an_alias_waits_in_the_journal(server, python, mlflowc, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
