@@ -11,6 +11,15 @@
 #include <string.h>
 #include <unistd.h>
 
+/* A folder that is named is there; the usual one need not be. */
+static int check_there(mlc *m)
+{
+    int code = MLF_OK;
+    for (int i = 0; !code && i < m->n_arguments; i++)
+        if (access(m->arguments[i], F_OK)) code = mlf_error_set(&m->error, MLF_E_NOT_FOUND, "%s: there is no such folder", m->arguments[i]);
+    return code;
+}
+
 /* ---- sync ---- */
 
 static void progress(void *context, const char *journal, const char *run_id, const char *state, uint64_t points)
@@ -66,9 +75,7 @@ int mlc_sync(mlc *m)
     options.connections = connections > 64 ? 64 : (int)connections;
     options.progress = progress;
     options.context = m;
-    for (int i = 0; !code && i < m->n_arguments; i++)
-        if (access(m->arguments[i], F_OK)) code = mlf_error_set(&m->error, MLF_E_NOT_FOUND, "%s: there is no such folder", m->arguments[i]);
-    if (code) return code;
+    if ((code = check_there(m))) return code;
     code = mlf_sync(m->client, (const char *const *)m->arguments, (size_t)m->n_arguments, &options, &report, &m->error);
     put_report(m, &report);
     if (report.lost_bytes || report.refused) m->exit_status = 1;
@@ -103,7 +110,8 @@ int mlc_journal_list(mlc *m)
                                          {"REFUSED", "refused"}, {"STATE", "state"},      {"SERVER", "tracking_uri"},
                                          {"PATH", "path"}};
     char **paths = NULL;
-    int code = mlf_journal_list(&paths, m->client, m->n_arguments ? m->arguments[0] : NULL, &m->error);
+    int code = check_there(m);
+    if (!code) code = mlf_journal_list(&paths, m->client, m->n_arguments ? m->arguments[0] : NULL, &m->error);
     mlc_table *table = code ? NULL : mlc_table_begin(m, columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; table && paths[i]; i++) {
         mlf_journal *journal = NULL;

@@ -103,7 +103,7 @@ static char *cell(const mlf_object *item, const char *path)
     if (at) value = look_up(value, at + 1);
     if (kind == '~')
         show_time(&out, json_integer_value(value));
-    else if (kind == '#')
+    else if (kind == '#' && value)
         show_bytes(&out, json_integer_value(value));
     else
         show_value(&out, value);

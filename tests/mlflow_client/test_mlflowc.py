@@ -106,6 +106,19 @@ def test_what_cannot_be_done_ends_with_1(mlflowc):
     assert "needs MLflow" in mlflowc("call", "traces_unified_declared", status=1)
 
 
+def test_what_is_not_there_is_no_success(mlflowc, tmp_path):
+    assert "there is no such folder" in mlflowc("journal", "list", tmp_path / "mistyped", status=1)
+    assert mlflowc("journal", "list") == "", "the usual one need not be there"
+    assert "--parent: " in mlflowc("runs", "create", "--parent", "mistyped", status=1)
+    assert "expected models:/" in mlflowc("registry", "resolve", "mistyped", status=2)
+    parent = mlflowc("runs", "create", env={"MLFLOW_OFFLINE": "1"}).strip()
+    mlflowc("runs", "create", "--parent", parent)
+    mlflowc("sync")
+    child = mlflowc("runs", "create", "--parent", parent).strip()
+    tags = objects(mlflowc("runs", "get", child, "--json"))[0]["data"]["tags"]
+    assert objects(mlflowc("runs", "get", parent, "--json"))[0]["info"]["run_id"] in [tag["value"] for tag in tags if tag["key"] == "mlflow.parentRunId"]
+
+
 def test_completion_knows_every_command(mlflowc):
     for shell in ("bash", "zsh", "fish"):
         text = mlflowc("completion", shell)
