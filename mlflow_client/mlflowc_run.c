@@ -245,6 +245,37 @@ static char *joined(char **words)
     return line;
 }
 
+/* On the server, or in the journal where that refuses (a login, a certificate, an experiment that was deleted): until the sync it may be mended. Not where
+   no server will ever know the run that is to be continued. */
+static int create(mlc *m, watch *w, const mlf_run_options *options)
+{
+    mlf_client *offline = NULL;
+    mlf_error why = MLF_ERROR_INIT;
+    int code = mlf_run_create(&w->run, m->client, options, &why);
+    if (!code) return MLF_OK;
+    if (code == MLF_E_ARGUMENT || mlc_is_away(m) || (code == MLF_E_NOT_FOUND && options->run_id && !mlc_may_be_key(options->run_id))) {
+        m->error = why;
+        return code;
+    }
+    code = mlc_offline_client(&offline, m);
+    if (code) return code;
+    mlf_client_free(m->client);
+    m->client = offline;
+    code = mlf_run_create(&w->run, offline, options, &m->error);
+    if (!code) mlc_say_kept(&why);
+    return code;
+}
+
+/* A param stays as it is: what continues a run has another command. */
+static void log_command(watch *w, int continues, char *command)
+{
+    command[mlf_text_cut(command, MLF_MAX_PARAM_VALUE)] = '\0';
+    if (continues)
+        mlf_run_set_tag(w->run, "mlflowc.command", command, NULL);
+    else
+        mlf_run_log_param(w->run, "command", command, NULL);
+}
+
 static int begin(mlc *m, watch *w)
 {
     mlf_run_options options = MLF_RUN_OPTIONS_INIT;
@@ -253,6 +284,7 @@ static int begin(mlc *m, watch *w)
     char *command = joined(m->rest);
     options.experiment = mlc_option_value(m, "experiment");
     options.run_id = mlc_option_value(m, "run");
+    if (!options.run_id) options.run_id = mlf_env("MLFLOW_RUN_ID");
     options.name = mlc_option_value(m, "name");
     options.description = mlc_option_value(m, "description");
     options.parent_run_id = mlc_option_value(m, "parent");
@@ -260,11 +292,8 @@ static int begin(mlc *m, watch *w)
     int code = mlc_option_pairs(m, "tag", &tags, &options.n_tags);
     if (!code) code = mlc_option_pairs(m, "param", &params, &n_params);
     options.tags = tags;
-    if (!code) code = mlf_run_create(&w->run, m->client, &options, &m->error);
-    if (!code && command) {
-        command[mlf_text_cut(command, MLF_MAX_PARAM_VALUE)] = '\0';
-        mlf_run_log_param(w->run, "command", command, NULL);
-    }
+    if (!code) code = create(m, w, &options);
+    if (!code && command) log_command(w, options.run_id != NULL, command);
     for (size_t i = 0; !code && i < n_params; i++)
         code = mlf_run_log_param(w->run, params[i].key, params[i].value, &m->error);
     sv_free(command);

@@ -353,11 +353,44 @@ def test_a_sync_of_nothing_or_of_what_is_refused_fails(server, mlflowc, python, 
     assert python.get_run(run.info.run_id).data.params == {"c": "1"}
 
 
-def test_an_experiment_that_is_gone_is_named(server, python, tmp_path):
-    python.delete_experiment(python.create_experiment("gone"))
-    done = subprocess.run([MLFLOWC, "run", "--experiment", "gone", "--", "true"], env=environment(tmp_path, server.uri), capture_output=True, text=True, timeout=60)
-    assert "'gone'" in done.stderr and "deleted" in done.stderr, done.stderr
+def test_an_experiment_that_is_gone_is_named(server, python, mlflowc, tmp_path):
+    experiment_id = python.create_experiment("gone")
+    python.delete_experiment(experiment_id)
+    done = subprocess.run([MLFLOWC, "run", "--name", "of-gone", "--experiment", "gone", "--", "true"], env=environment(tmp_path, server.uri), capture_output=True, text=True, timeout=60)
+    assert "'gone'" in done.stderr and "deleted" in done.stderr and "kept in the journal" in done.stderr, done.stderr
     assert done.returncode == 0  # the command ran all the same
+    assert "deleted" in mlflowc("sync", status=1)
+    python.restore_experiment(experiment_id)
+    mlflowc("sync")
+    assert last_run(python, "of-gone", "gone").info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("why", ["login", "permission", "redirect", "certificate", "proxy"])
+def test_a_command_whose_run_is_refused_at_its_start_waits_in_the_journal(server, python, mlflowc, tmp_path, why):
+    """A password that ended in the evening costs no night's tracking."""
+
+    class Refuses(http.server.BaseHTTPRequestHandler):
+        def refuse(self):
+            self.send_response(200 if self.path == "/login" else {"login": 401, "permission": 403, "redirect": 302, "proxy": 407}[why])
+            self.send_header("Location", "/login")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_POST = refuse
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as refuses:
+        threading.Thread(target=refuses.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{refuses.server_port}" if why != "certificate" else server.uri.replace("http:", "https:")
+        words = ["run", "--name", f"refused-{why}", "--experiment", "refused", "--param", "a=1", "--", "sh", "-c", "echo step=1 loss=0.5; exit 4"]
+        done = subprocess.run([MLFLOWC, *words], env=environment(tmp_path, uri), capture_output=True, text=True, timeout=60)
+        refuses.shutdown()
+    assert done.returncode == 4 and "for `mlflowc sync`" in done.stderr and "not tracked" not in done.stderr, done.stderr
+    mlflowc("sync", "--tracking-uri", server.uri)
+    run = last_run(python, f"refused-{why}", "refused")
+    assert run.info.status == "FAILED" and run.data.metrics["loss"] == 0.5 and run.data.params["a"] == "1"
 
 
 def test_an_interrupted_command_is_killed(server, python, tmp_path):
