@@ -1,6 +1,5 @@
-/* mlflowc run -- CMD…: the command as a run. Its output passes through; the run gets arguments, git state, exit code,
-   time, peak memory, the last output, and metrics found in the output. The command runs and its exit status counts even
-   when nothing can be tracked. */
+/* mlflowc run -- CMD…: the command as a run. Its output and its standard error pass through; the run gets arguments, git state, exit code,
+   time, peak memory, the last of either, and metrics found in them. The command runs and its exit status counts even when nothing can be tracked. */
 #include "alloc.h"
 #include "client_error.h"
 #include "clock.h"
@@ -11,9 +10,10 @@
 #include "validate.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <regex.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -24,13 +24,21 @@ enum { TAIL_BYTES = 64 << 10, MAX_LINE = 8192, MAX_PATTERNS = 16, MAX_COUNTED = 
 
 extern char **environ;
 
-/* The output so far: its tail, and the line that is not finished. */
-typedef struct watch {
-    mlf_run *run; /* NULL: nothing is tracked */
+/* One of the command's two outputs so far: its tail, and the line that is not finished. */
+typedef struct output {
+    int from, to;       /* the pipe's reading end, -1 when it has ended; our own descriptor */
+    const char *artifact;
     char tail[TAIL_BYTES];
     size_t tail_total; /* bytes seen; the ring holds the last TAIL_BYTES */
     char line[MAX_LINE];
     size_t line_size;
+} output;
+
+enum { OUTPUTS = 2 };
+
+typedef struct watch {
+    mlf_run *run; /* NULL: nothing is tracked */
+    output outputs[OUTPUTS];
     int look; /* for metrics */
     regex_t patterns[MAX_PATTERNS];
     size_t n_patterns;
@@ -113,30 +121,34 @@ static void look_by_pattern(watch *w, const regex_t *pattern, const char *line, 
 }
 
 /* Without a pattern of the user's: every key=number of a line that also names a step. */
-static void look_at_line(watch *w)
+static void look_at_line(watch *w, const char *line)
 {
-    const char *at = w->line;
+    const char *at = line;
     char key[128];
     double value;
     int64_t step = 0;
-    w->line[w->line_size] = '\0';
-    int has_step = find_step(w->line, &step);
+    int has_step = find_step(line, &step);
     for (size_t i = 0; i < w->n_patterns; i++)
-        look_by_pattern(w, &w->patterns[i], w->line, step, has_step);
+        look_by_pattern(w, &w->patterns[i], line, step, has_step);
     while (!w->n_patterns && has_step && next_pair(&at, key, sizeof key, &value))
         if (!is_step(key)) mlf_run_log_metric(w->run, key, value, step);
 }
 
-static void take_output(watch *w, const char *bytes, size_t size)
+static void end_line(watch *w, output *out)
+{
+    out->line[out->line_size] = '\0';
+    if (w->run && w->look && out->line_size) look_at_line(w, out->line);
+    out->line_size = 0;
+}
+
+static void take_output(watch *w, output *out, const char *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
-        w->tail[w->tail_total++ % TAIL_BYTES] = bytes[i];
-        if (bytes[i] != '\n' && bytes[i] != '\r') {
-            if (w->line_size + 1 < MAX_LINE) w->line[w->line_size++] = bytes[i];
-            continue;
-        }
-        if (w->run && w->look && w->line_size) look_at_line(w);
-        w->line_size = 0;
+        out->tail[out->tail_total++ % TAIL_BYTES] = bytes[i];
+        if (bytes[i] == '\n' || bytes[i] == '\r')
+            end_line(w, out);
+        else if (out->line_size + 1 < MAX_LINE)
+            out->line[out->line_size++] = bytes[i];
     }
 }
 
@@ -151,10 +163,10 @@ static void pass_on(int number)
     if (child_pid > 0 && !(number == SIGINT && isatty(STDIN_FILENO))) kill(child_pid, number);
 }
 
-static void write_all(const char *bytes, size_t size)
+static void write_all(int fd, const char *bytes, size_t size)
 {
     while (size) {
-        ssize_t wrote = write(STDOUT_FILENO, bytes, size);
+        ssize_t wrote = write(fd, bytes, size);
         if (wrote < 0 && errno != EINTR) return;
         if (wrote > 0) bytes += wrote, size -= (size_t)wrote;
     }
@@ -178,45 +190,93 @@ static char **environment_of(const mlf_run *run, char **own)
     return copy;
 }
 
-/* Starts it with its standard output in a pipe; the reading end, or -1 with errno. */
-static int start(pid_t *pid, char **words, char **environment)
+static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP};
+
+/* What is ignored stays so, for the command too: nohup means both. */
+static void pass_signals_on(void)
 {
-    int ends[2];
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t usual;
-    if (pipe(ends)) return -1;
-    sigemptyset(&usual);
-    sigaddset(&usual, SIGPIPE);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-    posix_spawn_file_actions_addclose(&actions, ends[0]);
-    posix_spawn_file_actions_addclose(&actions, ends[1]);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setsigdefault(&attributes, &usual);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-    int failed = posix_spawnp(pid, words[0], &actions, &attributes, words, environment);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    close(ends[1]);
-    if (!failed) return ends[0];
-    close(ends[0]);
-    errno = failed;
-    return -1;
+    struct sigaction action = {.sa_handler = pass_on}, now;
+    for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
+        if (!sigaction(passed_on[i], NULL, &now) && now.sa_handler != SIG_IGN) sigaction(passed_on[i], &action, NULL);
 }
 
-/* Copies its output until it ends. */
-static void follow(watch *w, int fd)
+/* In the new process: becomes the command, or says by errno in trouble why not. */
+static void become(const int pipes[OUTPUTS], int trouble, const sigset_t *mask, char **words, char **environment)
+{
+    struct sigaction now;
+    for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
+        if (!sigaction(passed_on[i], NULL, &now) && now.sa_handler != SIG_IGN) signal(passed_on[i], SIG_DFL);
+    signal(SIGPIPE, SIG_DFL);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    if (dup2(pipes[0], STDOUT_FILENO) >= 0 && dup2(pipes[1], STDERR_FILENO) >= 0) execvpe(words[0], words, environment);
+    int why = errno;
+    (void)!write(trouble, &why, sizeof why);
+    _exit(127);
+}
+
+/* The command's process, or -1 with errno. Not posix_spawn(), which shares this process's memory with the new one until that is the command: the
+   kernel then counts it into the command's peak. */
+static pid_t begin_process(const int pipes[OUTPUTS], char **words, char **environment)
+{
+    int trouble[2], why = 0;
+    sigset_t all, mask;
+    if (pipe2(trouble, O_CLOEXEC)) return -1;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &mask);
+    pid_t pid = fork();
+    if (!pid) become(pipes, trouble[1], &mask, words, environment);
+    if (pid < 0) why = errno;
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+    close(trouble[1]);
+    if (pid > 0 && read(trouble[0], &why, sizeof why) == (ssize_t)sizeof why) waitpid(pid, NULL, 0);
+    close(trouble[0]);
+    errno = why;
+    return why ? -1 : pid;
+}
+
+/* Starts it with its outputs in pipes, whose other ends go to w->outputs. */
+static pid_t start(watch *w, char **words, char **environment)
+{
+    int ends[OUTPUTS][2], n = 0;
+    while (n < OUTPUTS && !pipe2(ends[n], O_CLOEXEC))
+        n++;
+    pid_t pid = n < OUTPUTS ? -1 : begin_process((const int[]){ends[0][1], ends[1][1]}, words, environment);
+    int why = errno;
+    for (int i = 0; i < n; i++) {
+        close(ends[i][1]);
+        if (pid < 0) close(ends[i][0]);
+        w->outputs[i].from = pid < 0 ? -1 : ends[i][0];
+    }
+    errno = why;
+    return pid;
+}
+
+/* What there is to read now; closes it at its end. */
+static void pass_output(watch *w, output *out)
 {
     char bytes[16384];
-    for (ssize_t got; (got = read(fd, bytes, sizeof bytes)) != 0;) {
-        if (got < 0 && errno != EINTR) break;
-        if (got < 0) continue;
-        write_all(bytes, (size_t)got);
-        take_output(w, bytes, (size_t)got);
+    ssize_t got = read(out->from, bytes, sizeof bytes);
+    if (got < 0 && errno == EINTR) return;
+    if (got > 0) {
+        write_all(out->to, bytes, (size_t)got);
+        take_output(w, out, bytes, (size_t)got);
+        return;
     }
-    take_output(w, "\n", w->line_size > 0);
-    close(fd);
+    end_line(w, out);
+    close(out->from);
+    out->from = -1;
+}
+
+/* Copies both outputs until they end. */
+static void follow(watch *w)
+{
+    output *out = &w->outputs[0], *error = &w->outputs[1];
+    while (out->from >= 0 || error->from >= 0) {
+        struct pollfd ready[] = {{.fd = out->from, .events = POLLIN}, {.fd = error->from, .events = POLLIN}};
+        if (poll(ready, 2, -1) < 0) continue;
+        if (ready[0].revents) pass_output(w, out);
+        if (ready[1].revents) pass_output(w, error);
+    }
 }
 
 /* ---- the run ---- */
@@ -320,11 +380,20 @@ static int compile_patterns(mlc *m, watch *w)
     return MLF_OK;
 }
 
+static void keep_tail(watch *w, const output *out)
+{
+    size_t size = out->tail_total < TAIL_BYTES ? out->tail_total : TAIL_BYTES,
+           from = out->tail_total > TAIL_BYTES ? out->tail_total % TAIL_BYTES : 0;
+    char *text = sv_malloc(size + 1);
+    for (size_t i = 0; text && i < size; i++)
+        text[i] = out->tail[(from + i) % TAIL_BYTES];
+    if (!text || (size && mlf_run_log_text(w->run, text, size, out->artifact, NULL)))
+        sv_say("mlflowc: the last output could not be kept (%s)", out->artifact);
+    sv_free(text);
+}
+
 static void log_outcome(watch *w, int status, double wall_s, const struct rusage *used)
 {
-    size_t size = w->tail_total < TAIL_BYTES ? w->tail_total : TAIL_BYTES,
-           from = w->tail_total > TAIL_BYTES ? w->tail_total % TAIL_BYTES : 0;
-    char *text = sv_malloc(size + 1);
     mlf_run_log_metric(w->run, "exit_code", status, 0);
     mlf_run_log_metric(w->run, "wall_seconds", wall_s, 0);
     mlf_run_log_metric(w->run, "user_seconds", (double)used->ru_utime.tv_sec + 1e-6 * (double)used->ru_utime.tv_usec,
@@ -332,11 +401,8 @@ static void log_outcome(watch *w, int status, double wall_s, const struct rusage
     mlf_run_log_metric(w->run, "system_seconds", (double)used->ru_stime.tv_sec + 1e-6 * (double)used->ru_stime.tv_usec,
                        0);
     mlf_run_log_metric(w->run, "peak_memory_mb", (double)used->ru_maxrss * 1024 / 1e6, 0);
-    for (size_t i = 0; text && i < size; i++)
-        text[i] = w->tail[(from + i) % TAIL_BYTES];
-    if (text && size && mlf_run_log_text(w->run, text, size, "stdout.txt", NULL))
-        fputs("mlflowc: the last output could not be kept\n", stderr);
-    sv_free(text);
+    for (int i = 0; i < OUTPUTS; i++)
+        keep_tail(w, &w->outputs[i]);
 }
 
 /* What the command is worth: 0..255, 128 + signal, 127 when it was not found. */
@@ -344,21 +410,21 @@ static int perform(watch *w, char **words, mlf_status *end)
 {
     struct rusage used = {0};
     int state = 0;
-    pid_t pid = 0;
     char *own, **environment = environment_of(w->run, &own);
     int64_t from = sv_monotonic_ns();
-    int fd = environment ? start(&pid, words, environment) : -1;
+    pid_t pid = environment ? start(w, words, environment) : -1;
+    int why = errno;
     sv_free(own);
     sv_free(environment);
     *end = MLF_FAILED;
-    if (fd < 0) {
-        sv_say("mlflowc: %s: %s", words[0], strerror(errno));
-        if (w->run) mlf_run_set_tag(w->run, "mlflowc.error", strerror(errno), NULL);
-        return errno == ENOENT ? 127 : 126;
+    if (pid < 0) {
+        sv_say("mlflowc: %s: %s", words[0], strerror(why));
+        if (w->run) mlf_run_set_tag(w->run, "mlflowc.error", strerror(why), NULL);
+        return why == ENOENT ? 127 : 126;
     }
     child_pid = pid;
     if (caught) kill(pid, caught);
-    follow(w, fd);
+    follow(w);
     while (wait4(pid, &state, 0, &used) < 0 && errno == EINTR)
         continue;
     child_pid = 0;
@@ -371,12 +437,11 @@ static int perform(watch *w, char **words, mlf_status *end)
 int mlc_run(mlc *m)
 {
     watch *w = sv_calloc(1, sizeof *w);
-    struct sigaction action = {.sa_handler = pass_on};
     mlf_status end;
     if (!w) return mlf_error_memory(&m->error);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
+    w->outputs[0] = (output){.from = -1, .to = STDOUT_FILENO, .artifact = "stdout.txt"};
+    w->outputs[1] = (output){.from = -1, .to = STDERR_FILENO, .artifact = "stderr.txt"};
+    pass_signals_on();
     int code = compile_patterns(m, w);
     if (!code) code = begin(m, w);
     if (code != MLF_E_ARGUMENT) {

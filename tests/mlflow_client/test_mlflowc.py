@@ -322,7 +322,57 @@ def test_a_wrapped_command(mlflowc, python):
     assert run.data.metrics["exit_code"] == 7 and run.data.metrics["peak_memory_mb"] > 0.5 and run.data.metrics["wall_seconds"] > 0
     assert [(p.step, p.value) for p in python.get_metric_history(run.info.run_id, "loss")] == [(1, 0.1), (2, 0.2), (3, 0.3)]
     assert [p.value for p in python.get_metric_history(run.info.run_id, "lr")] == [0.001] * 3
-    assert [f.path for f in python.list_artifacts(run.info.run_id)] == ["stdout.txt"]
+    assert sorted(f.path for f in python.list_artifacts(run.info.run_id)) == ["stderr.txt", "stdout.txt"]
+
+
+def test_both_outputs_of_a_wrapped_command_pass_apart_and_at_once(server, python, tmp_path):
+    """Progress and metrics go to standard error as often: it passes on when it is written, is searched, and its end is kept."""
+    script = "echo 'step=1 loss=0.5' >&2; echo 'step=1 acc=0.25'; printf 'more? ' >&2; read answer; echo got $answer; exit 3"
+    words = [MLFLOWC, "run", "--name", "both-outputs", "--", "sh", "-c", script]
+    process = subprocess.Popen(words, env=environment(tmp_path, server.uri), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    said = b""
+    while not said.endswith(b"more? "):
+        said += process.stderr.read(1)
+    out, _ = process.communicate(b"yes\n", timeout=60)
+    assert (process.returncode, out) == (3, b"step=1 acc=0.25\ngot yes\n"), out
+    run = last_run(python, "both-outputs")
+    assert run.data.metrics["loss"] == 0.5 and run.data.metrics["acc"] == 0.25
+    kept = {f.path: pathlib.Path(python.download_artifacts(run.info.run_id, f.path, str(tmp_path))).read_bytes() for f in python.list_artifacts(run.info.run_id)}
+    assert kept == {"stdout.txt": out, "stderr.txt": b"step=1 loss=0.5\nmore? "}
+
+
+def test_what_is_ignored_stays_ignored_in_a_wrapped_command(server, python, tmp_path):
+    """As nohup does: a closed terminal ends neither."""
+    process = subprocess.Popen([MLFLOWC, "run", "--name", "nohup", "--", "sh", "-c", "sleep 1"], env=environment(tmp_path, server.uri), stderr=subprocess.PIPE, text=True,
+                               start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))  # fmt: skip
+    assert process.stderr.readline().startswith("mlflowc: run ")
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGHUP)
+    process.communicate(timeout=30)
+    assert process.returncode == 0 and last_run(python, "nohup").info.status == "FINISHED"
+
+
+def test_the_peak_memory_is_the_commands_own(server, python, tmp_path):
+    process = subprocess.Popen([MLFLOWC, "run", "--name", "small", "--", "true"], env=environment(tmp_path, server.uri))
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = status
+    assert status == 0 and last_run(python, "small").data.metrics["peak_memory_mb"] < 0.6 * used.ru_maxrss * 1024 / 1e6
+
+
+def test_a_run_is_continued_by_another_command(mlflowc, python):
+    run_id = mlflowc("runs", "create").strip()
+    for words in (["sh", "-c", "true"], ["echo", "step=1 loss=0.5"]):
+        mlflowc("run", "--run", run_id, "--", *words)
+    offline = {"MLFLOW_OFFLINE": "1"}
+    key = mlflowc("runs", "create", "--name", "begun offline and continued", env=offline).strip()
+    mlflowc("run", "--run", key, "--", "true", env=offline)
+    mlflowc("run", "--run", key, "--", "echo", "step=1 loss=0.5")  # the server is there, the run is not yet
+    mlflowc("run", "--", "echo", "step=2 loss=0.25", env={"MLFLOW_RUN_ID": key})
+    mlflowc("sync")
+    for run in (python.get_run(run_id), last_run(python, "begun offline and continued")):
+        assert run.info.status == "FINISHED" and run.data.tags["mlflowc.command"].startswith("echo ") and "loss" in run.data.metrics
+    assert len(python.get_metric_history(run.info.run_id, "loss")) == 2
+    assert "not tracked" in subprocess.run([MLFLOWC, "run", "--run", "f" * 32, "--", "true"], env=environment(pathlib.Path("/nonexistent"), python.tracking_uri), capture_output=True, text=True, check=True).stderr
 
 
 def test_a_wrapped_command_with_patterns_of_ones_own(mlflowc, python):
