@@ -1,7 +1,9 @@
 /* proxy_parts.c: big files through the tracking server go in parts straight to the store behind it, by addresses that the server signs (PROTOCOL 9.1). */
 #include "alloc.h"
+#include "capabilities.h"
 #include "client.h"
 #include "client_error.h"
+#include "digest.h"
 #include "object.h"
 #include "parallel.h"
 #include "proxy.h"
@@ -11,6 +13,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum { MAX_PARTS = 10000, THREADS = 3, MAX_HEADERS = 16, ETAG_BYTES = 160 };
 
@@ -34,11 +37,8 @@ static int is_wanted(mlf_store *store, const mlf_proxy *proxy, int64_t size, int
     *part_bytes = (int64_t)chunk * MAX_PARTS >= size ? (int64_t)chunk : size / MAX_PARTS + 1;
     if (enabled >= 0)
         return enabled;
-    json_t *info = NULL;
-    int code = mlf_json_call(&info, store->client, "GET", "/api/3.0/mlflow/server-info", NULL, 0, NULL);
-    enabled = !code && json_is_true(json_object_get(info, "multipart_uploads_enabled"));
-    json_decref(info);
-    return enabled;
+    const mlf_object *info;
+    return !mlf_server_capabilities(&info, store->client, NULL) && mlf_object_flag(info, "multipart_uploads_enabled");
 }
 
 /* One of the three calls about an upload: the folder is in the address, the name in the body. arguments: stolen; "path" is added. */
@@ -58,6 +58,36 @@ static int call_about(json_t **reply, mlf_store *store, const char *verb, const 
     sv_buffer_free(&url);
     sv_free(whole);
     return code;
+}
+
+/* Is it the MD5 of what was sent? A store that encrypts with keys of its own, and a directory bucket, make ETags of the same form that are none. */
+static int is_md5(const char *etag, const char *url, const mlf_http_reply *reply)
+{
+    char encryption[64] = "", customer[64];
+    mlf_http_header(reply, "x-amz-server-side-encryption", encryption, sizeof encryption);
+    int is_keyed = strstr(encryption, "kms") || mlf_http_header(reply, "x-amz-server-side-encryption-customer-algorithm", customer, sizeof customer);
+    return strspn(etag, "0123456789abcdefABCDEF") == 32 && !etag[32 + strspn(etag + 32, "\"")] && !is_keyed && !strstr(url, "--x-s3");
+}
+
+/* The bytes that the store has against those of the file. */
+static int check_part(const struct parts *parts, size_t index, const mlf_http_call *call, const mlf_http_reply *reply, mlf_error *error)
+{
+    const char *etag = parts->etags[index] + strspn(parts->etags[index], "\"");
+    mlf_digest digest;
+    unsigned char bytes[16];
+    char md5[33];
+    if (!is_md5(etag, call->url, reply))
+        return 0;
+    int code = mlf_digest_begin(&digest, MLF_DIGEST_MD5, error);
+    if (code)
+        return code;
+    code = mlf_digest_add_file(&digest, parts->fd, call->body_offset, call->body_bytes, error);
+    mlf_digest_md5(&digest, bytes);
+    mlf_digest_free(&digest);
+    mlf_hex(md5, bytes, sizeof bytes);
+    if (code || !strncasecmp(etag, md5, 32))
+        return code;
+    return mlf_error_set(error, MLF_E_INTEGRITY, "part %zu: the store has other bytes than those sent: expected the MD5 %s, got %.32s", index + 1, md5, etag);
 }
 
 static int put_part(void *context, size_t index, mlf_error *error)
@@ -88,6 +118,8 @@ static int put_part(void *context, size_t index, mlf_error *error)
         code = mlf_http(parts->store->client, &call, &reply, error);
     if (!code && !mlf_http_header(&reply, "ETag", parts->etags[index], ETAG_BYTES))
         code = mlf_error_set(error, MLF_E_REPLY, "part %zu: the answer has no ETag", index + 1);
+    if (!code)
+        code = check_part(parts, index, &call, &reply, error);
     while (n)
         sv_free(lines[--n]);
     mlf_http_reply_free(&reply);
