@@ -271,15 +271,8 @@ static int set_headers(attempt *a, int ours)
     return code;
 }
 
-static void set_credentials(CURL *easy, const mlf_settings *settings, const mlf_http_call *call, const char *url,
-                            int ours)
+static void set_credentials(CURL *easy, const mlf_settings *settings, const char *url, int ours)
 {
-    if (call->aws_sigv4) {
-        curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, call->aws_sigv4);
-        curl_easy_setopt(easy, CURLOPT_USERNAME, call->aws_key_id);
-        curl_easy_setopt(easy, CURLOPT_PASSWORD, call->aws_secret);
-        return;
-    }
     if (!ours) return;
     int own = settings->registry_username && mlf_url_same_origin(url, settings->registry_uri) &&
               !mlf_url_same_origin(url, settings->tracking_uri);
@@ -381,7 +374,7 @@ static int prepare(attempt *a, const char *url, int timeout_ms, char *text)
     set_protocol(easy, a->settings, url);
     set_timeouts(easy, a->settings, a->call, timeout_ms);
     set_tls(easy, a->settings, a->call, ours);
-    set_credentials(easy, a->settings, a->call, url, ours);
+    set_credentials(easy, a->settings, url, ours);
     set_body(easy, a);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, text);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, a->headers);
@@ -411,7 +404,7 @@ static const char *redirect_target(const attempt *a)
     const char *target = NULL;
     int status = a->reply->status, keeps = status == 307 || status == 308;
     int safe = !strcmp(a->call->method, "GET") || !strcmp(a->call->method, "HEAD");
-    if (!a->settings->allow_redirects || a->call->aws_sigv4 || !(keeps || (safe && status >= 301 && status <= 303)))
+    if (!a->settings->allow_redirects || !(keeps || (safe && status >= 301 && status <= 303)))
         return NULL;
     curl_easy_getinfo(a->channel->easy, CURLINFO_REDIRECT_URL, &target);
     return target;

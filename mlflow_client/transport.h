@@ -53,9 +53,6 @@ typedef struct mlf_http_call {
     int deadline_ms;        /* all attempts and the waits between; 0: the client's; -1: none */
     int max_retries;        /* 0: the client's; -1: one attempt alone */
     const atomic_int *cancel; /* non-zero ends a wait within 50 ms and a transfer within a second (MLF_E_STATE); NULL: never */
-
-    /* AWS Signature 4 by libcurl: "aws:amz:REGION:SERVICE", with key id and secret; NULL: none. */
-    const char *aws_sigv4, *aws_key_id, *aws_secret;
 } mlf_http_call;
 
 typedef struct mlf_http_reply {
