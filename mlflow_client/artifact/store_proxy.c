@@ -140,7 +140,7 @@ static int tell_files(const json_t *reply, mlf_entry_fn *each, void *context, ml
         if (!name)
             return mlf_error_set(error, MLF_E_REPLY, "a listing of artifacts: entry %zu has no path", i);
         int64_t bytes = json_is_integer(size) ? (int64_t)json_integer_value(size) : json_is_string(size) ? strtoll(json_string_value(size), NULL, 10) : 0;
-        const mlf_entry entry = {name, is_dir, is_dir ? -1 : bytes};
+        const mlf_entry entry = {name, is_dir, is_dir || bytes < 0 ? -1 : bytes};
         code = each(context, &entry, error);
     }
     return code;

@@ -7,12 +7,14 @@
 #include "inside.h"
 #include "parallel.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -112,6 +114,7 @@ struct download {
 struct arrival {
     struct download *download;
     mlf_incoming incoming;
+    int64_t n_bytes;
 };
 
 static int check_size(const mlf_store *store, int64_t bytes, mlf_error *error)
@@ -143,6 +146,7 @@ static int keep(void *context, const void *bytes, size_t length, mlf_error *erro
     struct download *download = arrival->download;
     int code = check_size(download->store, atomic_fetch_add(&download->n_bytes, (int64_t)length) + (int64_t)length, error);
     code = code ? code : check_stopped(download->store, error);
+    arrival->n_bytes += (int64_t)length;
     return code ? code : mlf_inside_write(&arrival->incoming, bytes, length, error);
 }
 
@@ -151,38 +155,92 @@ static const char *target_of(const struct download *download, size_t index)
     return download->only ? download->only : download->leaves->items[index].path;
 }
 
+/* A proxy may end a cut file as if it were whole; the server's listing knows better. It leaves out a size of 0, and one that its store does not say. */
+static int check_arrived(const struct arrival *arrival, const mlf_leaf *leaf, mlf_error *error)
+{
+    const mlf_store *store = arrival->download->store;
+    if (store->ops != &MLF_STORE_PROXY || !leaf || leaf->size_bytes <= 0 || leaf->size_bytes == arrival->n_bytes)
+        return 0;
+    return mlf_error_set(error, MLF_E_INTEGRITY, "%.300s %.300s: the listing says %lld bytes, %lld came", store->uri, leaf->path, (long long)leaf->size_bytes, (long long)arrival->n_bytes);
+}
+
 static int fetch_one(void *context, size_t index, mlf_error *error)
 {
     struct download *download = context;
     struct arrival arrival = {.download = download};
+    const mlf_leaf *leaf = download->only ? NULL : &download->leaves->items[index];
     int code = check_stopped(download->store, error);
     if (code)
         return code;
     code = mlf_inside_create(&arrival.incoming, download->stage_fd, target_of(download, index), error);
     if (!code)
-        code = mlf_store_fetch(download->store, download->only ? "" : download->leaves->items[index].path, NULL, keep, &arrival, error);
+        code = mlf_store_fetch(download->store, leaf ? leaf->path : "", NULL, keep, &arrival, error);
+    if (!code)
+        code = check_arrived(&arrival, leaf, error);
     if (!code)
         code = mlf_inside_commit(&arrival.incoming, error);
     mlf_inside_abort(&arrival.incoming);
     return code;
 }
 
-/* Everything is fetched into a folder of its own inside the target and moved out only when all is there. */
+#define STAGE ".mlf-download-"
+
+/* Removes the folders that downloads which were killed left in this one. Whoever is alive holds a lock on his. */
+static void sweep(const char *folder)
+{
+    DIR *listing = opendir(folder);
+    struct stat about;
+    for (struct dirent *entry; listing && (entry = readdir(listing));) {
+        if (strncmp(entry->d_name, STAGE, strlen(STAGE)))
+            continue;
+        int fd = openat(dirfd(listing), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        char *path = mlf_uri_join(folder, entry->d_name);
+        if (fd >= 0 && path && !fstat(fd, &about) && about.st_uid == geteuid() && !flock(fd, LOCK_EX | LOCK_NB))
+            sv_folder_remove(path, NULL);
+        if (fd >= 0)
+            close(fd);
+        sv_free(path);
+    }
+    if (listing)
+        closedir(listing);
+}
+
+/* A folder of its own inside the target, locked: *stage is the caller's. */
+static int make_stage(char **stage, int *fd, const char *folder, mlf_error *error)
+{
+    enum { TRIES = 10 }; /* somebody's sweep may have been quicker than our lock */
+    int code = 0, held = 0;
+    for (int i = 0; !code && !held && i < TRIES; i++) {
+        *stage = mlf_uri_join(folder, STAGE "XXXXXX");
+        if (!*stage)
+            return mlf_error_memory(error);
+        code = mkdtemp(*stage) ? 0 : mlf_error_set(error, MLF_E_IO, "%.600s: cannot be written: %s", folder, strerror(errno));
+        *fd = code ? -1 : open(*stage, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        held = *fd >= 0 && (!flock(*fd, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK) && !access(*stage, F_OK); /* a file system without locks has no sweeps */
+        if (code || held)
+            break;
+        if (*fd >= 0)
+            close(*fd);
+        *fd = -1;
+        sv_free(*stage);
+        *stage = NULL;
+    }
+    return code || held ? code : mlf_error_set(error, MLF_E_IO, "%.600s: a folder made in it is gone", folder);
+}
+
+/* Everything is fetched there and moved out only when all is here. */
 static int fetch_all(struct download *download, const char *folder, size_t count, unsigned threads, mlf_error *error)
 {
-    char *stage = mlf_uri_join(folder, ".mlf-download-XXXXXX");
-    if (!stage)
-        return mlf_error_memory(error);
-    int code = mkdtemp(stage) ? 0 : mlf_error_set(error, MLF_E_IO, "%.600s: cannot be written: %s", folder, strerror(errno));
-    if (!code && (download->stage_fd = open(stage, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
-        code = mlf_error_set(error, MLF_E_IO, "%.600s: cannot be opened: %s", stage, strerror(errno));
+    char *stage = NULL;
+    sweep(folder);
+    int code = make_stage(&stage, &download->stage_fd, folder, error);
     if (!code)
         code = mlf_parallel(count, threads, fetch_one, download, error);
     for (size_t i = 0; !code && i < count; i++)
         code = mlf_inside_move(download->stage_fd, download->folder_fd, target_of(download, i), error);
     if (download->stage_fd >= 0) {
-        close(download->stage_fd);
         sv_folder_remove(stage, NULL);
+        close(download->stage_fd);
     }
     sv_free(stage);
     return code;
