@@ -20,6 +20,7 @@
 
 enum {
     DEFAULT_REPLY_BYTES = 64 << 20,
+    MOST_REPLY_BYTES = 1 << 30,
     MAX_HEADER_BYTES = 256 << 10,
     MAX_REDIRECTS = 10,
     SILENCE = 256, /* bytes a second: who sends no more, byte by byte, says nothing */
@@ -110,9 +111,16 @@ static int is_success(long status)
     return status >= 200 && status < 300;
 }
 
+/* As JSON in memory an answer takes several times its length. */
+static size_t large_reply_bytes(void)
+{
+    double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 16;
+    return memory < DEFAULT_REPLY_BYTES ? DEFAULT_REPLY_BYTES : memory < MOST_REPLY_BYTES ? (size_t)memory : MOST_REPLY_BYTES;
+}
+
 static size_t reply_ceiling(const mlf_http_call *call)
 {
-    return call->max_reply_bytes ? call->max_reply_bytes : DEFAULT_REPLY_BYTES;
+    return call->max_reply_bytes ? call->max_reply_bytes : call->flags & MLF_HTTP_LARGE ? large_reply_bytes() : DEFAULT_REPLY_BYTES;
 }
 
 static size_t on_header(char *line, size_t size, size_t count, void *context)

@@ -14,6 +14,7 @@
 #define ONCE MLF_EP_ONCE
 #define RAW MLF_EP_RAW
 #define OPEN MLF_EP_OPEN
+#define LARGE MLF_EP_LARGE
 #define AUTH MLF_EP_AUTH
 #define DEAD MLF_EP_DEAD
 
@@ -137,7 +138,7 @@ int mlf_endpoint_call(json_t **reply, mlf_client *client, const mlf_endpoint *en
     if (!code) {
         if (!strcmp(endpoint->method, "GET") || endpoint->flags & MLF_EP_OPEN)
             drop_path_parameters(endpoint, arguments);
-        int flags = endpoint->flags & MLF_EP_ONCE ? MLF_HTTP_ONCE : 0;
+        int flags = (endpoint->flags & MLF_EP_ONCE ? MLF_HTTP_ONCE : 0) | (endpoint->flags & MLF_EP_LARGE ? MLF_HTTP_LARGE : 0);
         if (!strcmp(endpoint->group, "registered-models") || !strcmp(endpoint->group, "model-versions") ||
             !strcmp(endpoint->group, "aliases") || !strcmp(endpoint->group, "webhooks"))
             flags |= MLF_HTTP_REGISTRY;

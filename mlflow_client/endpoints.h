@@ -12,7 +12,8 @@ typedef enum mlf_endpoint_flags {
     MLF_EP_RAW = 2,   /* the body or the answer is no JSON: bytes, text or a page */
     MLF_EP_OPEN = 4,  /* the fields are not all known: further ones pass unchecked */
     MLF_EP_AUTH = 8,  /* routed by the basic-auth app alone */
-    MLF_EP_DEAD = 16  /* declared by the server but answered with 404 */
+    MLF_EP_DEAD = 16, /* declared by the server but answered with 404 */
+    MLF_EP_LARGE = 32 /* an answer may be very large: a server before 3.0 knows no pages of it */
 } mlf_endpoint_flags;
 
 typedef struct mlf_endpoint {

@@ -17,7 +17,8 @@ typedef enum mlf_http_flags {
     MLF_HTTP_STREAM = 8,     /* a big body: timeout_ms bounds silence, not the whole transfer, and there is no deadline unless deadline_ms is given */
     MLF_HTTP_ANY_STATUS = 16, /* every HTTP answer is a success; the caller looks at reply->status */
     MLF_HTTP_FORCE_AUTH = 32, /* credentials also to an origin that is neither the tracking nor the registry server */
-    MLF_HTTP_INSECURE_TLS = 64 /* this call alone does not check certificates */
+    MLF_HTTP_INSECURE_TLS = 64, /* this call alone does not check certificates */
+    MLF_HTTP_LARGE = 128     /* reply->body may take a sixteenth of the memory, at least 64 MiB and at most 1 GiB */
 } mlf_http_flags;
 
 /* Everything is borrowed for the call. Zero is a good default for each field but method and url. */

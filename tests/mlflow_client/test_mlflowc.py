@@ -198,6 +198,32 @@ def test_datasets_of_a_run_now_and_later(mlflowc, python):
     assert told == {"bank.csv": ("0a1b", "local", {"uri": "data/bank.csv"}, ["training"]), "lake": ("2", "http", {"url": "https://host/lake.parquet"}, []), "own": ("3", "hive", {"table": "t"}, [])}
 
 
+def test_a_long_metric_of_a_server_without_pages(tmp_path):
+    """A 2.x server answers with all points at once: more than the 64 MiB that other answers may have."""
+    n, page = 600_000, 60_000
+    point = '{"key": "%s", "value": 0.1234567890123456, "timestamp": 1700000000000, "step": %07d}'
+
+    class Old(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            parts = [", ".join(point % ("train/a long name of a metric", i) for i in range(at, at + page)) for at in range(0, n, page)]
+            body = ('{"metrics": [' + ", ".join(parts).replace('"step": 0', '"step": 1') + "]}").encode()
+            assert len(body) > 64 << 20
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Old) as old:
+        threading.Thread(target=old.serve_forever, daemon=True).start()
+        done = subprocess.run([MLFLOWC, "metrics", "history", "0" * 32, "train/a long name of a metric", "--limit", str(2 * n)], env=environment(tmp_path, f"http://127.0.0.1:{old.server_port}"), capture_output=True, text=True, timeout=100)
+        old.shutdown()
+    assert done.returncode == 0 and done.stdout.count("\n") == n + 1, done.stderr
+
+
 # ---- artifacts, models, registry ----
 
 
