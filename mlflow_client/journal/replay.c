@@ -27,19 +27,18 @@ static int bad_payload(const char *op, mlf_error *error)
     return mlf_error_set(error, MLF_E_INTEGRITY, "journal: an operation '%s' without what it needs", op);
 }
 
-int mlf_replay_call(json_t **reply, const mlf_replay *replay, const char *method, const char *path, const json_t *arguments, mlf_error *error)
+int mlf_replay_call(json_t **reply, const mlf_replay *replay, const mlf_endpoint *endpoint, const json_t *arguments, mlf_error *error)
 {
     sv_buffer url = SV_BUFFER_INIT(65536), body = SV_BUFFER_INIT(0);
     mlf_http_reply http = MLF_HTTP_REPLY_INIT;
-    int get = !strcmp(method, "GET");
+    int get = !strcmp(endpoint->method, "GET");
     *reply = NULL;
-    int code = sv_buffer_text(&url, path) || (!get && mlf_json_text(&body, arguments)) ? mlf_error_memory(error) : MLF_OK;
+    int code = sv_buffer_text(&url, endpoint->path) || (!get && mlf_json_text(&body, arguments)) ? mlf_error_memory(error) : MLF_OK;
     if (!code && get)
         code = mlf_url_query(&url, arguments, error);
     if (!code) {
         /* What is not idempotent is not sent again by the transport on its own: a connection that broke may have delivered it. */
-        const mlf_endpoint *endpoint = mlf_endpoint_matching(method, path);
-        mlf_http_call call = {.method = method, .url = url.data, .flags = endpoint && endpoint->flags & MLF_EP_ONCE ? MLF_HTTP_ONCE : 0, .body = body.data, .body_bytes = (int64_t)body.size, .timeout_ms = replay->timeout_ms, .max_retries = -1, .cancel = replay->cancel};
+        mlf_http_call call = {.method = endpoint->method, .url = url.data, .flags = endpoint->flags & MLF_EP_ONCE ? MLF_HTTP_ONCE : 0, .body = body.data, .body_bytes = (int64_t)body.size, .timeout_ms = replay->timeout_ms, .max_retries = -1, .cancel = replay->cancel};
         code = mlf_http(replay->client, &call, &http, error);
         if (code && error && call.flags & MLF_HTTP_ONCE && http.status >= 500) /* the sender looks for it before it tries again */
             error->retriable = mlf_retry_status(http.status, 0, error->error_code, http.body.data);
@@ -53,17 +52,17 @@ int mlf_replay_call(json_t **reply, const mlf_replay *replay, const char *method
 }
 
 /* Calls and frees the arguments, which may be NULL when memory is out. */
-static int call(json_t **reply, const mlf_replay *replay, const char *method, const char *path, json_t *arguments, mlf_error *error)
+static int call(json_t **reply, const mlf_replay *replay, const mlf_endpoint *endpoint, json_t *arguments, mlf_error *error)
 {
-    int code = arguments ? mlf_replay_call(reply, replay, method, path, arguments, error) : mlf_error_memory(error);
+    int code = arguments ? mlf_replay_call(reply, replay, endpoint, arguments, error) : mlf_error_memory(error);
     json_decref(arguments);
     return code;
 }
 
-static int call_only(const mlf_replay *replay, const char *method, const char *path, json_t *arguments, mlf_error *error)
+static int call_only(const mlf_replay *replay, const mlf_endpoint *endpoint, json_t *arguments, mlf_error *error)
 {
     json_t *reply = NULL;
-    int code = call(&reply, replay, method, path, arguments, error);
+    int code = call(&reply, replay, endpoint, arguments, error);
     json_decref(reply);
     return code;
 }
@@ -81,7 +80,7 @@ static int take_experiment_id(mlf_replay *replay, const char *id, const char *na
 static int get_experiment(mlf_replay *replay, const char *name, mlf_error *error)
 {
     json_t *reply = NULL;
-    int code = call(&reply, replay, "GET", "/api/2.0/mlflow/experiments/get-by-name", json_pack("{s:s}", "experiment_name", name), error);
+    int code = call(&reply, replay, EP(experiments_get_by_name), json_pack("{s:s}", "experiment_name", name), error);
     const json_t *found = json_object_get(reply, "experiment");
     if (!code && !strcmp(text_of(found, "lifecycle_stage"), "deleted"))
         code = mlf_error_set(error, MLF_E_STATE, "experiment '%.200s' is deleted: restore it or choose another name", name);
@@ -103,7 +102,7 @@ static int ensure_experiment(mlf_replay *replay, const char *name, mlf_error *er
     }
     json_t *reply = NULL;
     mlf_error second = MLF_ERROR_INIT;
-    code = call(&reply, replay, "POST", "/api/2.0/mlflow/experiments/create", json_pack("{s:s}", "name", name), &second);
+    code = call(&reply, replay, EP(experiments_create), json_pack("{s:s}", "name", name), &second);
     if (!code)
         code = take_experiment_id(replay, text_of(reply, "experiment_id"), name, error);
     else if (code == MLF_E_EXISTS)
@@ -121,7 +120,7 @@ static int search_key(json_t **reply, const mlf_replay *replay, json_t *experime
 {
     char filter[128];
     snprintf(filter, sizeof filter, "tags.`" MLF_TAG_KEY "` = '%s'", key);
-    return call(reply, replay, "POST", "/api/2.0/mlflow/runs/search",
+    return call(reply, replay, EP(runs_search),
                 json_pack("{s:o, s:s, s:s, s:i}", "experiment_ids", experiment_ids, "filter", filter, "run_view_type", view, "max_results", 100), error);
 }
 
@@ -169,7 +168,7 @@ static int list_experiments(json_t **ids, sv_buffer *token, const mlf_replay *re
         arguments = NULL;
     }
     *ids = NULL;
-    int code = call(&reply, replay, "POST", "/api/2.0/mlflow/experiments/search", arguments, error);
+    int code = call(&reply, replay, EP(experiments_search), arguments, error);
     if (!code) {
         *ids = json_array();
         json_array_foreach(json_object_get(reply, "experiments"), i, experiment)
@@ -220,7 +219,7 @@ static int remove_doubles(mlf_replay *replay, const char *key, mlf_error *error)
     int code = search_key(&reply, replay, json_pack("[s]", replay->experiment_id), key, "ACTIVE_ONLY", error);
     for (size_t i = 0; !code && *run_at(reply, i); i++)
         if (strcmp(run_at(reply, i), replay->run_id))
-            code = call_only(replay, "POST", "/api/2.0/mlflow/runs/delete", json_pack("{s:s}", "run_id", run_at(reply, i)), error);
+            code = call_only(replay, EP(runs_delete), json_pack("{s:s}", "run_id", run_at(reply, i)), error);
     json_decref(reply);
     return code;
 }
@@ -294,7 +293,7 @@ static int create_run(mlf_replay *replay, const json_t *payload, mlf_error *erro
         json_decref(arguments);
         return mlf_error_memory(error);
     }
-    int code = call(&reply, replay, "POST", "/api/2.0/mlflow/runs/create", arguments, error);
+    int code = call(&reply, replay, EP(runs_create), arguments, error);
     const char *id = text_of(json_object_get(json_object_get(reply, "run"), "info"), "run_id");
     if (!code && (!*id || strlen(id) >= sizeof replay->run_id))
         code = mlf_error_set_retriable(error, MLF_E_REPLY, "runs/create: the answer holds no run_id");
@@ -352,7 +351,7 @@ static int replay_create(mlf_replay *replay, const json_t *payload, mlf_error *e
 static int read_run(mlf_replay *replay, const char *run_id, mlf_error *error)
 {
     json_t *reply = NULL;
-    int code = call(&reply, replay, "GET", "/api/2.0/mlflow/runs/get", json_pack("{s:s}", "run_id", run_id), error);
+    int code = call(&reply, replay, EP(runs_get), json_pack("{s:s}", "run_id", run_id), error);
     const json_t *info = json_object_get(json_object_get(reply, "run"), "info");
     if (!code && !strcmp(text_of(info, "lifecycle_stage"), "deleted"))
         code = mlf_error_set(error, MLF_E_STATE, "run %s is deleted: restore it to log to it", run_id);
@@ -392,7 +391,7 @@ static int replay_continue(mlf_replay *replay, const json_t *payload, mlf_error 
         *error = unknown;
     }
     if (!code && !json_is_true(json_object_get(payload, "as_is")))
-        code = call_only(replay, "POST", "/api/2.0/mlflow/runs/update", json_pack("{s:s, s:s}", "run_id", replay->run_id, "status", "RUNNING"), error);
+        code = call_only(replay, EP(runs_update), json_pack("{s:s, s:s}", "run_id", replay->run_id, "status", "RUNNING"), error);
     return code ? code : note_run(replay, replay->folder->key, error);
 }
 
@@ -401,7 +400,7 @@ static int replay_end(mlf_replay *replay, const json_t *payload, mlf_error *erro
     if (!json_object_get(payload, "status") || !json_object_get(payload, "end_time"))
         return bad_payload("end", error);
     int code = mlf_replay_settle(replay, error);
-    return code ? code : call_only(replay, "POST", "/api/2.0/mlflow/runs/update",
+    return code ? code : call_only(replay, EP(runs_update),
                      json_pack("{s:s, s:O, s:O}", "run_id", replay->run_id, "status", json_object_get(payload, "status"), "end_time", json_object_get(payload, "end_time")), error);
 }
 
@@ -419,7 +418,7 @@ static int replay_input(mlf_replay *replay, const json_t *payload, mlf_error *er
         json_decref(tags);
         return mlf_error_memory(error);
     }
-    return call_only(replay, "POST", "/api/2.0/mlflow/runs/log-inputs", json_pack("{s:s, s:[{s:o, s:o}]}", "run_id", replay->run_id, "datasets", "tags", tags, "dataset", dataset), error);
+    return call_only(replay, EP(runs_log_inputs), json_pack("{s:s, s:[{s:o, s:o}]}", "run_id", replay->run_id, "datasets", "tags", tags, "dataset", dataset), error);
 }
 
 /* Params and tags travel in batches (batch.h), not here. */

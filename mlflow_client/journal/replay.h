@@ -3,6 +3,7 @@
 #ifndef MLF_REPLAY_H
 #define MLF_REPLAY_H
 
+#include "endpoints.h"
 #include "folder.h"
 #include "mlflow_client.h"
 #include "record.h"
@@ -35,8 +36,8 @@ int mlf_replay_settle(mlf_replay *replay, mlf_error *error);
    none, negative mlf_code. */
 int mlf_replay_find(char run_id[MLF_RUN_ID_SIZE], mlf_client *client, const char *key, mlf_error *error);
 
-/* One attempt of a JSON call: *reply as mlf_json_call(). */
-int mlf_replay_call(json_t **reply, const mlf_replay *replay, const char *method, const char *path, const json_t *arguments, mlf_error *error);
+/* One attempt of an endpoint whose path has no parameters: *reply as mlf_json_call(). */
+int mlf_replay_call(json_t **reply, const mlf_replay *replay, const mlf_endpoint *endpoint, const json_t *arguments, mlf_error *error);
 
 /* The operation was put aside for good: its copy is kept, and what builds on it will not wait for it. */
 void mlf_replay_refused(mlf_replay *replay, int kind, const json_t *payload);

@@ -3,6 +3,7 @@
 #include "client.h"
 #include "client_error.h"
 #include "clock.h"
+#include "endpoints.h"
 #include "json_text.h"
 #include "log.h"
 #include "prng.h"
@@ -228,7 +229,7 @@ static outcome post(mlf_sender *sender, const sv_buffer *body)
 {
     outcome result = {.retry_after_ms = -1};
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
-    mlf_http_call call = {.method = "POST", .url = "/api/2.0/mlflow/runs/log-batch", .body = body->data, .body_bytes = (int64_t)body->size, .max_retries = -1, .cancel = sender->replay.cancel};
+    mlf_http_call call = {.method = EP(runs_log_batch)->method, .url = EP(runs_log_batch)->path, .body = body->data, .body_bytes = (int64_t)body->size, .max_retries = -1, .cancel = sender->replay.cancel};
     result.code = mlf_http(sender->client, &call, &reply, &result.error);
     json_t *answer = NULL;
     if (!result.code)
@@ -266,7 +267,7 @@ static outcome ask_for_run(mlf_sender *sender)
 {
     outcome result = {.retry_after_ms = -1};
     json_t *reply = NULL, *arguments = json_pack("{s:s}", "run_id", sender->replay.run_id);
-    result.code = arguments ? mlf_replay_call(&reply, &sender->replay, "GET", "/api/2.0/mlflow/runs/get", arguments, &result.error) : mlf_error_memory(&result.error);
+    result.code = arguments ? mlf_replay_call(&reply, &sender->replay, EP(runs_get), arguments, &result.error) : mlf_error_memory(&result.error);
     const json_t *stage = json_object_get(json_object_get(json_object_get(reply, "run"), "info"), "lifecycle_stage");
     if (json_is_string(stage) && !strcmp(json_string_value(stage), "deleted"))
         result.code = mlf_error_set(&result.error, MLF_E_STATE, "run %s was deleted on the server", sender->replay.run_id);
