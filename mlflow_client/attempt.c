@@ -141,8 +141,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
     return 0;
 }
 
-/* Where a 206 begins: "Content-Range: bytes 100-199/1000". */
-static void read_range(const mlf_http_reply *reply, int64_t *offset, int64_t *total)
+/* "Content-Range: bytes 100-199/1000". */
+void mlf_http_range(const mlf_http_reply *reply, int64_t *offset, int64_t *total)
 {
     char text[96];
     long long from, to, all;
@@ -153,7 +153,8 @@ static void read_range(const mlf_http_reply *reply, int64_t *offset, int64_t *to
         *offset = fields >= 2 && from >= 0 ? from : 0;
         *total = fields == 3 && all >= 0 ? all : -1;
     } else if (mlf_http_header(reply, "Content-Length", text, sizeof text)) {
-        *total = strtoll(text, NULL, 10);
+        all = strtoll(text, NULL, 10);
+        *total = all >= 0 ? all : -1;
     }
 }
 
@@ -165,7 +166,7 @@ static int begin_sink(attempt *a)
     int64_t offset, total;
     a->begun = 1;
     a->reply->status = (int)status_now(a);
-    read_range(a->reply, &offset, &total);
+    mlf_http_range(a->reply, &offset, &total);
     return call->begin(call->write_context, offset, total);
 }
 

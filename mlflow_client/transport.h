@@ -82,4 +82,7 @@ struct mlf_settings;
 int mlf_transport_new(mlf_transport **out, const struct mlf_settings *settings, mlf_error *error); /* borrows settings for its life */
 void mlf_transport_free(mlf_transport *transport);
 
+/* Where in the resource the body of an answer begins (0, or where a 206 does), and the whole size (-1: not said). */
+void mlf_http_range(const mlf_http_reply *reply, int64_t *offset, int64_t *total);
+
 #endif

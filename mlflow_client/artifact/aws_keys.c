@@ -140,12 +140,12 @@ static int from_environment(mlf_aws_keys *out, mlf_client *client, const char *r
 
 /* ---- web identity: a token file is changed for keys at the security token service ---- */
 
-static int read_sts(mlf_aws_keys *out, const sv_buffer *body, mlf_error *error)
+int mlf_aws_keys_read_xml(mlf_aws_keys *out, const char *answer, size_t length, mlf_error *error)
 {
     const char *names[] = {"AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"};
     char *values[4];
     for (int i = 0; i < 4; i++)
-        values[i] = body->data ? mlf_xml_find(body->data, body->size, names[i]) : NULL;
+        values[i] = mlf_xml_find(answer, length, names[i]);
     int code = keep(out, values[0], values[1], values[2], "web identity", error);
     if (!code && !out->id)
         code = mlf_error_set(error, MLF_E_REPLY, "AssumeRoleWithWebIdentity: the answer holds no keys");
@@ -188,7 +188,7 @@ static int from_web_identity(mlf_aws_keys *out, mlf_client *client, const char *
             mlf_error_prefix(error, "keys by web identity: ");
     }
     if (!code)
-        code = read_sts(out, &reply.body, error);
+        code = mlf_aws_keys_read_xml(out, reply.body.data ? reply.body.data : "", reply.body.size, error);
     if (token.data)
         sv_secret_wipe(token.data, token.size);
     if (url.data)
@@ -201,10 +201,10 @@ static int from_web_identity(mlf_aws_keys *out, mlf_client *client, const char *
 
 /* ---- JSON from a container's or an instance's own address ---- */
 
-static int read_json_keys(mlf_aws_keys *out, const sv_buffer *body, const char *from, mlf_error *error)
+int mlf_aws_keys_read_json(mlf_aws_keys *out, const char *answer, size_t length, const char *from, mlf_error *error)
 {
     json_t *json = NULL;
-    int code = mlf_reply_json(&json, body->data ? body->data : "", body->size, error);
+    int code = mlf_reply_json(&json, answer, length, error);
     if (!code)
         code = keep(out, json_string_value(json_object_get(json, "AccessKeyId")), json_string_value(json_object_get(json, "SecretAccessKey")),
                     json_string_value(json_object_get(json, "Token")), from, error);
@@ -240,7 +240,7 @@ static int from_container(mlf_aws_keys *out, mlf_client *client, const char *reg
         code = mlf_http(client, &call, &reply, error);
     }
     if (!code)
-        code = read_json_keys(out, &reply.body, "the container's credentials", error);
+        code = mlf_aws_keys_read_json(out, reply.body.data ? reply.body.data : "", reply.body.size, "the container's credentials", error);
     if (header.data)
         sv_secret_wipe(header.data, header.size);
     sv_buffer_free(&url);
@@ -284,7 +284,7 @@ static int from_instance(mlf_aws_keys *out, mlf_client *client, const char *regi
         ask_instance(client, &keys, "GET", path, header);
     }
     if (keys.body.size)
-        code = read_json_keys(out, &keys.body, "the instance's metadata", error);
+        code = mlf_aws_keys_read_json(out, keys.body.data, keys.body.size, "the instance's metadata", error);
     mlf_http_reply_free(&token);
     mlf_http_reply_free(&role);
     mlf_http_reply_free(&keys);

@@ -5,6 +5,7 @@
 
 #include "mlflow_client.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct mlf_aws_keys {
@@ -17,6 +18,9 @@ typedef struct mlf_aws_keys {
 
 /* 0 also when there are none. An error when a place that was named does not work. Blocks. */
 int mlf_aws_keys_find(mlf_aws_keys *out, mlf_client *client, const char *region, mlf_error *error);
+/* Takes them out of an answer: of the security token service, of a container's or an instance's own address. from: static. */
+int mlf_aws_keys_read_xml(mlf_aws_keys *out, const char *answer, size_t length, mlf_error *error);
+int mlf_aws_keys_read_json(mlf_aws_keys *out, const char *answer, size_t length, const char *from, mlf_error *error);
 void mlf_aws_keys_free(mlf_aws_keys *keys); /* wipes; not the struct */
 
 /* AWS_REGION, AWS_DEFAULT_REGION, the profile's, else us-east-1. The caller's (sv_free); NULL when memory is out. */

@@ -36,11 +36,10 @@ static void wipe(sv_buffer *buffer)
     sv_buffer_free(buffer);
 }
 
-/* {"access_token", "expires_in"} */
-static int keep_token(mlf_google_token *out, const mlf_http_reply *reply, const char *from, mlf_error *error)
+int mlf_google_token_read(mlf_google_token *out, const char *answer, size_t length, const char *from, mlf_error *error)
 {
     json_t *json = NULL;
-    int code = mlf_reply_json(&json, reply->body.data ? reply->body.data : "", reply->body.size, error);
+    int code = mlf_reply_json(&json, answer, length, error);
     if (code)
         mlf_error_prefix(error, "%s: ", from);
     const char *text = json_string_value(json_object_get(json, "access_token"));
@@ -125,7 +124,7 @@ static int post_form(mlf_google_token *out, mlf_client *client, const char *url,
     if (code)
         mlf_error_prefix(error, "Google's token for %s: ", from);
     else
-        code = keep_token(out, &reply, from, error);
+        code = mlf_google_token_read(out, reply.body.data ? reply.body.data : "", reply.body.size, from, error);
     mlf_http_reply_free(&reply);
     return code;
 }
@@ -200,7 +199,7 @@ static int from_metadata(mlf_google_token *out, mlf_client *client, mlf_error *e
     mlf_error asked = MLF_ERROR_INIT;
     int code = mlf_http(client, &call, &reply, &asked);
     if (!code)
-        code = keep_token(out, &reply, "the metadata server", error);
+        code = mlf_google_token_read(out, reply.body.data ? reply.body.data : "", reply.body.size, "the metadata server", error);
     else if (host || reply.status) { /* it was named, or is there */
         if (error && !error->code)
             *error = asked;

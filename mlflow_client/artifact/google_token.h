@@ -6,6 +6,7 @@
 
 #include "mlflow_client.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct mlf_google_token {
@@ -16,6 +17,8 @@ typedef struct mlf_google_token {
 
 /* 0 also when nothing names credentials. Blocks. */
 int mlf_google_token_get(mlf_google_token *out, mlf_client *client, mlf_error *error);
+/* Takes it out of the answer, {"access_token", "expires_in"}. from: static. */
+int mlf_google_token_read(mlf_google_token *out, const char *answer, size_t length, const char *from, mlf_error *error);
 void mlf_google_token_free(mlf_google_token *token); /* wipes; not the struct */
 
 #endif

@@ -26,6 +26,9 @@ int mlf_gs_explain(const mlf_store *store, const char *what, const mlf_http_repl
 /* "Authorization: Bearer …" for requests of others (downloads); the caller's (sv_free), NULL with code 0 when none is needed. fresh: do not take the one kept. */
 int mlf_gs_authorization(char **line, mlf_store *store, int fresh, mlf_error *error);
 
+/* The digests that an answer's headers tell of an object. */
+void mlf_gs_describe(mlf_object *object, const mlf_http_reply *reply);
+
 /* Listing: one page. *next (sv_free) is the token of the next one, or NULL. */
 int mlf_gs_read_listing(const char *text, size_t length, const char *prefix, mlf_entry_fn *each, void *context, char **next, mlf_error *error);
 

@@ -22,4 +22,7 @@ char *mlf_proxy_url(const mlf_proxy *proxy, const char *what, const char *path, 
 /* Sends a big file in parts where the server can. *handled 0: it was not, nothing has happened. */
 int mlf_proxy_put_parts(int *handled, mlf_store *store, const char *path, int fd, int64_t size, mlf_error *error);
 
+/* What the server answers of one folder. */
+int mlf_proxy_read_listing(const char *text, size_t length, mlf_entry_fn *each, void *context, mlf_error *error);
+
 #endif

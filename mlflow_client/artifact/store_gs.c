@@ -141,7 +141,7 @@ static int gs_list(mlf_store *store, const char *path, mlf_entry_fn *each, void 
 /* ---- files ---- */
 
 /* "x-goog-hash: crc32c=…,md5=…", in one line or several. */
-static void describe(mlf_object *object, const mlf_http_reply *reply)
+void mlf_gs_describe(mlf_object *object, const mlf_http_reply *reply)
 {
     static const char name[] = "x-goog-hash:";
     for (const char *line = reply->headers.data; line && *line; line += strcspn(line, "\n"), line += *line == '\n') {
@@ -187,7 +187,7 @@ static int gs_get(mlf_store *store, const char *path, int64_t offset, mlf_object
         const char *const headers[] = {"Accept-Encoding: gzip", authorization};
         mlf_http_call call = {.url = url, .flags = MLF_HTTP_NO_AUTH, .headers = headers, .n_headers = authorization ? 2 : 1};
         mlf_error sent = MLF_ERROR_INIT;
-        int got = code ? code : mlf_ranged_get(store, &call, &reply, offset, object, describe, each, context, &sent);
+        int got = code ? code : mlf_ranged_get(store, &call, &reply, offset, object, mlf_gs_describe, each, context, &sent);
         if (authorization)
             sv_secret_wipe(authorization, strlen(authorization));
         sv_free(authorization);

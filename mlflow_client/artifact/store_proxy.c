@@ -146,19 +146,25 @@ static int tell_files(const json_t *reply, mlf_entry_fn *each, void *context, ml
     return code;
 }
 
+int mlf_proxy_read_listing(const char *text, size_t length, mlf_entry_fn *each, void *context, mlf_error *error)
+{
+    json_t *json = NULL;
+    int code = mlf_reply_json(&json, text, length, error);
+    if (!code)
+        code = tell_files(json, each, context, error);
+    json_decref(json);
+    return code;
+}
+
 static int proxy_list(mlf_store *store, const char *path, mlf_entry_fn *each, void *context, mlf_error *error)
 {
     const mlf_proxy *proxy = store->state;
     char *url = list_url(proxy, path, error);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
-    json_t *json = NULL;
     const mlf_http_call call = {.method = "GET", .url = url, .max_retries = store->max_retries, .flags = proxy->flags};
     int code = url ? mlf_http(store->client, &call, &reply, error) : MLF_E_MEMORY;
     if (!code)
-        code = mlf_reply_json(&json, reply.body.data ? reply.body.data : "", reply.body.size, error);
-    if (!code)
-        code = tell_files(json, each, context, error);
-    json_decref(json);
+        code = mlf_proxy_read_listing(reply.body.data ? reply.body.data : "", reply.body.size, each, context, error);
     mlf_http_reply_free(&reply);
     sv_free(url);
     return code;

@@ -1,6 +1,7 @@
-/* Pages of the listings of s3: and gs: stores. */
+/* Pages of the listings of s3: and gs: stores, and of the tracking server's own tree. */
 #include "alloc.h"
 #include "gs.h"
+#include "proxy.h"
 #include "s3.h"
 
 #include <stdint.h>
@@ -11,6 +12,15 @@ static int count(void *context, const mlf_entry *entry, mlf_error *error)
 {
     (void)error;
     if (!entry->name || !*entry->name)
+        abort();
+    return ++*(int *)context > 1000;
+}
+
+/* The tree's walk checks the names of this one, the empty one too. */
+static int count_files(void *context, const mlf_entry *entry, mlf_error *error)
+{
+    (void)error;
+    if (!entry->name || entry->size_bytes < -1 || (entry->is_dir && entry->size_bytes != -1))
         abort();
     return ++*(int *)context > 1000;
 }
@@ -27,5 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         sv_free(next);
     }
+    int files = 0;
+    mlf_proxy_read_listing((const char *)data, size, count_files, &files, NULL);
     return 0;
 }

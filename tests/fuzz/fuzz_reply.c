@@ -1,6 +1,7 @@
 /* Everything a tracking server may answer with: JSON, error bodies, headers. What was taken for an object can be walked
  * and written again. */
 #include "fields.h"
+#include "gs.h"
 #include "object.h"
 #include "reply.h"
 #include "retry.h"
@@ -52,6 +53,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (mlf_http_header(&reply, "a", value, sizeof value) && strlen(value) >= sizeof value) abort();
     }
     if (reply.headers.data && mlf_retry_after_ms(reply.headers.data, 0) > 6 * 3600 * 1000) abort();
+    for (reply.status = 200; reply.status <= 206; reply.status += 6) {
+        int64_t offset, total;
+        mlf_object object = {.size_bytes = -1};
+        mlf_http_range(&reply, &offset, &total);
+        if (offset < 0 || total < -1) abort();
+        mlf_gs_describe(&object, &reply);
+        if (object.has_crc32c && object.has_md5) abort();
+    }
     mlf_http_reply_free(&reply);
     return 0;
 }
