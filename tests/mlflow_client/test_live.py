@@ -1,5 +1,6 @@
 """live.c (every typed function) and mlflowc doctor against real servers: plain, with a login, behind TLS."""
 
+import email.utils
 import http.server
 import json
 import os
@@ -11,6 +12,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -121,6 +125,40 @@ def test_doctor_behind_a_redirect_to_no_host_says_whose_name_is_wrong():
     assert done.returncode == 1 and doctor(done)["address"] == "FAIL"
     assert "redirected to host nowhere.invalid:81: " in done.stdout and "answers, and sends on" in done.stdout, done.stdout
     assert "secret" not in done.stdout + done.stderr and "/etc/hosts" not in done.stdout
+
+
+@pytest.mark.parametrize("ahead_s,says", [(-3600, "ahead of the server"), (3600, "behind the server"), (0, "")])
+def test_doctor_compares_the_clocks(plain, ahead_s, says):
+    class Elsewhen(http.server.BaseHTTPRequestHandler):
+        """The server, with another time in its Date."""
+
+        def pass_on(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+            headers = {name: self.headers[name] for name in ("Content-Type", "Range") if name in self.headers}
+            try:
+                reply = urllib.request.urlopen(urllib.request.Request(plain + self.path, body, headers, method=self.command))
+            except urllib.error.HTTPError as error:
+                reply = error
+            text = reply.read()
+            self.send_response_only(reply.status)
+            self.send_header("Date", email.utils.formatdate(time.time() + ahead_s, usegmt=True))
+            self.send_header("Content-Type", reply.headers.get("Content-Type", "text/plain"))
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = pass_on
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhen) as relay:
+        threading.Thread(target=relay.serve_forever, daemon=True).start()
+        done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=f"http://127.0.0.1:{relay.server_port}")
+        relay.shutdown()
+    found = doctor(done)
+    assert (done.returncode, found["clock skew"]) == ((1, "FAIL") if ahead_s else (0, "ok")), done.stdout
+    assert says in done.stdout and ("follow a time server" in done.stdout) == bool(ahead_s) and found["write permission"] == "ok", done.stdout
 
 
 def test_doctor_without_a_login(locked):

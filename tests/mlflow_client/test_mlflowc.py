@@ -401,6 +401,35 @@ def test_a_run_is_continued_by_another_command(mlflowc, python):
     assert "not tracked" in subprocess.run([MLFLOWC, "run", "--run", "f" * 32, "--", "true"], env=environment(pathlib.Path("/nonexistent"), python.tracking_uri), capture_output=True, text=True, check=True).stderr
 
 
+def test_a_wrapped_command_tells_its_git_state(server, python, tmp_path):
+    """Branch and commit, loose or packed, of a work tree of its own, detached; the address without its login. Read without git."""
+    (tmp_path / "repo" / "deep").mkdir(parents=True)
+
+    def git(*words, cwd=tmp_path / "repo"):
+        env = {**environment(tmp_path), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
+        return subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e@x", *map(str, words)], cwd=cwd, env=env, capture_output=True, text=True, check=True).stdout.strip()
+
+    def tags(name, cwd):
+        subprocess.run([MLFLOWC, "run", "--name", name, "--", "true"], env={**environment(tmp_path, server.uri), "PATH": "/nonexistent:/usr/bin:/bin"}, cwd=cwd, capture_output=True, check=True, timeout=60)
+        return {key.removeprefix("mlflow.source.git."): value for key, value in last_run(python, name).data.tags.items() if ".git." in key}
+
+    git("init", "-b", "work/x")
+    git("remote", "add", "origin", "https://me:secret@host/team/repo.git")
+    git("commit", "--allow-empty", "-m", "first")
+    commit, url = git("rev-parse", "HEAD"), "https://host/team/repo.git"
+    assert tags("git-loose", tmp_path / "repo" / "deep") == {"commit": commit, "branch": "work/x", "repoURL": url}
+    git("pack-refs", "--all")
+    assert tags("git-packed", tmp_path / "repo") == {"commit": commit, "branch": "work/x", "repoURL": url}
+    git("worktree", "add", "-b", "side", tmp_path / "side")
+    git("commit", "--allow-empty", "-m", "second", cwd=tmp_path / "side")
+    second = git("rev-parse", "side")
+    assert tags("git-worktree", tmp_path / "side") == {"commit": second, "branch": "side", "repoURL": url} and second != commit
+    git("checkout", "--detach")
+    assert tags("git-detached", tmp_path / "repo") == {"commit": commit, "repoURL": url}
+    (tmp_path / "none").mkdir()
+    assert tags("git-none", tmp_path / "none") == {}
+
+
 def test_a_wrapped_command_with_patterns_of_ones_own(mlflowc, python):
     mlflowc("run", "--name", "pattern", "--metric", "([a-z_]+): +([-+.0-9e]+)", "--", "printf", "val_loss: 0.5 acc: 0.75\\nval_loss: 0.25 acc: x\\n")
     run = last_run(python, "pattern")
