@@ -113,7 +113,7 @@ static int check_address(doctor *d)
     }
     if (!code && mlf_http_header(&reply, "Date", date, sizeof date)) {
         time_t seconds = curl_getdate(date, NULL);
-        d->server_ms = seconds == -1 ? 0 : (int64_t)seconds * 1000;
+        d->server_ms = seconds < 0 || seconds >= 253402300800 ? 0 : (int64_t)seconds * 1000; /* from the year 10000 on it is none */
         d->here_ms = (before + sv_epoch_ms()) / 2;
     }
     mlf_http_reply_free(&reply);

@@ -8,6 +8,7 @@
 
 #define MAX_WAIT_S 120.0
 #define MAX_RETRY_AFTER_MS ((int64_t)6 * 3600 * 1000)
+#define FAR_S 253402300800 /* the year 10000: curl reads later ones, too, whose milliseconds no 64 bits hold */
 
 /* Permanent, whatever the status says. */
 static int is_permanent(const char *error_code, const char *body)
@@ -57,7 +58,7 @@ int64_t mlf_retry_after_ms(const char *header, int64_t now_ms)
     } else {
         time_t when = curl_getdate(header, NULL);
         if (!length || when == -1) return -1;
-        wait = (int64_t)when * 1000 - now_ms;
+        wait = when > FAR_S ? MAX_RETRY_AFTER_MS : (int64_t)when * 1000 - now_ms;
     }
     return wait < 0 ? 0 : wait > MAX_RETRY_AFTER_MS ? MAX_RETRY_AFTER_MS : wait;
 }

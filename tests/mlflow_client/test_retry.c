@@ -49,6 +49,8 @@ Test(retry, retry_after_is_seconds_or_a_date)
     cr_expect_eq(mlf_retry_after_ms("Thu, 01 Jan 1970 00:00:10 GMT", 4000), 6000);
     cr_expect_eq(mlf_retry_after_ms("Thu, 01 Jan 1970 00:00:10 GMT", 40000), 0);
     cr_expect_eq(mlf_retry_after_ms("999999999999999", 0), 6 * 3600 * 1000);
+    cr_expect_eq(mlf_retry_after_ms("Thu, 01 Jan 99999999 00:00:00 GMT", 0), 6 * 3600 * 1000);
+    cr_expect_eq(mlf_retry_after_ms("01 Jan 999999999", 0), 6 * 3600 * 1000);
     cr_expect_eq(mlf_retry_after_ms("soon", 0), -1);
     cr_expect_eq(mlf_retry_after_ms("", 0), -1);
     cr_expect_eq(mlf_retry_after_ms(NULL, 0), -1);
