@@ -192,7 +192,11 @@ static int make_client(mlc *m)
     if (journals(m) && retries < 0 && !mlf_env("MLFLOW_HTTP_REQUEST_MAX_RETRIES")) options.max_retries = 1;
     options.user_agent = "mlflowc/" MLF_VERSION;
     if (!strcmp(m->command->noun, "sync")) options.offline = 0; /* MLFLOW_OFFLINE is for those who log */
-    return mlf_client_new(&m->client, &options, &m->error);
+    code = mlf_client_new(&m->client, &options, &m->error);
+    if (!code || !(m->command->flags & MLC_WITHOUT_SERVER)) return code;
+    options.tracking_uri = options.registry_uri = "";
+    options.offline = 1;
+    return mlf_client_new(&m->client, &options, NULL) ? code : MLF_OK;
 }
 
 /* What --help and --version ask for, or a word that is no command. -1: go on. */

@@ -16,6 +16,7 @@ typedef struct mlc mlc;
 typedef enum mlc_flags {
     MLC_TAKES_REST = 1, /* wants "-- CMD…" */
     MLC_NO_CLIENT = 2,  /* has nothing to do with a server */
+    MLC_WITHOUT_SERVER = 8, /* where no client can be made for the server that is named, one without a server is, and m->error says why */
     MLC_JOURNALS = 4    /* what the server does not take waits in the journal: no use trying for long */
 } mlc_flags;
 

@@ -45,7 +45,7 @@ const size_t mlc_n_options = sizeof mlc_options / sizeof *mlc_options;
 const mlc_command mlc_commands[] = {
     {"doctor", NULL, "", 0, 0, "no-write experiment",
      "Says in order what works between here and the server, then of the journal, and how to mend what does not",
-     "doctor\ndoctor --no-write --tracking-uri http://mlflow:5000", mlc_doctor, 0},
+     "doctor\ndoctor --no-write --tracking-uri http://mlflow:5000", mlc_doctor, MLC_WITHOUT_SERVER},
 
     {"experiments", "list", "", 0, 0, "filter order-by view limit", "Lists experiments",
      "experiments list --filter \"name LIKE 'bank%'\"", mlc_experiments_list, 0},

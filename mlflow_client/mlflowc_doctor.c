@@ -22,7 +22,7 @@ typedef struct doctor {
     mlc *m;
     int broken;
     int64_t server_ms, here_ms; /* the server's clock and ours at the same moment; 0: not known */
-    char *experiment_id, *location;
+    char *experiment_id, *location; /* of an experiment that runs can be made in; else NULL */
 } doctor;
 
 /* Returns whether the step is broken. */
@@ -58,8 +58,12 @@ static int report(doctor *d, const char *step, verdict result, const char *findi
 
 static const char *mend_address(int code, const char *message)
 {
-    if (code == MLF_E_STATE)
-        return "export MLFLOW_TRACKING_URI=http://HOST:PORT (or --tracking-uri), and unset MLFLOW_OFFLINE";
+    if (code == MLF_E_STATE) return "export MLFLOW_TRACKING_URI=http://HOST:PORT (or --tracking-uri)";
+    if (strstr(message, "illegal format")) return "name it as http://HOST:PORT, the port a number up to 65535";
+    if (code == MLF_E_ARGUMENT && strncmp(message, "tracking URI", strlen("tracking URI"))) return "set it right, or unset it";
+    if (code == MLF_E_ARGUMENT)
+        return "name an MLflow server by MLFLOW_TRACKING_URI or --tracking-uri; in front of a database or a folder stands one begun as mlflow "
+               "server --backend-store-uri URI";
     if (strstr(message, "redirected to host "))
         return "what stands at MLFLOW_TRACKING_URI answers, and sends on to that address: name one that needs no redirect, or mend "
                "the server's or proxy's (MLFLOW_ALLOW_HTTP_REDIRECTS=false: follow none)";
@@ -68,6 +72,66 @@ static const char *mend_address(int code, const char *message)
         return "is the server running, on that port, and listening on that interface (mlflow server --host 0.0.0.0)? "
                "is a firewall or a proxy (HTTP_PROXY, NO_PROXY) between?";
     return "look at the server's log, and at proxies on the way (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)";
+}
+
+static void report_tls(doctor *d, int is_tls)
+{
+    if (!is_tls)
+        REPORT("TLS", NOTE, NULL, "not used: what is sent can be read on the way");
+    else if (d->m->client->settings.insecure_tls)
+        REPORT("TLS", NOTE, "unset MLFLOW_TRACKING_INSECURE_TLS and name the authority by MLFLOW_TRACKING_SERVER_CERT_PATH",
+               "used, but the certificate is not checked");
+    else
+        REPORT("TLS", WORKS, NULL, "the certificate is trusted and names this host");
+}
+
+static int is_healthy(const mlf_http_reply *reply)
+{
+    return reply->status == 200 && reply->body.data && !strncmp(reply->body.data, "OK", 2);
+}
+
+/* Something answers /health, but not as a server does that is well. */
+static void report_unhealthy(doctor *d, const mlf_http_reply *reply)
+{
+    const mlf_settings *s = &d->m->client->settings;
+    const char *uri = mlf_client_tracking_uri(d->m->client), *body = reply->body.data ? reply->body.data : "";
+    int status = reply->status;
+    if (s->workspace && strstr(body, "FEATURE_DISABLED")) {
+        REPORT("address", WORKS, NULL, "%s answers", uri);
+        REPORT("workspace", BROKEN, "unset MLFLOW_WORKSPACE, or start the server with --enable-workspaces",
+               "MLFLOW_WORKSPACE is %.100s, and the server has no workspaces", s->workspace);
+    } else if (status == 401 || status == 403 || status == 407) {
+        REPORT("address", BROKEN,
+               s->credentials_from ? "the proxy before the server wants another login, or lacks a rule that lets this one (or /health) through"
+                                   : "the proxy before the server wants a login: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                                     "MLFLOW_TRACKING_TOKEN; or let it pass /health",
+               "%s answers /health with status %d, which no MLflow server does%s%s", uri, status, s->credentials_from ? ", to the login from " : "",
+               s->credentials_from ? s->credentials_from : "");
+    } else if (status >= 500) {
+        REPORT("address", BROKEN,
+               "the server is being started, or is down behind its proxy: wait and try again, then see whether mlflow server runs, and its log and the "
+               "proxy's",
+               "%s answers /health with status %d", uri, status);
+    } else {
+        REPORT("address", BROKEN,
+               "the address should be that of the MLflow server itself, with its path prefix if it has one (--static-prefix)",
+               "%s answers /health with status %d, not with OK: something else, or a proxy, stands there", uri, status);
+    }
+}
+
+/* Why no server is asked at all: 1, reported; 0: one is. */
+static int check_asked(doctor *d)
+{
+    mlf_error *unmade = &d->m->error; /* of a client for the server that is named */
+    const char *uri = mlf_client_tracking_uri(d->m->client);
+    if (unmade->code) {
+        REPORT("address", BROKEN, mend_address(unmade->code, unmade->message), "%s", unmade->message);
+        mlf_error_clear(unmade);
+        return 1;
+    }
+    if (!d->m->client->settings.offline) return 0;
+    REPORT("address", BROKEN, "unset MLFLOW_OFFLINE", "MLFLOW_OFFLINE is set: %s is not asked, and what is logged waits in the journal", *uri ? uri : "no server");
+    return 1;
 }
 
 /* GET /health: it needs no login and is not subject to the check of host names. */
@@ -84,6 +148,7 @@ static int check_address(doctor *d)
     int64_t before = sv_epoch_ms();
     int code = mlf_http(d->m->client, &call, &reply, &error), is_tls = !strncasecmp(uri, "https://", 8);
     char date[64];
+    if (!code && !is_healthy(&reply)) code = MLF_E_REPLY;
     if (code == MLF_E_TLS) {
         REPORT("address", WORKS, NULL, "%s answers", uri);
         REPORT("TLS", BROKEN,
@@ -91,25 +156,13 @@ static int check_address(doctor *d)
                "certificate names; http:// when the server speaks "
                "no TLS; MLFLOW_TRACKING_INSECURE_TLS=true only to try",
                "%s", error.message);
-    } else if (code) {
+    } else if (code && error.code) {
         REPORT("address", BROKEN, mend_address(code, error.message), "%s", error.message);
-    } else if (reply.status != 200 || !reply.body.data || strncmp(reply.body.data, "OK", 2) != 0) {
-        code = MLF_E_REPLY;
-        REPORT("address", BROKEN,
-               "the address should be that of the MLflow server itself, with its path prefix if it has one "
-               "(--static-prefix)",
-               "%s answers /health with status %d, not with OK: something else, or a proxy, stands there", uri,
-               reply.status);
+    } else if (code) {
+        report_unhealthy(d, &reply);
     } else {
         REPORT("address", WORKS, NULL, "%s answers in %.1f ms", uri, 1e-3 * (double)reply.round_trip_us);
-        if (!is_tls)
-            REPORT("TLS", NOTE, NULL, "not used: what is sent can be read on the way");
-        else if (d->m->client->settings.insecure_tls)
-            REPORT("TLS", NOTE,
-                   "unset MLFLOW_TRACKING_INSECURE_TLS and name the authority by MLFLOW_TRACKING_SERVER_CERT_PATH",
-                   "used, but the certificate is not checked");
-        else
-            REPORT("TLS", WORKS, NULL, "the certificate is trusted and names this host");
+        report_tls(d, is_tls);
     }
     if (!code && mlf_http_header(&reply, "Date", date, sizeof date)) {
         time_t seconds = curl_getdate(date, NULL);
@@ -122,38 +175,77 @@ static int check_address(doctor *d)
 
 /* ---- auth and version ---- */
 
-static int check_auth(doctor *d)
+/* The name of the experiment that runs go to; NULL: it goes by its id. */
+static const char *experiment_name(const doctor *d)
+{
+    const char *given = mlc_option_value(d->m, "experiment");
+    return given ? given : mlf_env("MLFLOW_EXPERIMENT_NAME");
+}
+
+/* As mlf_experiment_ensure(), but one that is not there is not made. */
+static int find_experiment(doctor *d, mlf_object **found, mlf_error *error)
+{
+    const char *name = experiment_name(d), *id = mlf_env("MLFLOW_EXPERIMENT_ID");
+    char *same = NULL;
+    int code = name ? mlf_experiments_get_by_name(found, d->m->client, name, error)
+                    : mlf_experiments_get(found, d->m->client, id ? id : "0", error);
+    if (!code && name) code = mlf_experiment_ensure(&same, d->m->client, mlc_option_value(d->m, "experiment"), error); /* name and id may contradict each other */
+    mlf_free(same);
+    return code;
+}
+
+/* Only what is wrong with it. */
+static void report_experiment(doctor *d, int code, const mlf_object *found, const mlf_error *error)
+{
+    const char *name = experiment_name(d), *id = mlf_env("MLFLOW_EXPERIMENT_ID"), *stage = mlf_object_string(found, "lifecycle_stage"),
+               *location = mlf_object_string(found, "artifact_location"), *own_id = mlf_object_string(found, "experiment_id");
+    if (code == MLF_E_ARGUMENT)
+        REPORT("experiment", BROKEN, "unset one of them", "%s", error->message);
+    else if (code && name)
+        REPORT("experiment", NOTE, "mlflowc experiments create makes it now; if the name is mistyped, give another by --experiment or MLFLOW_EXPERIMENT_NAME",
+               "there is no \"%.200s\": the first run makes it", name);
+    else if (code)
+        REPORT("experiment", BROKEN, "unset MLFLOW_EXPERIMENT_ID, or name one that mlflowc experiments list shows", "there is none of id %.80s", id ? id : "0");
+    else if (stage && !strcmp(stage, "deleted"))
+        REPORT("experiment", BROKEN, "mlflowc experiments restore, or name another by --experiment", "%.200s is deleted", name ? name : id ? id : "0");
+    else if (own_id && location && (d->experiment_id = sv_strdup(own_id)))
+        d->location = sv_strdup(location);
+}
+
+/* The login is good, the experiment is not. */
+static int is_of_experiment(int code)
+{
+    return code == MLF_E_NOT_FOUND || code == MLF_E_ARGUMENT;
+}
+
+static void report_auth(doctor *d, int code, const mlf_error *error)
 {
     const mlf_settings *s = &d->m->client->settings;
-    mlf_error error = MLF_ERROR_INIT;
-    mlf_object *experiment = NULL;
-    int code = mlf_experiment_ensure(&d->experiment_id, d->m->client, mlc_option_value(d->m, "experiment"), &error);
-    if (!code) code = mlf_experiments_get(&experiment, d->m->client, d->experiment_id, &error);
-    const char *who = s->username ? s->username
-                      : s->token  ? "a token"
-                                  : "nobody",
-               *location = mlf_object_string(experiment, "artifact_location");
-    if (!code && location) d->location = sv_strdup(location);
-    if (code == MLF_E_AUTH && error.http_status == 403 && strstr(error.message, "Host header"))
-        REPORT("auth", BROKEN, "start the server with --allowed-hosts NAME,NAME:PORT (MLFLOW_SERVER_ALLOWED_HOSTS)",
-               "%s", error.message);
+    const char *who = s->username ? s->username : s->token ? "a token" : "nobody", *from = s->credentials_from;
+    if (code == MLF_E_AUTH && error->http_status == 403 && strstr(error->message, "Host header"))
+        REPORT("auth", BROKEN, "start the server with --allowed-hosts NAME,NAME:PORT (MLFLOW_SERVER_ALLOWED_HOSTS)", "%s", error->message);
     else if (code == MLF_E_AUTH)
         REPORT("auth", BROKEN,
-               s->credentials_from
-                   ? "user name, password or token are wrong or lack rights"
-                   : "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
-               "as %s%s%s: %s", who, s->credentials_from ? ", from " : "",
-               s->credentials_from ? s->credentials_from : "", error.message);
-    else if (code == MLF_E_NOT_FOUND)
-        REPORT("auth", WORKS, NULL, "as %s (but experiment %s is gone: name another by --experiment)", who,
-               d->experiment_id);
-    else if (code)
-        REPORT("auth", BROKEN, "look at the server's log", "%s", error.message);
+               !from                       ? "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+               : error->http_status == 403 ? "ask for READ on the experiment, or name another by --experiment"
+                                           : "user name, password or token are wrong",
+               "as %s%s%s: %s", who, from ? ", from " : "", from ? from : "", error->message);
+    else if (code && !is_of_experiment(code))
+        REPORT("auth", BROKEN, "look at the server's log", "%s", error->message);
     else
-        REPORT("auth", WORKS, NULL, "as %s%s%s", who, s->credentials_from ? ", from " : ": no login is needed",
-               s->credentials_from ? s->credentials_from : "");
+        REPORT("auth", WORKS, NULL, "as %s%s%s", who, from ? ", from " : ": no login is needed", from ? from : "");
+}
+
+/* Asks for the experiment, which needs a login where there is one. Returns whether nothing more can be asked. */
+static int check_auth(doctor *d)
+{
+    mlf_error error = MLF_ERROR_INIT;
+    mlf_object *experiment = NULL;
+    int code = find_experiment(d, &experiment, &error);
+    report_auth(d, code, &error);
+    if (!code || is_of_experiment(code)) report_experiment(d, code, experiment, &error);
     mlf_object_free(experiment);
-    return code;
+    return code && !is_of_experiment(code);
 }
 
 static void check_version(doctor *d)
@@ -179,7 +271,7 @@ static void check_artifacts(doctor *d)
     mlf_artifact *items = NULL;
     size_t n = 0;
     if (!d->location) {
-        report(d, "artifact store", SKIPPED, "the experiment's place is not known", NULL);
+        report(d, "artifact store", SKIPPED, "there is no experiment to ask for", NULL);
         return;
     }
     int code = mlf_artifacts_list(&items, &n, d->m->client, d->location, &error);
@@ -208,7 +300,7 @@ static void check_writing(doctor *d)
         return;
     }
     if (!d->experiment_id) {
-        report(d, "write permission", SKIPPED, "no experiment is known", NULL);
+        report(d, "write permission", SKIPPED, "there is no experiment to make a run in", NULL);
         return;
     }
     json_t *arguments =
@@ -221,7 +313,7 @@ static void check_writing(doctor *d)
     if (!code) code = mlf_runs_update(d->m->client, run_id, "FINISHED", sv_epoch_ms(), NULL, &error);
     if (!code) code = mlf_runs_delete(d->m->client, run_id, &error);
     if (code)
-        REPORT("write permission", BROKEN, "ask for EDIT on the experiment, or name another by --experiment",
+        REPORT("write permission", BROKEN, code == MLF_E_AUTH ? "ask for EDIT on the experiment, or name another by --experiment" : "look at the server's log",
                "experiment %s: %s", d->experiment_id, error.message);
     else
         REPORT("write permission", WORKS, NULL, "a run was made in experiment %s, changed and deleted",
@@ -311,16 +403,20 @@ static void check_journal(doctor *d)
         report_waiting(d, &found);
 }
 
+static void skip(doctor *d, const char *const *steps, size_t n, const char *why)
+{
+    for (size_t i = 0; i < n; i++)
+        report(d, steps[i], SKIPPED, why, NULL);
+}
+
 int mlc_doctor(mlc *m)
 {
     doctor checked = {.m = m}, *d = &checked;
     static const char *const later[] = {"auth", "version", "artifact store", "write permission", "clock skew"};
-    if (check_address(d)) {
-        for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-            report(d, later[i], SKIPPED, "the server cannot be spoken to", NULL);
-    } else if (check_auth(d) && !d->experiment_id) {
-        for (size_t i = 1; i + 1 < sizeof later / sizeof *later; i++)
-            report(d, later[i], SKIPPED, "no access", NULL);
+    if (check_asked(d) || check_address(d)) {
+        skip(d, later, 5, "the server cannot be spoken to");
+    } else if (check_auth(d)) {
+        skip(d, later + 1, 3, "hangs on auth");
         check_clock(d);
     } else {
         check_version(d);

@@ -165,6 +165,8 @@ def test_doctor_without_a_login(locked):
     done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=locked)
     assert done.returncode == 1 and doctor(done)["address"] == "ok" and doctor(done)["auth"] == "FAIL"
     assert "MLFLOW_TRACKING_USERNAME" in done.stdout
+    hangs_on_it = {doctor(done)[step] for step in ("version", "artifact store", "write permission")}
+    assert hangs_on_it == {"skip"} and "1 of the checks failed" in done.stderr, done.stdout
 
 
 def test_doctor_with_a_wrong_password(locked):
@@ -175,6 +177,85 @@ def test_doctor_with_a_wrong_password(locked):
 def test_doctor_with_nobody_there():
     done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 1 and doctor(done)["address"] == "FAIL" and "is the server running" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "env,step,mend",
+    [
+        ({"MLFLOW_WORKSPACE": "team"}, "workspace", "unset MLFLOW_WORKSPACE"),
+        ({"MLFLOW_OFFLINE": "1"}, "address", "mend: unset MLFLOW_OFFLINE"),
+        ({"MLFLOW_TRACKING_URI": "http://127.0.0.1:99999"}, "address", "a number up to 65535"),
+        ({"MLFLOW_TRACKING_URI": "sqlite:///x.db"}, "address", "--backend-store-uri"),
+        ({"MLFLOW_TRACKING_URI": "databricks"}, "address", "name an MLflow server"),
+        ({"MLFLOW_EXPERIMENT_ID": "9999"}, "experiment", "unset MLFLOW_EXPERIMENT_ID"),
+        ({"MLFLOW_EXPERIMENT_ID": "9999", "MLFLOW_EXPERIMENT_NAME": "Default"}, "experiment", "unset one of them"),
+    ],
+)
+def test_doctor_says_what_to_set_otherwise(plain, env, step, mend):
+    done = run([MLFLOWC, "doctor"], **{"MLFLOW_TRACKING_URI": plain, **env})
+    found = doctor(done)
+    assert done.returncode == 1 and [name for name in found if found[name] == "FAIL"] == [step] and mend in done.stdout, done.stdout
+    assert found["journal"] == "ok" and found["write permission"] == "skip", done.stdout
+
+
+def test_doctor_makes_no_experiment(plain):
+    for words in (["--no-write"], []):
+        done = run([MLFLOWC, "doctor", "--experiment", "mistyped", *words], MLFLOW_TRACKING_URI=plain)
+        assert done.returncode == 0 and doctor(done)["experiment"] == "note" and 'no "mistyped": the first run makes it' in done.stdout, done.stdout
+    assert "mistyped" not in run([MLFLOWC, "experiments", "list"], MLFLOW_TRACKING_URI=plain).stdout
+
+
+@pytest.mark.parametrize("status,mend", [(401, "wants a login"), (403, "wants a login"), (407, "wants a login"), (503, "wait and try again"), (502, "wait and try again"), (404, "path prefix"), (200, "path prefix")])
+def test_doctor_before_something_that_is_not_the_server(status, mend):
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"<htm>")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=f"http://127.0.0.1:{other.server_port}", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+        other.shutdown()
+    assert done.returncode == 1 and doctor(done)["address"] == "FAIL" and mend in done.stdout and f"status {status}" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("ahead_s,says", [(60, "behind the server"), (-60, "ahead of the server")])
+def test_doctor_where_the_clocks_differ(plain, ahead_s, says):
+    class Clock(http.server.BaseHTTPRequestHandler):
+        def pass_on(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+            try:
+                reply = urllib.request.urlopen(urllib.request.Request(plain + self.path, body, {"Content-Type": "application/json"}, method=self.command))
+            except urllib.error.HTTPError as error:
+                reply = error
+            with reply:
+                text = reply.read()
+            self.send_response(reply.status)
+            self.send_header("Content-Type", reply.headers["Content-Type"])
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = pass_on
+
+        def date_time_string(self, timestamp=None):
+            return super().date_time_string((timestamp or time.time()) + ahead_s)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Clock) as clock:
+        threading.Thread(target=clock.serve_forever, daemon=True).start()
+        done = run([MLFLOWC, "doctor"], MLFLOW_TRACKING_URI=f"http://127.0.0.1:{clock.server_port}")
+        clock.shutdown()
+    found = doctor(done)
+    assert done.returncode == 1 and [name for name in found if found[name] == "FAIL"] == ["clock skew"], done.stdout
+    assert re.search(rf"this machine is (59|6[01])\.\d s {says}", done.stdout), done.stdout
 
 
 def test_doctor_with_no_address():
