@@ -120,8 +120,15 @@ mlc_table *mlc_table_begin(const mlc *m, const mlc_column *columns, size_t n_col
 int mlc_table_row(mlc_table *table, const mlf_object *item);
 int mlc_table_end(mlc_table *table);
 
-/* All items of a search, at most --limit of them. Frees the iterator. code: of the call that made it. */
+enum { MLC_USUAL_LIMIT = 100 };
+
+/* All items of a search, at most --limit of them. Frees the iterator. code: of the call that made it. Without --limit the first 100 with a word about it, or
+   all of what is no search. */
 int mlc_print_search(mlc *m, int code, mlf_iterator *iterator, const mlc_column *columns, size_t n_columns);
+int mlc_print_all(mlc *m, int code, mlf_iterator *iterator, const mlc_column *columns, size_t n_columns);
+
+/* On standard error, when the iterator has something left and no --limit asked for less. */
+void mlc_say_cut(const mlc *m, mlf_iterator *iterator);
 
 /* One object: "path  value" lines, or JSON. Frees it. code: of the call that made it. */
 int mlc_print_object(mlc *m, int code, mlf_object *object);

@@ -19,7 +19,7 @@ const mlc_option mlc_options[] = {
     {"description", "TEXT", "Markdown"},
     {"experiment", "NAME", "the experiment's name; else MLFLOW_EXPERIMENT_NAME, MLFLOW_EXPERIMENT_ID, \"Default\""},
     {"filter", "EXPR", "as in MLflow: \"metrics.loss < 0.5 AND tags.team = 'a'\""},
-    {"limit", "N", "at most so many rows (100)"},
+    {"limit", "N", "at most so many rows (100; all points of a history, all records of a journal)"},
     {"metric", "REGEX",
      "an extended regular expression with two groups, key and value, looked for in each line of output (may be given "
      "again)"},

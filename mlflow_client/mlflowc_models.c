@@ -200,7 +200,7 @@ static int print_versions(mlc *m, mlf_iterator *iterator, const mlf_object *mode
                                          {"SOURCE", "source"},       {"CREATED", "creation_timestamp~"}};
     const mlf_object *item;
     long limit, shown = 0;
-    int code = mlc_option_number(m, "limit", 100, 1, &limit);
+    int code = mlc_option_number(m, "limit", MLC_USUAL_LIMIT, 1, &limit);
     mlc_table *table = code ? NULL : mlc_table_begin(m, columns, sizeof columns / sizeof *columns);
     for (; table && shown < limit && !(code = mlf_iterator_next(&item, iterator, &m->error)); shown++) {
         json_t *row = json_copy(mlf_object_json(item));
@@ -209,6 +209,7 @@ static int print_versions(mlc *m, mlf_iterator *iterator, const mlf_object *mode
         json_decref(row);
     }
     if (table) mlc_table_end(table);
+    if (!code) mlc_say_cut(m, iterator);
     return code == MLF_E_END ? MLF_OK : code;
 }
 

@@ -1,12 +1,14 @@
 /* Tables, objects and facts on standard output. */
 #include "alloc.h"
 #include "client_error.h"
+#include "log.h"
 #include "mlflowc.h"
 #include "number.h"
 #include "text.h"
 #include "validate.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -223,20 +225,45 @@ int mlc_table_end(mlc_table *table)
     return MLF_OK;
 }
 
-int mlc_print_search(mlc *m, int code, mlf_iterator *iterator, const mlc_column *columns, size_t n_columns)
+static int print_items(mlc *m, mlf_iterator *iterator, long limit, mlc_table *table)
 {
-    long limit = 0, shown = 0;
-    if (!code) code = mlc_option_number(m, "limit", 100, 1, &limit);
-    mlc_table *table = code ? NULL : mlc_table_begin(m, columns, n_columns);
-    if (!code && !table) code = mlf_error_memory(&m->error);
-    for (const mlf_object *item; !code && shown < limit; shown++) {
+    const mlf_object *item;
+    int code = MLF_OK;
+    for (long shown = 0; !code && shown < limit; shown++) {
         code = mlf_iterator_next(&item, iterator, &m->error);
         if (!code && mlc_table_row(table, item)) code = mlf_error_memory(&m->error);
     }
-    if (code == MLF_E_END) code = MLF_OK;
-    if (table) mlc_table_end(table);
-    mlf_iterator_free(iterator);
     return code;
+}
+
+void mlc_say_cut(const mlc *m, mlf_iterator *iterator)
+{
+    const mlf_object *item;
+    if (!mlc_has(m, "limit") && !mlf_iterator_next(&item, iterator, NULL))
+        sv_say("mlflowc: there is more: these are the first %d (--limit N shows N)", MLC_USUAL_LIMIT);
+}
+
+static int print_some(mlc *m, int code, mlf_iterator *iterator, long usual, const mlc_column *columns, size_t n_columns)
+{
+    long limit = 0;
+    if (!code) code = mlc_option_number(m, "limit", usual, 1, &limit);
+    mlc_table *table = code ? NULL : mlc_table_begin(m, columns, n_columns);
+    if (!code && !table) code = mlf_error_memory(&m->error);
+    if (!code) code = print_items(m, iterator, limit, table);
+    if (table) mlc_table_end(table);
+    if (!code) mlc_say_cut(m, iterator);
+    mlf_iterator_free(iterator);
+    return code == MLF_E_END ? MLF_OK : code;
+}
+
+int mlc_print_search(mlc *m, int code, mlf_iterator *iterator, const mlc_column *columns, size_t n_columns)
+{
+    return print_some(m, code, iterator, MLC_USUAL_LIMIT, columns, n_columns);
+}
+
+int mlc_print_all(mlc *m, int code, mlf_iterator *iterator, const mlc_column *columns, size_t n_columns)
+{
+    return print_some(m, code, iterator, LONG_MAX, columns, n_columns);
 }
 
 /* ---- objects ---- */

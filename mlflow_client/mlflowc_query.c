@@ -11,7 +11,7 @@ int mlc_query_read(mlc *m, mlc_query *query)
     long limit;
     memset(query, 0, sizeof *query);
     query->query = (mlf_query)MLF_QUERY_INIT;
-    int code = mlc_option_number(m, "limit", 100, 1, &limit);
+    int code = mlc_option_number(m, "limit", MLC_USUAL_LIMIT + 1, 1, &limit);
     if (code) return code;
     if (view && strcmp(view, "active") != 0) {
         query->query.view = !strcmp(view, "deleted") ? MLF_VIEW_DELETED : MLF_VIEW_ALL;

@@ -320,5 +320,5 @@ int mlc_metrics_history(mlc *m)
     static const mlc_column columns[] = {{"STEP", "step"}, {"VALUE", "value"}, {"TIME", "timestamp~"}};
     mlf_iterator *iterator = NULL;
     int code = mlf_metrics_history(&iterator, m->client, m->arguments[0], m->arguments[1], &m->error);
-    return mlc_print_search(m, code, iterator, columns, 3);
+    return mlc_print_all(m, code, iterator, columns, 3);
 }

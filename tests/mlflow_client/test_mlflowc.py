@@ -184,6 +184,25 @@ def test_experiments(mlflowc, python):
     assert "exp-b" in mlflowc("experiments", "list", "--filter", "name LIKE 'exp%'")
 
 
+def test_what_is_not_shown_is_said(server, python, mlflowc, tmp_path):
+    from mlflow.entities import Metric
+
+    experiment_id = python.create_experiment("many")
+    ids = [python.create_run(experiment_id).info.run_id for _ in range(101)]
+    python.log_batch(ids[0], metrics=[Metric("loss", i, 1000 + i, i) for i in range(250)])
+    for words, rows, says in (
+        (["metrics", "history", ids[0], "loss"], 250, False),
+        (["metrics", "history", ids[0], "loss", "--limit", "7"], 7, False),
+        (["runs", "list", "many"], 100, True),
+        (["runs", "list", "many", "--limit", "100"], 100, False),
+        (["runs", "list", "many", "--limit", "200"], 101, False),
+        (["models", "list", "many"], 0, False),
+    ):
+        done = subprocess.run([MLFLOWC, *words, "--json"], env=environment(tmp_path, server.uri), capture_output=True, text=True, check=True, timeout=60)
+        assert len(objects(done.stdout)) == rows and ("there is more" in done.stderr) == says, (words, done.stderr)
+    assert "all records of a journal" in mlflowc("journal", "show", "--help")
+
+
 def test_datasets_of_a_run_now_and_later(mlflowc, python):
     run_id = mlflowc("runs", "create").strip()
     for env in ({}, {"MLFLOW_OFFLINE": "1"}):
@@ -657,6 +676,21 @@ def test_models_and_versions_from_the_shell_wait_for_their_server(server, python
     assert {v.source for v in python.search_model_versions(f"name = '{name}'")} == {version.source} and model.params == {"alpha": "1"}
     assert mlflowc("registry", "register", uri, name).strip() == "4", "a script still has nothing but the journal's name of it"
     assert "no model waits by that name" in mlflowc("registry", "register", "journal:/" + "0" * 32, name, status=1)
+
+
+def test_a_model_leaves_its_runs_status_alone(python, mlflowc, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: nothing\n")
+    experiment_id = python.create_experiment("ended")
+    run_id = python.create_run(experiment_id).info.run_id
+    python.set_terminated(run_id, "FAILED", end_time=2000)
+    for env in ({}, {"MLFLOW_OFFLINE": "1"}):
+        mlflowc("models", "log", run_id, folder, env=env)
+        mlflowc("sync")
+        run = python.get_run(run_id)
+        assert (run.info.status, run.info.end_time) == ("FAILED", 2000)
+    assert len(python.search_logged_models([experiment_id])) == 2
 
 
 def test_a_waiting_model_is_registered_on_an_older_server_too(mlflowc, tmp_path):
