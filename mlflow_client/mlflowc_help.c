@@ -185,57 +185,94 @@ static int is_first(size_t i)
     return i == 0 || strcmp(mlc_commands[i].noun, mlc_commands[i - 1].noun) != 0;
 }
 
-static void bash(FILE *out)
+/* A case statement of bash and zsh: `list` becomes what may stand behind the first two words. */
+static void put_cases(FILE *out, const char *first, const char *second)
 {
-    fputs("_mlflowc() {\n    local words\n    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n", out);
+    fprintf(out, "    case \"%s %s\" in\n", first, second);
     for (size_t i = 0; i < mlc_n_commands; i++) {
         const mlc_command *c = &mlc_commands[i];
-        fprintf(out, "    '%s %s'%s) words='", c->noun, c->verb ? c->verb : "", c->verb ? "" : "*");
+        fprintf(out, "    '%s %s'%s) list='", c->noun, c->verb ? c->verb : "", c->verb ? "" : "*");
         each_option(out, c, word_option);
         global_words(out);
         fputs("' ;;\n", out);
     }
-    fputs("    *)\n        case \"${COMP_WORDS[1]}\" in\n", out);
+    fprintf(out, "    *)\n        case \"%s\" in\n", first);
     for (size_t i = 0; i < mlc_n_commands; i++) {
         if (!is_first(i) || !mlc_commands[i].verb) continue;
-        fprintf(out, "        %s) words='", mlc_commands[i].noun);
+        fprintf(out, "        %s) list='", mlc_commands[i].noun);
         for (size_t j = i; j < mlc_n_commands && !strcmp(mlc_commands[j].noun, mlc_commands[i].noun); j++)
             fprintf(out, "%s ", mlc_commands[j].verb);
         fputs("' ;;\n", out);
     }
-    fputs("        *) words='", out);
+    fputs("        *) list=$nouns ;;\n        esac ;;\n    esac\n", out);
+}
+
+static void put_nouns(FILE *out)
+{
+    fputs("    local list nouns='", out);
     for (size_t i = 0; i < mlc_n_commands; i++)
         if (is_first(i)) fprintf(out, "%s ", mlc_commands[i].noun);
-    global_words(out);
-    fputs("' ;;\n        esac ;;\n    esac\n    [ \"$COMP_CWORD\" -eq 1 ] && words='", out);
-    for (size_t i = 0; i < mlc_n_commands; i++)
-        if (is_first(i)) fprintf(out, "%s ", mlc_commands[i].noun);
-    fputs("--help --version'\n    COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\ncomplete "
-          "-o default -F _mlflowc mlflowc\n",
+    fputs("--help --version'\n", out);
+}
+
+static void bash(FILE *out)
+{
+    fputs("_mlflowc() {\n", out);
+    put_nouns(out);
+    put_cases(out, "${COMP_WORDS[1]}", "${COMP_WORDS[2]}");
+    fputs("    [ \"$COMP_CWORD\" -eq 1 ] && list=$nouns\n"
+          "    COMPREPLY=($(compgen -W \"$list\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\ncomplete -o default -F _mlflowc mlflowc\n",
           out);
+}
+
+/* A file of $fpath, whose text is the function's when it is first called; sourced, it says what it completes. */
+static void zsh(FILE *out)
+{
+    fputs("#compdef mlflowc\n_mlflowc() {\n", out);
+    put_nouns(out);
+    put_cases(out, "${words[2]}", "${words[3]}");
+    fputs("    (( CURRENT == 2 )) && list=$nouns\n    compadd -- ${=list}\n    _files\n}\n"
+          "if [ \"$funcstack[1]\" = _mlflowc ]; then _mlflowc \"$@\"; else compdef _mlflowc mlflowc; fi\n",
+          out);
+}
+
+/* " -d 'the text'", at most 80 characters of it. */
+static void put_description(FILE *out, const char *text)
+{
+    size_t length = mlf_text_length(text) > 80 ? mlf_text_cut(text, 80) : strlen(text);
+    fputs(" -d '", out);
+    for (size_t i = 0; i < length; i++)
+        fprintf(out, "%s%c", strchr("'\\", text[i]) ? "\\" : "", text[i]);
+    fputs("'\n", out);
 }
 
 static void fish(FILE *out)
 {
     for (size_t i = 0; i < mlc_n_commands; i++) {
         const mlc_command *c = &mlc_commands[i];
-        if (is_first(i))
-            fprintf(out, "complete -c mlflowc -f -n __fish_use_subcommand -a %s -d '%.80s'\n", c->noun,
-                    c->verb ? "" : c->summary);
-        if (c->verb)
-            fprintf(out, "complete -c mlflowc -f -n '__fish_seen_subcommand_from %s' -a %s -d '%.80s'\n", c->noun,
-                    c->verb, c->summary);
+        if (is_first(i)) {
+            fprintf(out, "complete -c mlflowc -f -n __fish_use_subcommand -a %s", c->noun);
+            put_description(out, c->verb ? "" : c->summary);
+        }
+        if (c->verb) {
+            fprintf(out, "complete -c mlflowc -f -n '__fish_seen_subcommand_from %s' -a %s", c->noun, c->verb);
+            put_description(out, c->summary);
+        }
     }
-    for (size_t i = 0; i < mlc_n_options; i++)
-        fprintf(out, "complete -c mlflowc -l %s%s -d '%s'\n", mlc_options[i].name, mlc_options[i].value ? " -r" : "",
-                strchr(mlc_options[i].help, '\'') ? "" : mlc_options[i].help);
+    for (size_t i = 0; i < mlc_n_options; i++) {
+        fprintf(out, "complete -c mlflowc -l %s%s", mlc_options[i].name, mlc_options[i].value ? " -r" : "");
+        put_description(out, mlc_options[i].help);
+    }
 }
 
 int mlc_completion(FILE *out, const char *shell)
 {
-    if (!strcmp(shell, "fish")) return fish(out), 0;
-    if (!strcmp(shell, "zsh")) fputs("autoload -U +X bashcompinit && bashcompinit\n", out);
-    if (!strcmp(shell, "bash") || !strcmp(shell, "zsh")) return bash(out), 0;
+    static const struct {
+        const char *name;
+        void (*put)(FILE *out);
+    } shells[] = {{"bash", bash}, {"zsh", zsh}, {"fish", fish}};
+    for (size_t i = 0; i < sizeof shells / sizeof *shells; i++)
+        if (!strcmp(shell, shells[i].name)) return shells[i].put(out), 0;
     return -1;
 }
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -126,6 +127,26 @@ def test_completion_knows_every_command(mlflowc):
     script = mlflowc("completion", "bash") + 'COMP_WORDS=(mlflowc runs ""); COMP_CWORD=2; _mlflowc; echo "${COMPREPLY[@]}"'
     words = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert "list" in words and "create" in words and "doctor" not in words
+
+
+def test_each_shell_loads_its_completion(mlflowc, tmp_path):
+    """Those that are installed here say so themselves; of fish each line is read as fish reads it."""
+    for shell in ("bash", "zsh", "fish"):
+        (tmp_path / f"_{shell}").write_text(mlflowc("completion", shell))
+        if shutil.which(shell):
+            subprocess.run([shell, "-n", tmp_path / f"_{shell}"], check=True, timeout=60)
+    for line in (tmp_path / "_fish").read_text().splitlines():
+        assert re.fullmatch(r"complete( [^' ]+| '([^'\\]|\\['\\])*')*", line), line
+    if shutil.which("fish"):
+        words = subprocess.run(["fish", "-c", f"source {tmp_path}/_fish; complete -C 'mlflowc runs '"], capture_output=True, text=True, check=True, timeout=60).stdout
+        assert {"list", "create"} <= {line.split()[0] for line in words.splitlines()} and "doctor" not in words
+    if shutil.which("zsh"):
+        (tmp_path / "_zsh").rename(tmp_path / "_mlflowc")
+        script = f"""fpath=({tmp_path} $fpath); autoload -Uz compinit; compinit -u -D; print $_comps[mlflowc]
+            compadd() {{ shift; print -- $@ }}; _files() {{ }}; words=(mlflowc runs ''); CURRENT=3; _mlflowc"""
+        done = subprocess.run(["zsh", "-fc", script], capture_output=True, text=True, check=True, timeout=60, env={**os.environ, "HOME": str(tmp_path)})
+        registered, words = done.stdout.splitlines()
+        assert registered == "_mlflowc" and {"list", "create"} <= set(words.split()) and "doctor" not in words
 
 
 def test_man_page_is_made_from_the_same_table(mlflowc):

@@ -161,6 +161,7 @@ def test_pages_and_completions_lie_where_they_are_looked_for(installed):
     script = share / "bash-completion" / "completions" / "mlflowc.bash"  # what bash-completion loads by the command's name
     assert "_mlflowc mlflowc" in subprocess.run(["bash", "-c", '. "$0"; complete -p mlflowc', str(script)], capture_output=True, text=True, check=True).stdout
     assert (share / "fish" / "vendor_completions.d" / "mlflowc.fish").exists()
+    assert (share / "zsh" / "site-functions" / "_mlflowc").read_text().startswith("#compdef mlflowc\n")
 
 
 def test_the_reference_has_every_function(build_root, source_root):
