@@ -75,6 +75,9 @@ enum { MLC_RUN_SIZE = 257 };
 /* The run of "runs:/RUN/path": the path, which may be empty; NULL where the URI is no run's. */
 const char *mlc_run_of_uri(const char *uri, char run_id[MLC_RUN_SIZE]);
 
+/* mlc_know_run() for the run in "runs:/RUN/path"; any other URI stays. */
+void mlc_know_run_of(mlc *m, char *uri);
+
 /* What a command does to a run. */
 typedef struct mlc_deed {
     int (*send)(mlc *m, const char *run_id, void *what, mlf_error *error); /* on the server; NULL: what it is about waits itself */

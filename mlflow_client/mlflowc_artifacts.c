@@ -31,12 +31,20 @@ static int transfer_options(mlc *m, mlf_transfer_options *options)
     return code;
 }
 
+/* The same of a run that the server knows. */
+static char *known_uri(mlc *m)
+{
+    char *uri = uri_of(m);
+    if (uri) mlc_know_run_of(m, uri);
+    return uri;
+}
+
 int mlc_artifacts_list(mlc *m)
 {
     static const mlc_column columns[] = {{"PATH", "path"}, {"SIZE", "file_size#"}};
     mlf_artifact *items = NULL;
     size_t n = 0;
-    char *uri = uri_of(m);
+    char *uri = known_uri(m);
     int code = uri ? mlf_artifacts_list(&items, &n, m->client, uri, &m->error) : mlf_error_memory(&m->error);
     mlc_table *table = code ? NULL : mlc_table_begin(m, columns, 2);
     for (size_t i = 0; table && i < n; i++) {
@@ -55,7 +63,7 @@ int mlc_artifacts_list(mlc *m)
 int mlc_artifacts_download(mlc *m)
 {
     mlf_transfer_options options;
-    char *uri = uri_of(m);
+    char *uri = known_uri(m);
     int code = uri ? transfer_options(m, &options) : mlf_error_memory(&m->error);
     if (!code) code = mlf_artifacts_fetch(m->client, uri, m->arguments[1], &options, &m->error);
     sv_free(uri);
@@ -101,7 +109,7 @@ int mlc_artifacts_delete(mlc *m)
 {
     if (is_local_path(m->arguments[0]))
         return mlf_error_set(&m->error, MLF_E_ARGUMENT, "artifacts delete: %.300s is a path of this machine; what is meant to go there is named as file:…", m->arguments[0]);
-    char *uri = uri_of(m);
+    char *uri = known_uri(m);
     int code = uri ? mlf_artifacts_delete(m->client, uri, &m->error) : mlf_error_memory(&m->error);
     sv_free(uri);
     return code;

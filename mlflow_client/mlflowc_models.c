@@ -357,6 +357,7 @@ int mlc_registry_resolve(mlc *m)
     mlf_object *object = NULL;
     if (strncmp(m->arguments[0], "models:/", 8) && strncmp(m->arguments[0], "runs:/", 6))
         return mlf_error_set(&m->error, MLF_E_ARGUMENT, "registry resolve: expected models:/… or runs:/…, got \"%.200s\"", m->arguments[0]);
+    mlc_know_run_of(m, m->arguments[0]);
     int code = mlf_model_resolve(&info, m->client, m->arguments[0], &m->error);
     if (!code)
         object = mlf_object_of(json_pack("{s:s, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*}", "uri", info->uri, "name",

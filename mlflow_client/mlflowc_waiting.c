@@ -26,6 +26,14 @@ const char *mlc_run_of_uri(const char *uri, char run_id[MLC_RUN_SIZE])
     return uri + 6 + length + strspn(uri + 6 + length, "/");
 }
 
+void mlc_know_run_of(mlc *m, char *uri)
+{
+    char run_id[MLC_RUN_SIZE];
+    if (!mlc_run_of_uri(uri, run_id)) return;
+    mlc_know_run(m, run_id); /* as long as it was */
+    memcpy(uri + strlen("runs:/"), run_id, strlen(run_id));
+}
+
 int mlc_is_away(const mlc *m)
 {
     return m->client->settings.offline || !*m->client->settings.tracking_uri;

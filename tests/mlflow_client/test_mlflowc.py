@@ -696,6 +696,9 @@ def test_models_and_versions_from_the_shell_wait_for_their_server(server, python
     assert (version.version, version.source, version.run_id, version.description) == ("1", f"models:/{model.model_id}", found.info.run_id, "d") and version.tags["a"] == "b"
     assert {v.source for v in python.search_model_versions(f"name = '{name}'")} == {version.source} and model.params == {"alpha": "1"}
     assert mlflowc("registry", "register", uri, name).strip() == "4", "a script still has nothing but the journal's name of it"
+    for words in (("artifacts", "list", run, "--path", "deep"), ("artifacts", "list", f"runs:/{run}/deep")):
+        assert "note.txt" in mlflowc(*words)
+    assert objects(mlflowc("registry", "resolve", f"runs:/{run}/shell", "--json"))[0]["model_id"] == model.model_id
     assert "no model waits by that name" in mlflowc("registry", "register", "journal:/" + "0" * 32, name, status=1)
 
 
