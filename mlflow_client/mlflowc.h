@@ -156,9 +156,9 @@ int mlc_runs_list(mlc *m), mlc_runs_get(mlc *m), mlc_runs_create(mlc *m), mlc_ru
     mlc_runs_restore(mlc *m), mlc_runs_tag(mlc *m), mlc_runs_untag(mlc *m), mlc_runs_input(mlc *m);
 int mlc_metrics_log(mlc *m), mlc_metrics_history(mlc *m), mlc_params_log(mlc *m);
 int mlc_artifacts_list(mlc *m), mlc_artifacts_download(mlc *m), mlc_artifacts_upload(mlc *m), mlc_artifacts_delete(mlc *m);
-int mlc_models_list(mlc *m), mlc_models_get(mlc *m), mlc_models_log(mlc *m), mlc_models_delete(mlc *m), mlc_models_tag(mlc *m);
+int mlc_models_list(mlc *m), mlc_models_get(mlc *m), mlc_models_log(mlc *m), mlc_models_delete(mlc *m), mlc_models_tag(mlc *m), mlc_models_untag(mlc *m);
 int mlc_registry_list(mlc *m), mlc_registry_get(mlc *m), mlc_registry_versions(mlc *m), mlc_registry_register(mlc *m), mlc_registry_alias(mlc *m),
-    mlc_registry_unalias(mlc *m), mlc_registry_resolve(mlc *m), mlc_registry_describe(mlc *m), mlc_registry_tag(mlc *m), mlc_registry_stage(mlc *m),
+    mlc_registry_unalias(mlc *m), mlc_registry_resolve(mlc *m), mlc_registry_describe(mlc *m), mlc_registry_tag(mlc *m), mlc_registry_untag(mlc *m), mlc_registry_stage(mlc *m),
     mlc_registry_delete(mlc *m), mlc_registry_rename(mlc *m);
 int mlc_request(mlc *m), mlc_call(mlc *m), mlc_endpoints(mlc *m);
 int mlc_run(mlc *m);

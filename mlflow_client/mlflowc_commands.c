@@ -102,6 +102,7 @@ const mlc_command mlc_commands[] = {
      "Logs a folder that holds an MLmodel, and prints its URI; without a server in the journal (journal:/…)", "models log $run ./model --name forecast",
      mlc_models_log, MLC_JOURNALS},
     {"models", "tag", "MODEL KEY=VALUE…", 2, -1, "", "Sets tags", "", mlc_models_tag, 0},
+    {"models", "untag", "MODEL KEY…", 2, -1, "", "Removes tags", "", mlc_models_untag, 0},
     {"models", "delete", "MODEL", 1, 1, "", "Deletes a logged model", "", mlc_models_delete, 0},
 
     {"registry", "list", "", 0, 0, "filter order-by limit", "Lists registered models", "registry list",
@@ -121,6 +122,7 @@ const mlc_command mlc_commands[] = {
      mlc_registry_describe, 0},
     {"registry", "tag", "NAME [VERSION] KEY=VALUE", 2, 3, "", "Sets a tag of a model or a version",
      "registry tag bank 3 checked=yes", mlc_registry_tag, 0},
+    {"registry", "untag", "NAME [VERSION] KEY", 2, 3, "", "Removes a tag of a model or a version", "", mlc_registry_untag, 0},
     {"registry", "stage", "NAME VERSION STAGE", 3, 3, "archive",
      "Sets a stage: None, Staging, Production, Archived (aliases are the newer way)", "", mlc_registry_stage, 0},
     {"registry", "rename", "NAME NEW-NAME", 2, 2, "", "Renames a registered model", "", mlc_registry_rename, 0},

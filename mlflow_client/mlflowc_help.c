@@ -16,7 +16,7 @@ static int matches(const mlc_command *command, const char *noun, const char *ver
     return !verb || !command->verb || !strcmp(command->verb, verb);
 }
 
-/* "experiments list [OPTIONS] NAME" */
+/* "experiments list NAME" */
 static int usage_of(char *into, size_t size, const mlc_command *c)
 {
     return snprintf(into, size, "%s%s%s%s%s", c->noun, c->verb ? " " : "", c->verb ? c->verb : "",
@@ -43,7 +43,10 @@ static void help_command(FILE *out, const mlc_command *command)
 {
     char usage[128];
     usage_of(usage, sizeof usage, command);
-    fprintf(out, "usage: mlflowc %s [OPTIONS]\n\n%s.\n", usage, command->summary);
+    if (command->flags & MLC_TAKES_REST) /* what stands behind "--" is the other command's */
+        fprintf(out, "usage: mlflowc %s [OPTIONS] %s\n\n%s.\n", command->noun, command->arguments, command->summary);
+    else
+        fprintf(out, "usage: mlflowc %s [OPTIONS]\n\n%s.\n", usage, command->summary);
     if (*command->options) fputs("\noptions:\n", out);
     each_option(out, command, put_option);
     if (*command->examples) fputs("\nexamples:\n", out);

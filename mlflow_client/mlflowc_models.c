@@ -101,6 +101,14 @@ int mlc_models_tag(mlc *m)
     return code;
 }
 
+int mlc_models_untag(mlc *m)
+{
+    int code = MLF_OK;
+    for (int i = 1; !code && i < m->n_arguments; i++)
+        code = mlf_logged_models_delete_tag(m->client, m->arguments[0], m->arguments[i], &m->error);
+    return code;
+}
+
 /* ---- a model that waited in a journal ---- */
 
 /* Of these experiments: *uri (mlf_free), or NULL. */
@@ -382,6 +390,13 @@ int mlc_registry_tag(mlc *m)
     if (m->n_arguments == 3)
         return mlf_model_versions_set_tag(m->client, m->arguments[0], m->arguments[1], tag.key, tag.value, &m->error);
     return mlf_registered_models_set_tag(m->client, m->arguments[0], tag.key, tag.value, &m->error);
+}
+
+int mlc_registry_untag(mlc *m)
+{
+    if (m->n_arguments == 3)
+        return mlf_model_versions_delete_tag(m->client, m->arguments[0], m->arguments[1], m->arguments[2], &m->error);
+    return mlf_registered_models_delete_tag(m->client, m->arguments[0], m->arguments[1], &m->error);
 }
 
 int mlc_registry_stage(mlc *m)

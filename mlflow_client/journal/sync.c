@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { CONNECTIONS = 4, CONNECTIONS_MOST = 16, TIMEOUT_MS = 60000, POLL_MS = 2, SAY_MS = 5000 };
 
@@ -105,7 +106,9 @@ static void explain(const sync_job *job, const sync_server *server, mlf_error *e
 {
     if (server->client == job->client)
         return;
-    if (error->code == MLF_E_AUTH && server->is_bare)
+    if (error->code == MLF_E_AUTH && server->is_bare && !job->client->settings.credentials_from)
+        mlf_error_prefix(error, "recorded for %.200s; its login is taken from the environment when --tracking-uri or MLFLOW_TRACKING_URI names it: ", server->client->settings.tracking_uri);
+    else if (error->code == MLF_E_AUTH && server->is_bare)
         mlf_error_prefix(error, "recorded for %.200s; the environment's login is for %.200s, and goes there only with --tracking-uri: ",
                          server->client->settings.tracking_uri, job->client->settings.tracking_uri);
     else if (server->away)
@@ -259,6 +262,15 @@ static void say_loss(sync_job *job, const mlf_folder *folder, const char *where,
     job->report.lost_operations += loss->ops;
 }
 
+/* A journal of which something is there, but not its data. */
+static int is_robbed(const char *dir, const char *key)
+{
+    sv_buffer path = SV_BUFFER_INIT(0);
+    int is_there = !sv_buffer_format(&path, "%s/%s/ids.json", dir, key) && !access(path.data, F_OK);
+    sv_buffer_free(&path);
+    return is_there;
+}
+
 static void sync_folder(sync_job *job, const char *dir, const char *key)
 {
     char state[2100];
@@ -267,7 +279,7 @@ static void sync_folder(sync_job *job, const char *dir, const char *key)
     mlf_sender sender;
     mlf_error error = MLF_ERROR_INIT;
     int code = mlf_folder_open(&folder, dir, key, &error);
-    if (code == MLF_E_NOT_FOUND)
+    if (code == MLF_E_NOT_FOUND && !is_robbed(dir, key))
         return; /* somebody else was quicker */
     job->report.journals++;
     job->report.busy += code == MLF_E_STATE;

@@ -67,6 +67,7 @@ def test_help_and_version(mlflowc):
         assert noun in text, noun
     assert re.fullmatch(r"mlflowc \d+\.\d+\.\d+\n", mlflowc("--version"))
     assert "its arguments, git state, exit code, time, peak memory" in " ".join(text.split()) and max(map(len, text.splitlines())) <= 130
+    assert "usage: mlflowc run [OPTIONS] -- CMD…\n" in mlflowc("run", "--help")
     assert "examples:" in mlflowc("runs", "list", "--help") and "--order-by" in mlflowc("runs", "list", "--help")
 
 
@@ -333,12 +334,19 @@ def test_a_model_logged_registered_resolved(mlflowc, python, tmp_path):
     assert resolved["version"] == "1" and resolved["artifact_uri"]
     assert "champion" in mlflowc("registry", "versions", "shell-model") and "shell-model" in mlflowc("registry", "list")
     mlflowc("registry", "tag", "shell-model", "1", "checked=yes")
+    mlflowc("registry", "untag", "shell-model", "1", "checked")
+    mlflowc("registry", "tag", "shell-model", "team=risk")
+    assert python.get_registered_model("shell-model").tags == {"team": "risk"} and "checked" not in python.get_model_version("shell-model", "1").tags
+    mlflowc("registry", "untag", "shell-model", "team")
+    assert not python.get_registered_model("shell-model").tags
     mlflowc("registry", "describe", "shell-model", "the whole")
     mlflowc("registry", "stage", "shell-model", "1", "Staging")
     mlflowc("registry", "unalias", "shell-model", "champion")
     assert mlflowc("registry", "get", "shell-model", "@champion", status=1)
     mlflowc("registry", "delete", "shell-model")
     mlflowc("models", "tag", uri.split("/")[1], "a=b")
+    mlflowc("models", "untag", uri.split("/")[1], "a")
+    assert "a" not in python.get_logged_model(uri.split("/")[1]).tags
     mlflowc("models", "delete", uri.split("/")[1])
 
 
@@ -905,6 +913,21 @@ def test_a_login_goes_to_no_other_server_than_it_is_for(server, listener, tmp_pa
     assert f"recorded for {listener.uri}; the environment's login is for {server.uri}, and goes there only with --tracking-uri" in done.stderr, done.stderr
     listener.came.clear()
     assert sync(tmp_path, None, MLFLOW_TRACKING_TOKEN="token").returncode == 1 and set(listener.came) == {"Bearer token"}
+
+
+def test_a_server_that_wants_a_login_where_there_is_none_is_named(server, listener, tmp_path):
+    record(tmp_path, "no-login", listener.uri)
+    done = sync(tmp_path, server.uri)
+    assert done.returncode == 1 and "environment's login is for" not in done.stderr, done.stderr
+    assert f"recorded for {listener.uri}; its login is taken from the environment when --tracking-uri or MLFLOW_TRACKING_URI names it" in done.stderr, done.stderr
+
+
+def test_a_journal_without_its_data_is_counted(server, tmp_path):
+    record(tmp_path, "robbed", server.uri)
+    (data,) = (tmp_path / "journal").glob("*/data.jrn")
+    data.unlink()
+    done = sync(tmp_path, None)
+    assert done.returncode == 1 and "1 journal: 0 sent, 1 waiting" in done.stdout and "data.jrn: cannot be opened" in done.stderr, done.stdout + done.stderr
 
 
 def test_a_journal_whose_end_was_lost_is_sent_and_the_loss_is_counted(server, python, tmp_path):
