@@ -85,13 +85,13 @@ const mlc_command mlc_commands[] = {
     {"params", "log", "RUN KEY=VALUE…", 2, -1, "", "Logs params; without a server into the journal",
      "params log $run alpha=0.1 solver=newton", mlc_params_log, MLC_JOURNALS},
 
-    {"artifacts", "list", "RUN|URI", 1, 1, "path", "Lists one folder of artifacts",
+    {"artifacts", "list", "RUN|URI", 1, 1, "path", "Lists one folder of artifacts: a run's, what a URI names, or a folder here that begins with / or ./",
      "artifacts list $run --path model\nartifacts list models:/bank@champion", mlc_artifacts_list, 0},
     {"artifacts", "download", "RUN|URI FOLDER", 2, 2, "path threads", "Fetches a file or a whole folder",
      "artifacts download models:/bank@champion ./model", mlc_artifacts_download, 0},
     {"artifacts", "upload", "RUN|URI FILE|FOLDER", 2, 2, "path threads", "Sends a file or a whole folder; a run's without a server into the journal",
      "artifacts upload $run report.html --path reports", mlc_artifacts_upload, MLC_JOURNALS},
-    {"artifacts", "delete", "RUN|URI", 1, 1, "path", "Deletes a file or a folder of artifacts",
+    {"artifacts", "delete", "RUN|URI", 1, 1, "path", "Deletes a file or a folder of artifacts; one of this machine only as file:…",
      "artifacts delete $run --path reports", mlc_artifacts_delete, 0},
 
     {"models", "list", "[EXPERIMENT…]", 0, -1, "filter order-by limit column",
