@@ -389,6 +389,17 @@ def test_older_servers(version, tmp_path):
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 
+@pytest.mark.parametrize("version", ["2.9", "2.22"])
+def test_older_servers_with_a_login_behind_tls(version, tmp_path, certificates):
+    login = {"MLFLOW_TRACKING_USERNAME": ADMIN_USER, "MLFLOW_TRACKING_PASSWORD": ADMIN_PASSWORD, "MLFLOW_TRACKING_SERVER_CERT_PATH": str(certificates / "right.pem")}
+    with MlflowServer(folder=tmp_path, release=version, auth=True) as server:
+        relay = TlsRelay(server.uri, certificates / "right")
+        passes(run([LIVE, "2", "users"], MLFLOW_TRACKING_URI=relay.uri, **login))
+        refused = run([MLFLOWC, "experiments", "list"], MLFLOW_TRACKING_URI=relay.uri, **{**login, "MLFLOW_TRACKING_PASSWORD": "wrong"})
+        assert refused.returncode == 1 and "401" in refused.stderr, refused.stderr
+    shutil.rmtree(tmp_path, ignore_errors=True)
+
+
 # ---- workspaces ----
 
 
