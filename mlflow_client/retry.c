@@ -22,6 +22,7 @@ static int is_permanent(const char *error_code, const char *body)
 
 int mlf_retry_status(int status, int has_retry_after, const char *error_code, const char *body)
 {
+    if (error_code && !strcmp(error_code, "TEMPORARILY_UNAVAILABLE")) return 1; /* says so itself */
     switch (status) {
     case 408:
     case 429:

@@ -40,8 +40,8 @@ int mlf_replay_call(json_t **reply, const mlf_replay *replay, const mlf_endpoint
         /* What is not idempotent is not sent again by the transport on its own: a connection that broke may have delivered it. */
         mlf_http_call call = {.method = endpoint->method, .url = url.data, .flags = endpoint->flags & MLF_EP_ONCE ? MLF_HTTP_ONCE : 0, .body = body.data, .body_bytes = (int64_t)body.size, .timeout_ms = replay->timeout_ms, .max_retries = -1, .cancel = replay->cancel};
         code = mlf_http(replay->client, &call, &http, error);
-        if (code && error && call.flags & MLF_HTTP_ONCE && http.status >= 500) /* the sender looks for it before it tries again */
-            error->retriable = mlf_retry_status(http.status, 0, error->error_code, http.body.data);
+        if (code && error && call.flags & MLF_HTTP_ONCE) /* the sender looks for it before it tries again */
+            error->retriable = error->retriable || mlf_retry_status(http.status, 0, error->error_code, http.body.data);
     }
     if (!code)
         code = mlf_reply_json(reply, http.body.data, http.body.size, error);
@@ -436,7 +436,7 @@ static int (*const functions[MLF_OP_KINDS])(mlf_replay *, const json_t *, mlf_er
 int mlf_replay_op(mlf_replay *replay, int kind, const json_t *payload, mlf_error *error)
 {
     if (kind <= 0 || kind >= MLF_OP_KINDS || !functions[kind])
-        return mlf_error_set(error, MLF_E_UNSUPPORTED, "journal: this version cannot replay operations of kind %d (%s)", kind, mlf_op_name(kind));
+        return mlf_error_set(error, MLF_E_STATE, "journal: written by a newer version, which must send it: an operation of kind %d (%s)", kind, mlf_op_name(kind));
     if (!*replay->run_id && kind != MLF_OP_RUN_CREATE && kind != MLF_OP_RUN_CONTINUE && kind != MLF_OP_ALIAS)
         return bad_payload(mlf_op_name(kind), error);
     int code = *replay->run_id && !*replay->experiment_id ? find_experiment(replay, error) : MLF_OK;

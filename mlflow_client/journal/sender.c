@@ -346,11 +346,12 @@ static void put_op_aside(mlf_sender *sender, const mlf_batch *batch, const mlf_e
     count_refused(sender);
 }
 
-/* It fails the same way however often it is tried: MLflow refused it, or its record or copy is not what was written. */
+/* It fails the same way however often it is tried: MLflow refused it, or its record or copy is not what was written. A copy that cannot be read now (no permission, too
+   many files open) stays, and the journal with it. */
 static int is_hopeless(const outcome *result)
 {
     int code = result->code;
-    return is_refusal(result) || (!may_pass(result) && (code == MLF_E_INTEGRITY || code == MLF_E_UNSUPPORTED || code == MLF_E_IO || code == MLF_E_ARGUMENT));
+    return is_refusal(result) || (!may_pass(result) && (code == MLF_E_INTEGRITY || code == MLF_E_UNSUPPORTED || code == MLF_E_ARGUMENT));
 }
 
 static outcome send_op(mlf_sender *sender, const mlf_batch *batch)

@@ -15,6 +15,7 @@ static const struct {
     {503, 0, "TEMPORARILY_UNAVAILABLE", NULL, 1},
     {504, 0, NULL, NULL, 1},
     {501, 0, "NOT_IMPLEMENTED", NULL, 0},
+    {404, 0, "TEMPORARILY_UNAVAILABLE", NULL, 1},
     {409, 0, NULL, NULL, 0},
     {499, 0, NULL, NULL, 0},
     {404, 1, NULL, NULL, 0},

@@ -108,6 +108,21 @@ def test_a_copy_that_changed_is_not_sent(mlflowc, server, client, offline_run, t
     assert any("hello.txt" in path.read_text() for path in (tmp_path / "journal").rglob("refused*.jsonl"))
 
 
+def test_a_copy_that_cannot_be_read_now_is_waited_for(mlflowc, server, client, offline_run, tmp_path, contents):
+    copy = next((tmp_path / "journal").rglob("hello.txt"))
+    text = copy.read_bytes()
+    copy.unlink()
+    copy.mkdir()  # no read of it succeeds, for root neither
+    process = sync(mlflowc, server, tmp_path)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1 and b"hello.txt: cannot be read" in said and list((tmp_path / "journal").rglob("data.jrn")), said
+    copy.rmdir()
+    copy.write_bytes(text)
+    process = sync(mlflowc, server, tmp_path)
+    assert process.wait(120) == 0, process.stderr.read()
+    check(client, offline_run, tmp_path, contents)
+
+
 def between(server, answer):
     """Passes everything to the server, but what answer(handler) has answered itself."""
 
