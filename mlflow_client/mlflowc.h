@@ -92,7 +92,6 @@ int mlc_send_or_keep(mlc *m, char *run_id, const mlc_deed *deed);
 /* A client that asks no server and journals for the one that m's client has. */
 int mlc_offline_client(mlf_client **out, mlc *m);
 
-int mlc_may_be_key(const char *run_id);                 /* 1: as a journal's key looks until 2039, and one run's id in 256 */
 int mlc_waits_here(const mlc *m, const char *run_id);   /* 1: the run's journal is on this machine, not sent yet */
 int mlc_is_away(const mlc *m);                        /* 1: offline, or no server is named */
 int mlc_may_wait(int code, const mlf_error *error);   /* 1: the server does not answer: its turn comes later */

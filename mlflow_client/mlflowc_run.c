@@ -3,6 +3,7 @@
 #include "alloc.h"
 #include "client_error.h"
 #include "clock.h"
+#include "folder.h"
 #include "log.h"
 #include "mlflowc.h"
 #include "number.h"
@@ -313,7 +314,7 @@ static int create(mlc *m, watch *w, const mlf_run_options *options)
     mlf_error why = MLF_ERROR_INIT;
     int code = mlf_run_create(&w->run, m->client, options, &why);
     if (!code) return MLF_OK;
-    if (code == MLF_E_ARGUMENT || mlc_is_away(m) || (code == MLF_E_NOT_FOUND && options->run_id && !mlc_may_be_key(options->run_id))) {
+    if (code == MLF_E_ARGUMENT || mlc_is_away(m) || (code == MLF_E_NOT_FOUND && options->run_id && !mlf_may_be_key(options->run_id))) {
         m->error = why;
         return code;
     }

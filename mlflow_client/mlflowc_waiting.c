@@ -112,11 +112,6 @@ int mlc_offline_client(mlf_client **out, mlc *m)
     return mlf_client_new(out, &options, &m->error);
 }
 
-int mlc_may_be_key(const char *run_id)
-{
-    return mlf_is_journal_key(run_id) && !strncmp(run_id, "01", 2);
-}
-
 int mlc_waits_here(const mlc *m, const char *run_id)
 {
     char *experiment;

@@ -39,6 +39,11 @@ int mlf_is_journal_key(const char *text)
     return n == MLF_JOURNAL_KEY && !text[n];
 }
 
+int mlf_may_be_key(const char *text)
+{
+    return mlf_is_journal_key(text) && !strncmp(text, "01", 2);
+}
+
 static void begin(mlf_folder *folder, const char *key)
 {
     *folder = (mlf_folder){.holding = MLF_LOCK_INIT, .position_fd = -1, .open = 1};

@@ -56,7 +56,8 @@ typedef struct mlf_folder {
 } mlf_folder;
 
 int mlf_journal_key(char key[MLF_JOURNAL_KEY + 1], mlf_error *error);
-int mlf_is_journal_key(const char *text); /* 1: 32 lower-case hex digits */
+int mlf_is_journal_key(const char *text); /* 1: 32 lower-case hex digits, as a run's id of the server is, too */
+int mlf_may_be_key(const char *text);     /* 1: such that also begins as a key's time does until 2039, and as one run's id in 256 */
 
 /* A new journal. A folder that cannot be made is warned of once a process and leaves a journal in memory: then still 0. MLF_E_MEMORY alone fails. */
 int mlf_folder_create(mlf_folder *folder, const char *dir, const char *key, mlf_error *error);

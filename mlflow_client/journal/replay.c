@@ -197,16 +197,10 @@ static int find_anywhere(mlf_replay *replay, const char *key, mlf_error *error)
     return found;
 }
 
-/* Is it a journal's key, and not the id of one run in 256 that begins as a key's time does until 2039? */
-static int is_key_of_now(const char *text)
-{
-    return mlf_is_journal_key(text) && !strncmp(text, "01", 2);
-}
-
 int mlf_replay_find(char run_id[MLF_RUN_ID_SIZE], mlf_client *client, const char *key, mlf_error *error)
 {
     mlf_replay replay = {.client = client};
-    int found = is_key_of_now(key) ? find_anywhere(&replay, key, error) : 0;
+    int found = mlf_may_be_key(key) ? find_anywhere(&replay, key, error) : 0;
     if (found > 0)
         memcpy(run_id, replay.run_id, MLF_RUN_ID_SIZE);
     return found;
@@ -265,7 +259,7 @@ static int resolve_parent(mlf_replay *replay, const json_t *payload, mlf_error *
     json_t *tags = json_object_get(payload, "tags");
     const char *parent = text_of(tags, "mlflow.parentRunId");
     mlf_replay other = *replay;
-    if (!is_key_of_now(parent))
+    if (!mlf_may_be_key(parent))
         return MLF_OK;
     int found = find_by_key(&other, parent, error);
     if (found > 0 && json_object_set_new(tags, "mlflow.parentRunId", json_string(other.run_id)))
