@@ -70,10 +70,10 @@ static void *disturb(void *client)
 static long count_points(void)
 {
     mlf_client *client = NULL;
-    char **paths;
+    char **paths = NULL;
     long points = 0;
     expect(!mlf_client_new(&client, NULL, NULL) && !mlf_journal_list(&paths, client, dir, NULL), "no journals");
-    for (char **path = paths; *path; path++) {
+    for (char **path = paths; path && *path; path++) {
         mlf_journal *journal;
         mlf_journal_record record;
         expect(!mlf_journal_open(&journal, *path, NULL), "a journal that cannot be opened");
