@@ -26,7 +26,7 @@ static int ensure_name(mlf_client *client, const char *name, const char *descrip
     json_t *arguments = json_pack("{s:s, s:s*}", "name", name, "description", description);
     mlf_error made = MLF_ERROR_INIT;
     int code = arguments ? MLF_OK : mlf_error_memory(&made);
-    for (int attempt = 0, again = !code; again && attempt < MAX_CREATES; attempt++) {
+    for (int attempt = 0, again = !code; again && attempt < 2; attempt++) {
         made = (mlf_error)MLF_ERROR_INIT;
         code = mlf_endpoint_call(NULL, client, EP(registered_models_create), json_incref(arguments), &made);
         again = code && is_ambiguous(code, &made);

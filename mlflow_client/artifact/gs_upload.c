@@ -69,7 +69,7 @@ static int check_stored(mlf_upload *upload, int64_t total_bytes, const mlf_http_
                             (size && strtoll(size, NULL, 10) != total_bytes));
     if (differs) {
         mlf_gs_remove_key(upload->store, upload->key, NULL);
-        code = mlf_error_set(error, MLF_E_INTEGRITY, "%.300s: the store has other bytes than those sent: expected %lld bytes with the CRC32C %08x, got %.30s bytes and %.20s; removed again",
+        code = mlf_error_set_retriable(error, MLF_E_INTEGRITY, "%.300s: the store has other bytes than those sent: expected %lld bytes with the CRC32C %08x, got %.30s bytes and %.20s; removed again",
                              upload->store->uri, (long long)total_bytes, upload->crc32c, size ? size : "?", said ? said : "?");
     }
     json_decref(json);

@@ -87,7 +87,7 @@ static int check_part(const struct parts *parts, size_t index, const mlf_http_ca
     mlf_hex(md5, bytes, sizeof bytes);
     if (code || !strncasecmp(etag, md5, 32))
         return code;
-    return mlf_error_set(error, MLF_E_INTEGRITY, "part %zu: the store has other bytes than those sent: expected the MD5 %s, got %.32s", index + 1, md5, etag);
+    return mlf_error_set_retriable(error, MLF_E_INTEGRITY, "part %zu: the store has other bytes than those sent: expected the MD5 %s, got %.32s", index + 1, md5, etag);
 }
 
 static int put_part(void *context, size_t index, mlf_error *error)

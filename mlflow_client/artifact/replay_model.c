@@ -3,6 +3,7 @@
 #include "client.h"
 #include "client_error.h"
 #include "endpoints.h"
+#include "inside.h"
 #include "registry.h"
 #include "replay.h"
 #include "tree.h"
@@ -189,11 +190,31 @@ int mlf_replay_model(mlf_replay *replay, const json_t *payload, mlf_error *error
 
 #define REFUSED "refused" /* in the place of a model's URI */
 
+/* The copy, whose path the refused record names, stays under the same path below refused/. No link is followed: a journal that somebody else left could reach files of
+   ours by one. */
+static void keep_copy(const mlf_folder *folder, const char *file)
+{
+    mlf_error error = MLF_ERROR_INIT;
+    int from = folder->path ? open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int is_there = from >= 0 && (!mkdirat(from, "refused", 0700) || errno == EEXIST);
+    int to = is_there ? openat(from, "refused", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (to < 0)
+        mlf_error_set(&error, MLF_E_IO, "refused: %s", strerror(errno));
+    else
+        mlf_inside_move(from, to, file, &error);
+    if (error.code)
+        sv_log(SV_LOG_WARN, "%s: '%.300s' cannot be kept for later: %s", folder->key, file, error.message);
+    if (to >= 0)
+        close(to);
+    if (from >= 0)
+        close(from);
+}
+
 void mlf_replay_refused(mlf_replay *replay, int kind, const json_t *payload)
 {
     const char *copy = text_of(payload, kind == MLF_OP_MODEL ? "folder" : "file"), *key = text_of(payload, "key");
     if ((kind == MLF_OP_MODEL || kind == MLF_OP_ARTIFACT) && copy)
-        mlf_folder_keep_copy(replay->folder, copy);
+        keep_copy(replay->folder, copy);
     if (kind == MLF_OP_MODEL && key && mlf_is_journal_key(key))
         mlf_folder_set_id(replay->folder, key, REFUSED, NULL);
 }

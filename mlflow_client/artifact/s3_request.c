@@ -92,6 +92,8 @@ static void release(struct prepared *prepared)
 }
 
 /* What S3's own names of errors mean here, and what helps. */
+#define PASSES "; it may go well the next time"
+
 static const struct {
     const char *name;
     int code;
@@ -105,8 +107,11 @@ static const struct {
     {"InvalidToken", MLF_E_AUTH, "; check AWS_SESSION_TOKEN"},
     {"RequestTimeTooSkewed", MLF_E_AUTH, "; this machine's clock is wrong"},
     {"AccessDenied", MLF_E_AUTH, "; these keys may not do that"},
-    {"BadDigest", MLF_E_INTEGRITY, ""},
-    {"XAmzContentSHA256Mismatch", MLF_E_INTEGRITY, ""},
+    {"BadDigest", MLF_E_INTEGRITY, PASSES},
+    {"XAmzContentSHA256Mismatch", MLF_E_INTEGRITY, PASSES},
+    {"RequestTimeout", MLF_E_SERVER, PASSES},
+    {"SlowDown", MLF_E_SERVER, PASSES},
+    {"OperationAborted", MLF_E_SERVER, PASSES},
 };
 
 /* Fills *error from an error document, or from an empty body with its status. */
@@ -124,7 +129,7 @@ static int explain(const mlf_store *store, const mlf_s3 *s3, const mlf_s3_reques
         mlf_error_set(error, code, "s3://%.100s/%.300s: %s: %d %.60s%s%.300s%s (keys from %s)", s3->bucket, request->key, request->method, reply->status, name ? name : "",
                       name && message ? ": " : "", message ? message : "", hint, s3->keys.id ? s3->keys.from : "nowhere: sent unsigned");
         error->http_status = reply->status;
-        error->retriable = reply->status >= 500 || reply->status == 429;
+        error->retriable = reply->status >= 500 || reply->status == 429 || !strcmp(hint, PASSES);
     }
     (void)store;
     sv_free(name);

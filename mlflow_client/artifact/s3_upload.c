@@ -103,9 +103,9 @@ static int compare(const mlf_store *store, const char *key, const struct digests
     if (*checked)
         mlf_crc32c_to_base64(got, crc32c);
     if (*sent->crc32c && *checked && strcmp(got, sent->crc32c))
-        return mlf_error_set(error, MLF_E_INTEGRITY, "%.300s: %.300s: the store has other bytes than those sent: expected the CRC32C %s, got %s", store->uri, key, sent->crc32c, got);
+        return mlf_error_set_retriable(error, MLF_E_INTEGRITY, "%.300s: %.300s: the store has other bytes than those sent: expected the CRC32C %s, got %s", store->uri, key, sent->crc32c, got);
     if (*sent->md5 && is_md5(etag, reply, store->state) && strcasecmp(etag, sent->md5))
-        return mlf_error_set(error, MLF_E_INTEGRITY, "%.300s: %.300s: the store has other bytes than those sent: expected the MD5 %s, got %s", store->uri, key, sent->md5, etag);
+        return mlf_error_set_retriable(error, MLF_E_INTEGRITY, "%.300s: %.300s: the store has other bytes than those sent: expected the MD5 %s, got %s", store->uri, key, sent->md5, etag);
     return 0;
 }
 

@@ -156,7 +156,7 @@ int mlf_folder_create(mlf_folder *folder, const char *dir, const char *key, mlf_
 
 static void sync_path(const char *path, int flags)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags); /* what somebody else left may be a pipe */
     if (fd < 0 || fsync(fd))
         sv_log(SV_LOG_DEBUG, "%s: cannot be synced: %s", path, strerror(errno));
     if (fd >= 0)
@@ -364,44 +364,33 @@ int mlf_folder_open(mlf_folder *folder, const char *dir, const char *key, mlf_er
     return code;
 }
 
-/* NAME in the journal's folder becomes DIR/refused-KEYEND. */
-static void keep_as(mlf_folder *folder, const char *name, const char *end)
+/* NAME in the journal's folder becomes DIR/refused-KEYEND; fine when there is none. */
+static int keep_as(mlf_folder *folder, const char *name, const char *end, sv_error *error)
 {
     char *from = sv_path_join(folder->path, name);
     sv_buffer to = SV_BUFFER_INIT(0);
     size_t dir = strlen(folder->path) - MLF_JOURNAL_KEY;
-    if (from && !sv_buffer_append(&to, folder->path, dir) && !sv_buffer_format(&to, "refused-%s%s", folder->key, end) && !rename(from, to.data)) {
+    int code = from && !sv_buffer_append(&to, folder->path, dir) && !sv_buffer_format(&to, "refused-%s%s", folder->key, end) ? SV_OK : sv_error_set(error, SV_E_MEMORY, "out of memory");
+    int moved = !code && !rename(from, to.data);
+    if (!code && !moved && errno != ENOENT)
+        code = sv_error_set(error, SV_E_IO, "%s: cannot become %s: %s", from, to.data, strerror(errno));
+    if (moved) {
         sync_path(to.data, 0);
         to.data[dir] = '\0';
         sync_path(to.data, O_DIRECTORY);
     }
     sv_buffer_free(&to);
     sv_free(from);
+    return code;
 }
 
 /* What was refused outlives its journal: DIR/refused-KEY.jsonl, and DIR/refused-KEY/ with the copies that it names. */
-static void keep_refused(mlf_folder *folder)
+static int keep_refused(mlf_folder *folder, sv_error *error)
 {
-    keep_as(folder, "refused.jsonl", ".jsonl");
-    keep_as(folder, "refused", "");
+    int code = keep_as(folder, "refused", "", error);
+    return code ? code : keep_as(folder, "refused.jsonl", ".jsonl", error);
 }
 
-void mlf_folder_keep_copy(mlf_folder *folder, const char *file)
-{
-    sv_buffer to = SV_BUFFER_INIT(0);
-    char *from = folder->path && sv_path_is_inside(file) ? sv_path_join(folder->path, file) : NULL;
-    int bad = !from || sv_buffer_format(&to, "%s/refused/%s", folder->path, file);
-    char *slash = bad ? NULL : strrchr(to.data, '/');
-    if (slash) {
-        *slash = '\0';
-        bad = sv_folder_make(to.data, NULL) != SV_OK;
-        *slash = '/';
-    }
-    if (from && (bad || rename(from, to.data)))
-        sv_log(SV_LOG_WARN, "%s: cannot be kept for later", from);
-    sv_buffer_free(&to);
-    sv_free(from);
-}
 
 #define GONE ".done" /* behind the key of a journal that the server has, and that is being removed */
 
@@ -413,8 +402,9 @@ int mlf_folder_remove(mlf_folder *folder, mlf_error *error)
     }
     sv_buffer gone = SV_BUFFER_INIT(0);
     sv_error base = SV_ERROR_INIT;
-    keep_refused(folder);
-    int code = sv_buffer_format(&gone, "%s" GONE, folder->path);
+    int code = keep_refused(folder, &base);
+    if (!code)
+        code = sv_buffer_format(&gone, "%s" GONE, folder->path);
     if (!code && rename(folder->path, gone.data))
         code = sv_error_set(&base, SV_E_IO, "%s: cannot be removed: %s", folder->path, strerror(errno));
     if (!code)

@@ -85,9 +85,6 @@ void mlf_folder_note_position(mlf_folder *folder, uint64_t offset, uint64_t skip
 /* One line more in refused.jsonl. */
 void mlf_folder_note_refused(mlf_folder *folder, const char *what, const char *json, size_t length, const char *reason);
 
-/* The copy of an artifact or model that was refused (a path in the journal's folder, which the refused record names) stays when the journal goes. */
-void mlf_folder_keep_copy(mlf_folder *folder, const char *file);
-
 /* The server's id for a thing that this journal made under a client key: copied, 1; 0 when it has none yet. Setting writes ids.json before it
    returns; where the disk does not take that, a later sync looks on the server for what carries the key. Putting leaves the writing to the next that is set. */
 int mlf_folder_id(mlf_folder *folder, const char *key, char *id, size_t size);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { STRANGE_MOST = 6 /* failures of an operation in a row, some six seconds */ };
 enum { PAUSE_FIRST_MS = 100, PAUSE_MOST_MS = 15000, PAUSE_CREATE_MS = 500 /* the server may still be at what broke off */ };
 
 int mlf_sender_init(mlf_sender *sender, mlf_client *client, mlf_folder *folder, int fresh, const atomic_int *cancel, mlf_error *error)
@@ -252,7 +253,7 @@ static int may_pass(const outcome *result)
 static int is_refusal(const outcome *result)
 {
     int status = result->error.http_status;
-    return !may_pass(result) && status >= 400 && status < 500 && status != 401 && status != 403;
+    return !may_pass(result) && result->code != MLF_E_AUTH && status >= 400 && status < 500 && status != 401 && status != 403;
 }
 
 /* A proxy's limit of a body: the halves may be under it. Of one item alone it says nothing, as each is small. */
@@ -354,6 +355,14 @@ static int is_hopeless(const outcome *result)
     return is_refusal(result) || (!may_pass(result) && (code == MLF_E_INTEGRITY || code == MLF_E_UNSUPPORTED || code == MLF_E_ARGUMENT));
 }
 
+/* A stranger's answer (a proxy's limit of a body, a file server that takes no PUT), or bytes that never arrive as they are: it stays so, while MLflow answers for the run. */
+static int persists(const mlf_sender *sender, const outcome *result)
+{
+    int status = result->error.http_status;
+    int is_strange = status >= 400 && status < 500 && status != 408 && status != 429 && result->code != MLF_E_AUTH && !*result->error.error_code;
+    return sender->failures >= STRANGE_MOST && (is_strange || result->code == MLF_E_INTEGRITY);
+}
+
 static outcome send_op(mlf_sender *sender, const mlf_batch *batch)
 {
     outcome result = {.retry_after_ms = -1};
@@ -362,7 +371,7 @@ static outcome send_op(mlf_sender *sender, const mlf_batch *batch)
         return without_run();
     result.code = mlf_replay_op(&sender->replay, batch->op, batch->payload, &result.error);
     result.ambiguous = result.code != 0;
-    if (!result.code || makes_run || !is_hopeless(&result))
+    if (!result.code || makes_run || !(is_hopeless(&result) || persists(sender, &result)))
         return result;
     outcome run = *sender->replay.run_id ? ask_for_run(sender) : (outcome){0};
     if (!run.code)

@@ -215,6 +215,13 @@ static void note_failure(sync_job *job, const mlf_error *error)
         job->first = *error;
 }
 
+/* What it says is of this journal: the server is there for the others. */
+static int is_answer(const mlf_error *error)
+{
+    int status = error->http_status;
+    return status >= 400 && status < 500 && status != 408 && status != 429;
+}
+
 /* Removes a journal that is sent whole; counts what came of it. */
 static void conclude(sync_job *job, sync_server *server, mlf_folder *folder, mlf_sender *sender)
 {
@@ -231,7 +238,7 @@ static void conclude(sync_job *job, sync_server *server, mlf_folder *folder, mlf
         mlf_sender_failure(sender, &error);
     if (!done && !error.code)
         mlf_error_set(&error, MLF_E_TIMEOUT, "journal %s: not all of it was sent", folder->path);
-    server->away = !done && !sender->halted;
+    server->away = !done && !sender->halted && !is_answer(&error);
     explain(job, server, &error);
     say(job, folder->path, run_id, done ? "sent" : error.message, sender->points);
     mlf_sender_free(sender);

@@ -137,8 +137,8 @@ def between(server, answer):
     return script
 
 
-def sync_through(network, mlflowc, tmp_path):
-    done = subprocess.run([str(mlflowc), "sync", "--tracking-uri", network.uri, "--timeout", "3"], env={**os.environ, "MLFLOW_JOURNAL_DIR": str(tmp_path / "journal")},
+def sync_through(network, mlflowc, tmp_path, patience=3):
+    done = subprocess.run([str(mlflowc), "sync", "--tracking-uri", network.uri, "--timeout", str(patience)], env={**os.environ, "MLFLOW_JOURNAL_DIR": str(tmp_path / "journal")},
                           capture_output=True, text=True, timeout=120)  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 
@@ -172,6 +172,55 @@ def test_what_the_server_refuses_for_good_is_kept_with_its_bytes(mlflowc, server
     # once the server takes it, what was kept is logged by hand
     folder = next((tmp_path / "journal" / f"refused-{key}" / line["record"]["folder"]) for line in refused if line["what"] == "model")
     subprocess.run([str(mlflowc), "models", "log", run.info.run_id, str(folder)], env={**os.environ, "MLFLOW_TRACKING_URI": server.uri, "MLFLOW_JOURNAL_DIR": str(tmp_path / "journal")}, check=True)
+
+
+def test_a_proxys_limit_holds_up_nothing_else(tool, mlflowc, server, client, offline_run, scripted, tmp_path, contents):
+    """Nor for ever what stands behind it in the same journal: the bytes are kept, and the run ends."""
+    other = f"other-{os.urandom(4).hex()}"
+    tool("run", tmp_path / "original", other, env={"MLFLOW_TRACKING_URI": server.uri, "MLFLOW_OFFLINE": "1"})
+    first = min(path.name for path in (tmp_path / "journal").iterdir())
+    limited = []
+
+    def limit(h):
+        """Only the first run's own artifacts are too large for it."""
+        if h.command == "PUT" and h.path.endswith("all/of/it/sub/data.bin") and (not limited or h.path in limited):
+            limited.append(h.path)
+            h.say(413, "<html><title>413 Request Entity Too Large</title></html>")
+            return True
+        return False
+
+    network = scripted(between(server, limit))
+    status, said = sync_through(network, mlflowc, tmp_path, 3)
+    assert status == 1 and client.get_model_version_by_alias(other, "champion").version == "1", said
+    status, said = sync_through(network, mlflowc, tmp_path, 60)
+    assert status == 1 and not list((tmp_path / "journal").rglob("data.jrn")), said
+    (run,) = client.search_runs(["0"], f"tags.`mlflow.client.key` = '{first}'")
+    (line,) = [json.loads(line) for line in (tmp_path / "journal" / f"refused-{first}.jsonl").read_text().splitlines()]
+    assert run.info.status == "FINISHED" and line["what"] == "artifact" and "413" in line["reason"]
+    assert (tmp_path / "journal" / f"refused-{first}" / line["record"]["file"]).read_bytes() == contents(tmp_path / "original")["sub/data.bin"]
+
+
+@pytest.mark.parametrize("way", ["files", "refused"])
+def test_what_is_kept_follows_no_link(mlflowc, server, client, offline_run, tmp_path, way):
+    """A journal that somebody else left: its copies lie in a folder of ours, or would be kept in one."""
+    (log,) = (tmp_path / "journal").rglob("data.jrn")
+    copy = next(log.parent.rglob("hello.txt"))
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "hello.txt").write_text("keep me")
+    if way == "files":
+        copy.unlink()
+        copy.parent.rmdir()
+        copy.parent.symlink_to(victim)
+    else:
+        copy.write_text("changed, so it is refused")
+        kept = log.parent / "refused" / copy.parent.relative_to(log.parent)
+        kept.parent.mkdir(parents=True)
+        kept.symlink_to(victim)
+    process = sync(mlflowc, server, tmp_path)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1 and b"cannot be kept for later" in said, said
+    assert [(path.name, path.read_text()) for path in victim.iterdir()] == [("hello.txt", "keep me")]
 
 
 def test_a_run_named_by_hand_goes_on_behind_its_damaged_beginning(mlflowc, server, client, offline_run, tmp_path, contents):
