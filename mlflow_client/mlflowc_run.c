@@ -192,11 +192,13 @@ static char **environment_of(const mlf_run *run, char **own)
 }
 
 static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP};
+static int children_ignored;
 
-/* What is ignored stays so, for the command too: nohup means both. */
+/* What is ignored stays so, for the command too: nohup means both. But where SIGCHLD is ignored the kernel keeps no exit status: for the command alone. */
 static void pass_signals_on(void)
 {
     struct sigaction action = {.sa_handler = pass_on}, now;
+    children_ignored = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
     for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
         if (!sigaction(passed_on[i], NULL, &now) && now.sa_handler != SIG_IGN) sigaction(passed_on[i], &action, NULL);
 }
@@ -208,6 +210,7 @@ static void become(const int pipes[OUTPUTS], int trouble, const sigset_t *mask, 
     for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
         if (!sigaction(passed_on[i], NULL, &now) && now.sa_handler != SIG_IGN) signal(passed_on[i], SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
+    if (children_ignored) signal(SIGCHLD, SIG_IGN);
     sigprocmask(SIG_SETMASK, mask, NULL);
     if (dup2(pipes[0], STDOUT_FILENO) >= 0 && dup2(pipes[1], STDERR_FILENO) >= 0) execvpe(words[0], words, environment);
     int why = errno;
@@ -406,11 +409,31 @@ static void log_outcome(watch *w, int status, double wall_s, const struct rusage
         keep_tail(w, &w->outputs[i]);
 }
 
+/* How the command ended: its exit status, or 128 + signal. A failure where that cannot be told. */
+static int judge(watch *w, pid_t pid, mlf_status *end, struct rusage *used)
+{
+    int state, code;
+    while ((code = wait4(pid, &state, 0, used)) < 0 && errno == EINTR)
+        continue;
+    child_pid = 0;
+    *end = MLF_FAILED;
+    if (code < 0) {
+        sv_say("mlflowc: the command's exit status is lost: %s", strerror(errno));
+        if (w->run) mlf_run_set_tag(w->run, "mlflowc.error", "the exit status is lost", NULL);
+        return EXIT_FAILURE;
+    }
+    int status = WIFSIGNALED(state) ? 128 + WTERMSIG(state) : WEXITSTATUS(state);
+    if (WIFSIGNALED(state) || caught)
+        *end = MLF_KILLED;
+    else if (!status)
+        *end = MLF_FINISHED;
+    return status;
+}
+
 /* What the command is worth: 0..255, 128 + signal, 127 when it was not found. */
 static int perform(watch *w, char **words, mlf_status *end)
 {
     struct rusage used = {0};
-    int state = 0;
     char *own, **environment = environment_of(w->run, &own);
     int64_t from = sv_monotonic_ns();
     pid_t pid = environment ? start(w, words, environment) : -1;
@@ -426,11 +449,7 @@ static int perform(watch *w, char **words, mlf_status *end)
     child_pid = pid;
     if (caught) kill(pid, caught);
     follow(w);
-    while (wait4(pid, &state, 0, &used) < 0 && errno == EINTR)
-        continue;
-    child_pid = 0;
-    int status = WIFSIGNALED(state) ? 128 + WTERMSIG(state) : WEXITSTATUS(state);
-    *end = WIFSIGNALED(state) || caught ? MLF_KILLED : status ? MLF_FAILED : MLF_FINISHED;
+    int status = judge(w, pid, end, &used);
     if (w->run) log_outcome(w, status, 1e-9 * (double)(sv_monotonic_ns() - from), &used);
     return status;
 }

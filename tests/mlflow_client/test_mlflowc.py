@@ -433,6 +433,15 @@ def test_the_peak_memory_is_the_commands_own(server, python, tmp_path):
     assert status == 0 and last_run(python, "small").data.metrics["peak_memory_mb"] < 0.6 * used.ru_maxrss * 1024 / 1e6
 
 
+def test_a_wrapped_command_is_judged_where_ended_children_are_ignored(server, python, tmp_path):
+    """As below some daemons and `trap '' CHLD`: the kernel then keeps no exit status. The command finds the signal as it was."""
+    code = "import signal, sys; sys.exit(7 if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN else 8)"
+    done = subprocess.run([MLFLOWC, "run", "--name", "deaf", "--", sys.executable, "-c", code], env=environment(tmp_path, server.uri), timeout=60,
+                          preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))  # fmt: skip
+    run = last_run(python, "deaf")
+    assert (done.returncode, run.info.status, run.data.metrics["exit_code"]) == (7, "FAILED", 7)
+
+
 def test_a_run_is_continued_by_another_command(mlflowc, python):
     run_id = mlflowc("runs", "create").strip()
     for words in (["sh", "-c", "true"], ["echo", "step=1 loss=0.5"]):
