@@ -131,7 +131,8 @@ const mlc_command mlc_commands[] = {
 
     {"run", NULL, "-- CMD…", 0, 0, "experiment name run tag param description parent metric no-metrics",
      "Runs a command as a run: its arguments, git state, exit code, time, peak memory, the last of its output and of its standard error, and "
-     "metrics found in lines of either such as \"step=3 loss=0.5\"",
+     "metrics found in lines of either such as \"step=3 loss=0.5\". It ends with the command: what that leaves running should write elsewhere, as "
+     "its next line into either output is one into a closed pipe",
      "run --experiment bank -- ./simulate --seed 3\nrun --metric '([a-z_]+): +([-+.0-9e]+)' -- ./train", mlc_run,
      MLC_TAKES_REST},
 

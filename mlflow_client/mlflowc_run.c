@@ -17,17 +17,21 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { TAIL_BYTES = 64 << 10, MAX_LINE = 8192, MAX_PATTERNS = 16, MAX_COUNTED = 64 };
+enum { LOOK_AGAIN_MS = 100, SILENCE_MS = 200, GRACE_MS = 2000 };
 
 extern char **environ;
 
 /* One of the command's two outputs so far: its tail, and the line that is not finished. */
 typedef struct output {
     int from, to;       /* the pipe's reading end, -1 when it has ended; our own descriptor */
+    int owed;           /* bytes in the pipe when the command ended: they may be its own */
     const char *artifact;
     char tail[TAIL_BYTES];
     size_t tail_total; /* bytes seen; the ring holds the last TAIL_BYTES */
@@ -40,6 +44,7 @@ enum { OUTPUTS = 2 };
 typedef struct watch {
     mlf_run *run; /* NULL: nothing is tracked */
     output outputs[OUTPUTS];
+    int64_t ended_ns; /* 0: the command runs */
     int look; /* for metrics */
     regex_t patterns[MAX_PATTERNS];
     size_t n_patterns;
@@ -255,6 +260,14 @@ static pid_t start(watch *w, char **words, char **environment)
     return pid;
 }
 
+static void end_output(watch *w, output *out)
+{
+    if (out->from < 0) return;
+    end_line(w, out);
+    close(out->from);
+    out->from = -1;
+}
+
 /* What there is to read now; closes it at its end. */
 static void pass_output(watch *w, output *out)
 {
@@ -264,23 +277,64 @@ static void pass_output(watch *w, output *out)
     if (got > 0) {
         write_all(out->to, bytes, (size_t)got);
         take_output(w, out, bytes, (size_t)got);
+        out->owed -= (int)got;
         return;
     }
-    end_line(w, out);
-    close(out->from);
-    out->from = -1;
+    end_output(w, out);
 }
 
-/* Copies both outputs until they end. */
-static void follow(watch *w)
+/* A descriptor that is readable when the process has ended; -1 before Linux 5.3. */
+static int watch_process(pid_t pid)
+{
+#ifdef SYS_pidfd_open
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+    return (void)pid, -1;
+#endif
+}
+
+/* Leaves the process to judge(): as long as it is not waited for, its number is nobody else's, whom a signal could meet. */
+static void notice_end(watch *w, pid_t pid, int options)
+{
+    siginfo_t info = {.si_pid = 0};
+    int code;
+    if (w->ended_ns) return;
+    while ((code = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | options)) && errno == EINTR)
+        continue;
+    if (!code && !info.si_pid) return;
+    child_pid = 0;
+    w->ended_ns = sv_monotonic_ns();
+    for (int i = 0; i < OUTPUTS; i++)
+        if (w->outputs[i].from >= 0 && ioctl(w->outputs[i].from, FIONREAD, &w->outputs[i].owed)) w->outputs[i].owed = 0;
+}
+
+/* What the command left running may write for ever: heard a little longer, but never less than all the command itself wrote. */
+static int has_heard_enough(const watch *w)
+{
+    for (int i = 0; i < OUTPUTS; i++)
+        if (w->outputs[i].from >= 0 && w->outputs[i].owed > 0) return 0;
+    return sv_monotonic_ns() - w->ended_ns > (int64_t)GRACE_MS * 1000000;
+}
+
+/* Copies both outputs until they end; once the command has, until they are silent: what it left running may hold them for days. */
+static void follow(watch *w, pid_t pid)
 {
     output *out = &w->outputs[0], *error = &w->outputs[1];
-    while (out->from >= 0 || error->from >= 0) {
-        struct pollfd ready[] = {{.fd = out->from, .events = POLLIN}, {.fd = error->from, .events = POLLIN}};
-        if (poll(ready, 2, -1) < 0) continue;
+    int bell = watch_process(pid);
+    while ((out->from >= 0 || error->from >= 0) && !(w->ended_ns && has_heard_enough(w))) {
+        struct pollfd ready[] = {{.fd = out->from, .events = POLLIN}, {.fd = error->from, .events = POLLIN},
+                                 {.fd = w->ended_ns ? -1 : bell, .events = POLLIN}};
+        int n = poll(ready, 3, w->ended_ns ? SILENCE_MS : bell < 0 ? LOOK_AGAIN_MS : -1);
+        if (n < 0) continue;
+        if (!n && w->ended_ns) break;
         if (ready[0].revents) pass_output(w, out);
         if (ready[1].revents) pass_output(w, error);
+        notice_end(w, pid, WNOHANG);
     }
+    if (bell >= 0) close(bell);
+    end_output(w, out);
+    end_output(w, error);
+    notice_end(w, pid, 0);
 }
 
 /* ---- the run ---- */
@@ -415,7 +469,6 @@ static int judge(watch *w, pid_t pid, mlf_status *end, struct rusage *used)
     int state, code;
     while ((code = wait4(pid, &state, 0, used)) < 0 && errno == EINTR)
         continue;
-    child_pid = 0;
     *end = MLF_FAILED;
     if (code < 0) {
         sv_say("mlflowc: the command's exit status is lost: %s", strerror(errno));
@@ -448,9 +501,9 @@ static int perform(watch *w, char **words, mlf_status *end)
     }
     child_pid = pid;
     if (caught) kill(pid, caught);
-    follow(w);
+    follow(w, pid);
     int status = judge(w, pid, end, &used);
-    if (w->run) log_outcome(w, status, 1e-9 * (double)(sv_monotonic_ns() - from), &used);
+    if (w->run) log_outcome(w, status, 1e-9 * (double)(w->ended_ns - from), &used);
     return status;
 }
 

@@ -442,6 +442,31 @@ def test_a_wrapped_command_is_judged_where_ended_children_are_ignored(server, py
     assert (done.returncode, run.info.status, run.data.metrics["exit_code"]) == (7, "FAILED", 7)
 
 
+@pytest.mark.parametrize("left", ["sleep 60 >/dev/null", "sleep 60 2>/dev/null", "while sleep 0.05; do echo more; done"], ids=["stderr", "stdout", "writes on"])
+def test_a_run_ends_with_its_command_whatever_that_left_running(server, python, tmp_path, left):
+    name, begin = f"left {left}", time.monotonic()
+    words = [MLFLOWC, "run", "--name", name, "--", "sh", "-c", f"({left}) & echo $!; exit 3"]
+    done = subprocess.run(words, env=environment(tmp_path, server.uri), stdout=subprocess.PIPE, text=True, timeout=100)
+    took = time.monotonic() - begin
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int(done.stdout.split()[0]), signal.SIGTERM)
+    run = last_run(python, name)
+    assert (done.returncode, run.info.status) == (3, "FAILED") and took < 20 and run.data.metrics["wall_seconds"] < 20, took
+
+
+def test_a_slow_reader_has_all_of_a_command_that_left_something_running(tmp_path):
+    script = "(while sleep 0.05; do echo more; done) & head -c 120000 /dev/zero"
+    with subprocess.Popen([MLFLOWC, "run", "--", "sh", "-c", script], env=environment(tmp_path, MLFLOW_OFFLINE="1"), stdout=subprocess.PIPE) as process:
+        time.sleep(3)  # longer than what is left running is listened to
+        assert process.stdout.read().count(b"\0") == 120000
+
+
+def test_a_command_that_closes_its_outputs_is_waited_for(server, python, tmp_path):
+    words = [MLFLOWC, "run", "--name", "closed", "--", "sh", "-c", "exec >/dev/null 2>&1; sleep 0.7; exit 4"]
+    assert subprocess.run(words, env=environment(tmp_path, server.uri), timeout=60).returncode == 4
+    assert last_run(python, "closed").data.metrics["wall_seconds"] > 0.6
+
+
 def test_a_run_is_continued_by_another_command(mlflowc, python):
     run_id = mlflowc("runs", "create").strip()
     for words in (["sh", "-c", "true"], ["echo", "step=1 loss=0.5"]):
