@@ -169,13 +169,19 @@ static void pass_on(int number)
     if (child_pid > 0 && !(number == SIGINT && isatty(STDIN_FILENO))) kill(child_pid, number);
 }
 
-static void write_all(int fd, const char *bytes, size_t size)
+/* 0, or errno. Whoever shares the descriptor may have made it one that does not block. */
+static int write_all(int fd, const char *bytes, size_t size)
 {
     while (size) {
         ssize_t wrote = write(fd, bytes, size);
-        if (wrote < 0 && errno != EINTR) return;
-        if (wrote > 0) bytes += wrote, size -= (size_t)wrote;
+        if (wrote >= 0)
+            bytes += wrote, size -= (size_t)wrote;
+        else if (errno == EAGAIN)
+            poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+        else if (errno != EINTR)
+            return errno;
     }
+    return 0;
 }
 
 /* The environment with MLFLOW_RUN_ID, so that a program that tracks by itself goes on with this run. Freed with
@@ -268,16 +274,17 @@ static void end_output(watch *w, output *out)
     out->from = -1;
 }
 
-/* What there is to read now; closes it at its end. */
+/* What there is to read now; closes it at its end, and when our own reader is gone: the command then has SIGPIPE, as it would without us. */
 static void pass_output(watch *w, output *out)
 {
     char bytes[16384];
     ssize_t got = read(out->from, bytes, sizeof bytes);
     if (got < 0 && errno == EINTR) return;
     if (got > 0) {
-        write_all(out->to, bytes, (size_t)got);
+        int failed = write_all(out->to, bytes, (size_t)got);
         take_output(w, out, bytes, (size_t)got);
         out->owed -= (int)got;
+        if (failed == EPIPE) end_output(w, out);
         return;
     }
     end_output(w, out);

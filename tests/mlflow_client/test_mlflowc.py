@@ -467,6 +467,30 @@ def test_a_command_that_closes_its_outputs_is_waited_for(server, python, tmp_pat
     assert last_run(python, "closed").data.metrics["wall_seconds"] > 0.6
 
 
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_an_output_that_does_not_block_loses_nothing(tmp_path, name):
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    script = "head -c 300000 /dev/zero" + (" >&2" if name == "stderr" else "")
+    process = subprocess.Popen([MLFLOWC, "run", "--", "sh", "-c", script], env=environment(tmp_path, MLFLOW_OFFLINE="1"), **{name: writing})
+    os.close(writing)
+    time.sleep(0.5)  # until the pipe is full
+    with open(reading, "rb") as out:
+        assert out.read().count(b"\0") == 300000
+    assert process.wait(60) == 0
+
+
+def test_a_reader_that_goes_ends_a_command_as_without_mlflowc(server, python, tmp_path):
+    process = subprocess.Popen([MLFLOWC, "run", "--name", "head", "--", "yes"], env=environment(tmp_path, server.uri), stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"y\n"
+    process.stdout.close()
+    try:
+        assert process.wait(60) == 128 + signal.SIGPIPE
+    finally:
+        process.terminate()
+    assert last_run(python, "head").info.status == "KILLED"
+
+
 def test_a_run_is_continued_by_another_command(mlflowc, python):
     run_id = mlflowc("runs", "create").strip()
     for words in (["sh", "-c", "true"], ["echo", "step=1 loss=0.5"]):
