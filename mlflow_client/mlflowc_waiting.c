@@ -70,29 +70,12 @@ static int find_waiting(const mlc *m, const char *run_id, char **experiment)
     return found;
 }
 
-/* Does it hold the model that is called "journal:/KEY" until it is sent? */
-static int holds_model(const char *path, const char *key)
-{
-    mlf_journal *journal = NULL;
-    mlf_journal_record record;
-    int code = mlf_journal_open(&journal, path, NULL), found = 0;
-    while (!code && !found && !(code = mlf_journal_next(journal, &record, NULL))) {
-        if (strcmp(record.kind, "model")) continue;
-        json_t *model = parsed(record.json);
-        const char *own = json_string_value(json_object_get(model, "key"));
-        found = own && !strcmp(own, key);
-        json_decref(model);
-    }
-    mlf_journal_close(journal);
-    return found;
-}
-
 int mlc_run_of_waiting_model(mlc *m, const char *key, char run_id[MLC_RUN_SIZE])
 {
     char **paths = NULL;
     int code = mlf_journal_list(&paths, m->client, NULL, &m->error), found = 0;
     for (size_t i = 0; !code && paths[i] && !found; i++) {
-        if (!holds_model(paths[i], key)) continue;
+        if (mlf_waiting_holds_model(paths[i], key, NULL) <= 0) continue;
         json_t *first;
         read_first(&first, paths[i]);
         const char *continued = json_string_value(json_object_get(first, "run_id"));

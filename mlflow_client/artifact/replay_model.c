@@ -219,6 +219,21 @@ void mlf_replay_refused(mlf_replay *replay, int kind, const json_t *payload)
         mlf_folder_set_id(replay->folder, key, REFUSED, NULL);
 }
 
+/* May another journal beside this one still bring the model? 1: it may, also where one cannot be read now; 0; MLF_E_MEMORY, MLF_E_IO. */
+static int is_held(const mlf_replay *replay, const char *key, mlf_error *error)
+{
+    const char *own = replay->folder->path, *slash = own ? strrchr(own, '/') : NULL;
+    char **paths = NULL, *dir = slash ? sv_strndup(own, (size_t)(slash - own)) : NULL;
+    int code = slash && !dir ? mlf_error_memory(error) : mlf_journal_list(&paths, replay->client, dir, error), held = 0;
+    for (size_t i = 0; !code && !held && paths[i]; i++) {
+        int holds = own && !strcmp(paths[i], own) ? 0 : mlf_waiting_holds_model(paths[i], key, NULL);
+        held = holds == 1 || (holds < 0 && holds != MLF_E_NOT_FOUND); /* not found: sent meanwhile */
+    }
+    mlf_free(paths);
+    sv_free(dir);
+    return code ? code : held;
+}
+
 /* What "journal:/KEY" became: made by this journal, or by one that was sent before it. */
 static int logged_source(sv_buffer *out, mlf_replay *replay, const char *key, mlf_error *error)
 {
@@ -229,9 +244,15 @@ static int logged_source(sv_buffer *out, mlf_replay *replay, const char *key, ml
     if (made)
         return sv_buffer_text(out, known) ? mlf_error_memory(error) : 0;
     const mlf_model_home home = {replay->run_id, replay->experiment_id, key, NULL, 1};
-    int code = mlf_is_journal_key(key) ? mlf_find_model(&uri, replay->client, &home, error) : 0;
+    int is_key = mlf_is_journal_key(key), code = is_key ? mlf_find_model(&uri, replay->client, &home, error) : 0;
+    int held = is_key && !code && !uri ? is_held(replay, key, error) : 0;
+    if (held < 0)
+        code = held;
+    if (is_key && !code && !uri && !held) /* its journal may have been sent between the two looks */
+        code = mlf_find_model(&uri, replay->client, &home, error);
     if (!code && !uri)
-        code = mlf_error_set(error, MLF_E_STATE, MLF_JOURNAL_URI "%.100s: the model it stands for was not logged", key);
+        code = mlf_error_set(error, held ? MLF_E_STATE : MLF_E_INTEGRITY, MLF_JOURNAL_URI "%.100s: the model it stands for was not logged%s", key,
+                             held ? " yet" : ", and no journal here holds it");
     if (!code && sv_buffer_text(out, uri))
         code = mlf_error_memory(error);
     sv_free(uri);

@@ -4,6 +4,7 @@
 #include "client_error.h"
 #include "digest.h"
 #include "folder.h"
+#include "json_text.h"
 #include "object.h"
 #include "tree.h"
 #include "validate.h"
@@ -78,6 +79,36 @@ int mlf_waiting_digest(char sha256[65], int64_t *size_bytes, const char *path, m
         close(fd);
     sv_free(chunk);
     return code;
+}
+
+static int is_model(const mlf_journal_record *record, const char *key)
+{
+    json_t *model = NULL;
+    if (!strcmp(record->kind, "model"))
+        mlf_json_parse(&model, record->json, strlen(record->json), 0, NULL);
+    const char *own = json_string_value(json_object_get(model, "key"));
+    int same = own && !strcmp(own, key);
+    json_decref(model);
+    return same;
+}
+
+int mlf_waiting_holds_model(const char *path, const char *key, mlf_error *error)
+{
+    mlf_journal *journal = NULL;
+    mlf_journal_record record;
+    int code = mlf_journal_open(&journal, path, error), found = 0;
+    while (!code && !found) {
+        mlf_error passed = MLF_ERROR_INIT;
+        code = mlf_journal_next(journal, &record, &passed);
+        if (!code && is_model(&record, key))
+            found = record.is_taken ? 2 : 1;
+        if (code == MLF_E_INTEGRITY) /* damage: it goes on behind */
+            code = MLF_OK;
+        else if (code && code != MLF_E_END && error && !error->code)
+            *error = passed;
+    }
+    mlf_journal_close(journal);
+    return found || code == MLF_E_END ? found : code;
 }
 
 static json_t *pairs(const mlf_pair *items, size_t n)

@@ -17,6 +17,9 @@ json_t *mlf_waiting_artifact(const char *file, const char *artifact_file, int64_
 json_t *mlf_waiting_model(const char *key, const char *file, const mlf_metric_point *points /* (options->n_metrics) */, const mlf_model_options *options);
 json_t *mlf_waiting_register(const char *key, const char *model_uri, const char *name, const mlf_register_options *options);
 
+/* Does the journal at path hold the model that is called "journal:/KEY"? 1: it is still to be sent; 2: it was sent or refused; 0: no; an mlf_code: that cannot be read. */
+int mlf_waiting_holds_model(const char *path, const char *key, mlf_error *error);
+
 /* The SHA-256 of a file as 64 hex digits, and its size. */
 int mlf_waiting_digest(char sha256[65], int64_t *size_bytes, const char *path, mlf_error *error);
 

@@ -123,6 +123,9 @@ def test_a_copy_that_cannot_be_read_now_is_waited_for(mlflowc, server, client, o
     check(client, offline_run, tmp_path, contents)
 
 
+REFUSAL = '{"error_code": "INVALID_PARAMETER_VALUE", "message": "not here"}'
+
+
 def between(server, answer):
     """Passes everything to the server, but what answer(handler) has answered itself."""
 
@@ -153,8 +156,7 @@ def test_a_login_page_has_kept_no_artifact(mlflowc, server, client, offline_run,
 
 
 def test_what_the_server_refuses_for_good_is_kept_with_its_bytes(mlflowc, server, client, offline_run, scripted, tmp_path, contents):
-    refusal = '{"error_code": "INVALID_PARAMETER_VALUE", "message": "not here"}'
-    network = scripted(between(server, lambda h: h.command == "PUT" and h.path.endswith("data.bin") and (h.say(400, refusal) or True)))
+    network = scripted(between(server, lambda h: h.command == "PUT" and h.path.endswith("data.bin") and (h.say(400, REFUSAL) or True)))
     (key,) = [log.parent.name for log in (tmp_path / "journal").rglob("data.jrn")]
     status, said = sync_through(network, mlflowc, tmp_path)
     assert status == 1 and not list((tmp_path / "journal").rglob("data.jrn")), said
@@ -221,6 +223,30 @@ def test_what_is_kept_follows_no_link(mlflowc, server, client, offline_run, tmp_
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1 and b"cannot be kept for later" in said, said
     assert [(path.name, path.read_text()) for path in victim.iterdir()] == [("hello.txt", "keep me")]
+
+
+def test_a_version_of_a_refused_model_is_put_aside_from_another_journal_too(mlflowc, server, client, model, scripted, tmp_path):
+    """`models log` and `registry register` each keep a journal: the second waits for as long as the first may still bring the model."""
+    journals, run = tmp_path / "journal", client.create_run("0").info.run_id
+
+    def offline(*words):
+        before = set(journals.glob("*"))
+        env = {**os.environ, "MLFLOW_TRACKING_URI": server.uri, "MLFLOW_JOURNAL_DIR": str(journals), "MLFLOW_OFFLINE": "1"}
+        done = subprocess.run([str(mlflowc), *map(str, words)], env=env, capture_output=True, text=True, check=True)
+        (journal,) = set(journals.glob("*")) - before
+        return done.stdout.strip(), journal
+
+    uri, first = offline("models", "log", run, model)
+    _, second = offline("registry", "register", uri, f"other-{run}")
+    early = subprocess.run([str(mlflowc), "sync", "--tracking-uri", server.uri, str(second)], env={**os.environ, "MLFLOW_JOURNAL_DIR": str(journals)}, capture_output=True, text=True, timeout=100)
+    assert early.returncode == 1 and "was not logged" in early.stderr and second.exists(), early.stderr
+    network = scripted(between(server, lambda h: h.command == "PUT" and h.path.endswith("data.bin") and (h.say(400, REFUSAL) or True)))
+    status, said = sync_through(network, mlflowc, tmp_path)
+    assert status == 1 and not list(journals.rglob("data.jrn")), said
+    for journal, what in ((first, "model"), (second, "register")):
+        (refused,) = (json.loads(line) for line in (journals / f"refused-{journal.name}.jsonl").read_text().splitlines())
+        assert refused["what"] == what and refused["run_id"] == run, refused
+    assert sync_through(network, mlflowc, tmp_path)[0] == 0
 
 
 def test_a_run_named_by_hand_goes_on_behind_its_damaged_beginning(mlflowc, server, client, offline_run, tmp_path, contents):
