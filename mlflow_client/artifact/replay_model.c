@@ -326,6 +326,8 @@ int mlf_replay_register(mlf_replay *replay, const json_t *payload, mlf_error *er
     if (!code)
         code = read_pairs(&tags, &options.n_tags, json_object_get(payload, "tags"), error);
     options.tags = tags;
+    if (code == MLF_E_NOT_FOUND && error && !error->http_status) /* the server has the name, and nothing under it: no later try finds more */
+        code = error->code = MLF_E_INTEGRITY;
     if (!code)
         code = mlf_register_now(&version, replay->client, &home, source.data ? source.data : "", name, &options, error);
     if (!code && alias && !is_overtaken(replay, name, alias))

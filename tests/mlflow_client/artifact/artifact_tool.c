@@ -144,6 +144,20 @@ static int register_model(mlf_client *client, char **argv, mlf_error *error)
     return code;
 }
 
+/* URI MODEL: a run that registers what another named, logs a point and ends. */
+static int register_in_run(mlf_client *client, char **argv, mlf_error *error)
+{
+    mlf_run *run = NULL;
+    int code = mlf_run_create(&run, client, NULL, error);
+    if (!code)
+        code = mlf_model_register(NULL, run, argv[0], argv[1], NULL, error);
+    if (!code)
+        code = mlf_run_log_metric(run, "behind", 1, 0);
+    printf("%s\n", run ? mlf_run_id(run) : "");
+    int ended = mlf_run_end(run, code ? MLF_FAILED : MLF_FINISHED, error);
+    return code ? code : ended;
+}
+
 /* FOLDER MODEL: a whole run: a folder and a text as artifacts, a model registered as MODEL with the alias champion, then waits for the server. */
 static int run_all(mlf_client *client, char **argv, mlf_error *error)
 {
@@ -181,6 +195,7 @@ static const struct {
     {"cat", 1, cat},
     {"put", 1, put},
     {"run", 2, run_all},
+    {"run-register", 2, register_in_run},
     {"log-model", 4, log_model},
     {"register", 5, register_model},
 };

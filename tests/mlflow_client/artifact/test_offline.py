@@ -249,6 +249,19 @@ def test_a_version_of_a_refused_model_is_put_aside_from_another_journal_too(mlfl
     assert sync_through(network, mlflowc, tmp_path)[0] == 0
 
 
+def test_a_version_of_what_is_not_there_holds_up_nothing(mlflowc, server, client, tool, tmp_path):
+    name = f"staged-{os.urandom(4).hex()}"
+    client.create_registered_model(name)
+    key = tool("run-register", f"models:/{name}/Staging", name, env={"MLFLOW_TRACKING_URI": server.uri, "MLFLOW_OFFLINE": "1"}).stdout.decode().strip()
+    process = sync(mlflowc, server, tmp_path)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1 and not list((tmp_path / "journal").rglob("data.jrn")), said
+    (run,) = client.search_runs(["0"], f"tags.`mlflow.client.key` = '{key}'")
+    assert run.info.status == "FINISHED" and run.data.metrics == {"behind": 1.0}
+    (refused,) = (json.loads(line) for line in (tmp_path / "journal" / f"refused-{key}.jsonl").read_text().splitlines())
+    assert refused["what"] == "register" and "no version in stage Staging" in refused["reason"], refused
+
+
 def test_a_run_named_by_hand_goes_on_behind_its_damaged_beginning(mlflowc, server, client, offline_run, tmp_path, contents):
     """docs/journal.md: the first frame says which run it is; where it is damaged ids.json can."""
     (log,) = (tmp_path / "journal").rglob("data.jrn")
