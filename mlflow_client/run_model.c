@@ -102,14 +102,16 @@ int mlf_run_log_model(char **model_uri, mlf_run *run, const char *folder, const 
 
 /* ---- versions ---- */
 
-/* What "journal:/KEY" has become, when the journal has been sent meanwhile: 1 and *model_uri replaced by text in known. */
-static int is_waiting(mlf_run *run, const char **model_uri, char *known, size_t size)
+/* 1: a "journal:/KEY" that is still to be sent; 0: any other, or what the journal's sending has made of it, in known; MLF_E_STATE: the server refused it. */
+static int is_waiting(mlf_run *run, const char **model_uri, char *known, size_t size, mlf_error *error)
 {
     size_t prefix = strlen(MLF_JOURNAL_URI);
     if (strncmp(*model_uri, MLF_JOURNAL_URI, prefix))
         return 0;
     if (!mlf_run_made(run, *model_uri + prefix, known, size))
         return 1;
+    if (!strcmp(known, MLF_MODEL_REFUSED))
+        return mlf_error_set(error, MLF_E_STATE, "%.200s: the model it stands for was refused", *model_uri);
     *model_uri = known;
     return 0;
 }
@@ -128,9 +130,10 @@ int mlf_model_register(char **version, mlf_run *run, const char *model_uri, cons
         code = mlf_register_check(name, options, error);
     if (!code)
         code = mlf_journal_key(key, error);
-    if (code)
-        return code;
-    if (!is_waiting(run, &model_uri, known, sizeof known) && mlf_run_is_online(run)) {
+    int waits = code ? code : is_waiting(run, &model_uri, known, sizeof known, error);
+    if (waits < 0)
+        return waits;
+    if (!waits && mlf_run_is_online(run)) {
         const mlf_model_home home = {mlf_run_id(run), mlf_run_experiment_id(run), key, NULL, 0};
         code = mlf_register_now(&made, mlf_run_client(run), &home, model_uri, name, options, &sent);
     }

@@ -188,8 +188,6 @@ int mlf_replay_model(mlf_replay *replay, const json_t *payload, mlf_error *error
     return code;
 }
 
-#define REFUSED "refused" /* in the place of a model's URI */
-
 /* The copy, whose path the refused record names, stays under the same path below refused/. No link is followed: a journal that somebody else left could reach files of
    ours by one. */
 static void keep_copy(const mlf_folder *folder, const char *file)
@@ -216,7 +214,7 @@ void mlf_replay_refused(mlf_replay *replay, int kind, const json_t *payload)
     if ((kind == MLF_OP_MODEL || kind == MLF_OP_ARTIFACT) && copy)
         keep_copy(replay->folder, copy);
     if (kind == MLF_OP_MODEL && key && mlf_is_journal_key(key))
-        mlf_folder_set_id(replay->folder, key, REFUSED, NULL);
+        mlf_folder_set_id(replay->folder, key, MLF_MODEL_REFUSED, NULL);
 }
 
 /* May another journal beside this one still bring the model? 1: it may, also where one cannot be read now; 0; MLF_E_MEMORY, MLF_E_IO. */
@@ -239,7 +237,7 @@ static int logged_source(sv_buffer *out, mlf_replay *replay, const char *key, ml
 {
     char known[1024], *uri = NULL;
     int made = mlf_folder_id(replay->folder, key, known, sizeof known);
-    if (made && !strcmp(known, REFUSED))
+    if (made && !strcmp(known, MLF_MODEL_REFUSED))
         return mlf_error_set(error, MLF_E_INTEGRITY, MLF_JOURNAL_URI "%.100s: the model it stands for was refused", key);
     if (made)
         return sv_buffer_text(out, known) ? mlf_error_memory(error) : 0;
@@ -326,10 +324,10 @@ int mlf_replay_register(mlf_replay *replay, const json_t *payload, mlf_error *er
     if (!code)
         code = read_pairs(&tags, &options.n_tags, json_object_get(payload, "tags"), error);
     options.tags = tags;
-    if (code == MLF_E_NOT_FOUND && error && !error->http_status) /* the server has the name, and nothing under it: no later try finds more */
-        code = error->code = MLF_E_INTEGRITY;
     if (!code)
         code = mlf_register_now(&version, replay->client, &home, source.data ? source.data : "", name, &options, error);
+    if (code == MLF_E_NOT_FOUND && error && !error->http_status) /* the server has the name, and nothing under it: no later try finds more */
+        code = error->code = MLF_E_INTEGRITY;
     if (!code && alias && !is_overtaken(replay, name, alias))
         code = mlf_alias_set_now(replay->client, name, alias, version, error);
     if (!code)

@@ -9,6 +9,9 @@
 /* What a model logged offline is called until the journal has been sent: "journal:/KEY". */
 #define MLF_JOURNAL_URI "journal:/"
 
+/* In ids.json in the place of its URI, once the server has refused it. */
+#define MLF_MODEL_REFUSED "refused"
+
 /* Copies a file or folder below the journal folder's files/. *file: its name relative to that folder (sv_free). journal NULL (one in memory alone): MLF_E_STATE. */
 int mlf_waiting_copy(char **file, const char *journal, const char *local_path, mlf_error *error);
 

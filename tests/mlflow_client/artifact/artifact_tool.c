@@ -158,7 +158,8 @@ static int register_in_run(mlf_client *client, char **argv, mlf_error *error)
     return code ? code : ended;
 }
 
-/* FOLDER MODEL: a whole run: a folder and a text as artifacts, a model registered as MODEL with the alias champion, then waits for the server. */
+/* FOLDER MODEL: a whole run: a folder and a text as artifacts, a model registered as MODEL with the alias champion (ARTIFACT_TOOL_FLUSH: once the server has what
+   came before, or has refused it), then waits for the server. */
 static int run_all(mlf_client *client, char **argv, mlf_error *error)
 {
     mlf_run *run = NULL;
@@ -172,6 +173,8 @@ static int run_all(mlf_client *client, char **argv, mlf_error *error)
         code = mlf_run_log_text(run, "hello\n", 6, "notes/hello.txt", error);
     if (!code)
         code = mlf_run_log_model(&uri, run, argv[0], NULL, error);
+    if (getenv("ARTIFACT_TOOL_FLUSH"))
+        mlf_flush(client, -1, NULL);
     if (!code)
         code = mlf_model_register(&version, run, uri, argv[1], &options, error);
     printf("run=%s model=%s version=%s\n", run ? mlf_run_id(run) : "", uri ? uri : "", version ? version : "");

@@ -262,6 +262,23 @@ def test_a_version_of_what_is_not_there_holds_up_nothing(mlflowc, server, client
     assert refused["what"] == "register" and "no version in stage Staging" in refused["reason"], refused
 
 
+def test_a_model_that_was_refused_is_named_where_it_is_registered(server, tool, model, scripted):
+    """It waited for the server, which then refused it: its name is no path."""
+    puts = []
+
+    def refuse(h):
+        if h.command != "PUT" or not h.path.endswith("MLmodel") or "/models/" not in h.path:
+            return False
+        puts.append(h.path)
+        h.say(503, "{}") if len(puts) == 1 else h.say(400, REFUSAL)
+        return True
+
+    network = scripted(between(server, refuse))
+    env = {"MLFLOW_TRACKING_URI": network.uri, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "ARTIFACT_TOOL_FLUSH": "1"}
+    said = tool("run", model, "no-such", env=env, expect=1).stderr.decode()
+    assert len(puts) == 2 and "MLF_E_STATE" in said and "the model it stands for was refused" in said, said
+
+
 def test_a_run_named_by_hand_goes_on_behind_its_damaged_beginning(mlflowc, server, client, offline_run, tmp_path, contents):
     """docs/journal.md: the first frame says which run it is; where it is damaged ids.json can."""
     (log,) = (tmp_path / "journal").rglob("data.jrn")
