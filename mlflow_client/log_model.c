@@ -13,6 +13,7 @@
 #include "tree.h"
 #include "validate.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,8 +117,10 @@ static int read_mlmodel(sv_buffer *text, const char *folder, mlf_error *error)
     sv_error read = SV_ERROR_INIT;
     char *path = mlf_uri_join(folder, "MLmodel");
     int code = path ? 0 : mlf_error_memory(error);
+    if (!code && access(path, F_OK) && (errno == ENOENT || errno == ENOTDIR))
+        code = mlf_error_set(error, MLF_E_ARGUMENT, "a model's folder needs an MLmodel file: %s: %s", path, strerror(errno));
     if (!code && sv_file_read(text, path, MLF_MLMODEL_MAX_BYTES, &read))
-        code = mlf_error_set(error, MLF_E_ARGUMENT, "a model's folder needs an MLmodel file: %s", read.message);
+        code = mlf_error_from_base(error, &read);
     if (!code && memchr(text->data ? text->data : "", '\0', text->size))
         code = mlf_error_set(error, MLF_E_ARGUMENT, "%s: holds a NUL byte", path);
     sv_free(path);

@@ -55,14 +55,16 @@ int mlf_waiting_digest(char sha256[65], int64_t *size_bytes, const char *path, m
     enum { CHUNK = 1 << 18 };
     mlf_digest digest;
     char *chunk = sv_malloc(CHUNK);
-    int fd = open(path, O_RDONLY | O_CLOEXEC), code = chunk ? mlf_digest_begin(&digest, MLF_DIGEST_SHA256, error) : mlf_error_memory(error);
+    int fd = -1, code = chunk ? mlf_digest_begin(&digest, MLF_DIGEST_SHA256, error) : mlf_error_memory(error);
     int began = !code;
+    if (!code && (fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+        code = mlf_error_set(error, errno == ENOENT ? MLF_E_INTEGRITY : MLF_E_IO, "%.600s: cannot be read: %s", path, strerror(errno));
     while (!code) {
-        ssize_t got = fd < 0 ? -1 : read(fd, chunk, CHUNK);
+        ssize_t got = read(fd, chunk, CHUNK);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            code = mlf_error_set(error, errno == ENOENT ? MLF_E_INTEGRITY : MLF_E_IO, "%.600s: cannot be read: %s", path, strerror(errno));
+            code = mlf_error_set(error, MLF_E_IO, "%.600s: cannot be read: %s", path, strerror(errno));
         if (got <= 0)
             break;
         mlf_digest_add(&digest, chunk, (size_t)got);

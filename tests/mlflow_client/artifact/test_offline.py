@@ -279,6 +279,31 @@ def test_a_model_that_was_refused_is_named_where_it_is_registered(server, tool, 
     assert len(puts) == 2 and "MLF_E_STATE" in said and "the model it stands for was refused" in said, said
 
 
+def test_an_mlmodel_that_cannot_be_read_now_is_waited_for(mlflowc, server, client, model, tmp_path):
+    journals, run = tmp_path / "journal", client.create_run("0").info.run_id
+    env = {**os.environ, "MLFLOW_TRACKING_URI": server.uri, "MLFLOW_JOURNAL_DIR": str(journals)}
+    subprocess.run([str(mlflowc), "models", "log", run, str(model)], env={**env, "MLFLOW_OFFLINE": "1"}, check=True)
+    (copy,) = journals.rglob("MLmodel")
+    text = copy.read_bytes()
+    copy.unlink()
+    copy.mkdir()  # no read of it succeeds, for root neither
+    waits = subprocess.run([str(mlflowc), "sync"], env=env, capture_output=True, text=True, timeout=100)
+    assert waits.returncode == 1 and "MLmodel" in waits.stderr and copy.exists() and not list(journals.glob("refused*")), waits.stderr
+    copy.rmdir()
+    copy.write_bytes(text)
+    subprocess.run([str(mlflowc), "sync"], env=env, check=True, timeout=100)
+    assert len(client.get_run(run).outputs.model_outputs) == 1
+
+
+def test_a_model_without_its_mlmodel_is_put_aside(mlflowc, server, client, model, tmp_path):
+    journals, run = tmp_path / "journal", client.create_run("0").info.run_id
+    env = {**os.environ, "MLFLOW_TRACKING_URI": server.uri, "MLFLOW_JOURNAL_DIR": str(journals)}
+    subprocess.run([str(mlflowc), "models", "log", run, str(model)], env={**env, "MLFLOW_OFFLINE": "1"}, check=True)
+    next(journals.rglob("MLmodel")).unlink()
+    assert subprocess.run([str(mlflowc), "sync"], env=env, timeout=100).returncode == 1
+    assert not list(journals.rglob("data.jrn")) and "needs an MLmodel file" in next(journals.glob("refused-*.jsonl")).read_text()
+
+
 def test_a_run_named_by_hand_goes_on_behind_its_damaged_beginning(mlflowc, server, client, offline_run, tmp_path, contents):
     """docs/journal.md: the first frame says which run it is; where it is damaged ids.json can."""
     (log,) = (tmp_path / "journal").rglob("data.jrn")
