@@ -85,7 +85,7 @@ typedef struct mlc_deed {
     void *what;
 } mlc_deed;
 
-/* Does it on the server, or in the journal: offline, while the server does not answer, and where the run itself waits in a journal here. A retry of what the server
+/* Does it on the server, or in the journal: offline, while the server does not answer, and where the run itself, or anything of it, waits in a journal here. A retry of what the server
    may have done already must do no harm. run_id (MLC_RUN_SIZE or a word of the command line) becomes the id that the server knows the run by. */
 int mlc_send_or_keep(mlc *m, char *run_id, const mlc_deed *deed);
 

@@ -1,4 +1,4 @@
-/* What a command does to a run: the server's now, or the journal's for a later `mlflowc sync`. A run that itself waits in a journal here is added to there. */
+/* What a command does to a run: the server's now, or the journal's for a later `mlflowc sync`. Behind what waits of the run in a journal here, it waits, too. */
 #include "mlflowc.h"
 
 #include "alloc.h"
@@ -67,6 +67,43 @@ static int find_waiting(const mlc *m, const char *run_id, char **experiment)
     *experiment = sv_strdup(json_string_value(json_object_get(first, "experiment")));
     json_decref(first);
     sv_buffer_free(&path);
+    return found;
+}
+
+/* Does the journal at path hold something of the run that is still to be sent? asked: the key that was last looked for on the server, and known: the run it was. Not
+   one that somebody holds: it is on its way. */
+static int waits_for(mlc *m, const char *path, const char *run_id, char asked[MLC_RUN_SIZE], char known[MLC_RUN_SIZE])
+{
+    mlf_journal *journal = NULL;
+    mlf_journal_record record;
+    mlf_journal_info info = {0};
+    if (mlf_journal_open(&journal, path, NULL)) return 0;
+    mlf_journal_info_get(journal, &info);
+    int waits = !*info.holder && info.bytes_taken < info.bytes, same = waits && !strcmp(info.run_id, run_id);
+    json_t *first = waits && !same && !mlf_journal_next(journal, &record, NULL) && !strcmp(record.kind, "continue") ? parsed(record.json) : NULL;
+    const char *id = json_string_value(json_object_get(first, "run_id"));
+    if (id && strlen(id) < MLC_RUN_SIZE) {
+        if (strcmp(id, asked) != 0) {
+            strcpy(asked, id);
+            strcpy(known, id);
+            if (strcmp(id, run_id) != 0) mlc_know_run(m, known);
+        }
+        same = !strcmp(id, run_id) || !strcmp(known, run_id);
+    }
+    json_decref(first);
+    mlf_journal_close(journal);
+    return same;
+}
+
+/* Does a journal here wait to go on with the run? What comes then goes behind it, as what it holds would undo it later. */
+static int is_continued(mlc *m, const char *run_id)
+{
+    char **paths = NULL, asked[MLC_RUN_SIZE] = "", known[MLC_RUN_SIZE] = "";
+    int found = 0;
+    if (mlf_journal_list(&paths, m->client, NULL, NULL)) return 0;
+    for (size_t i = 0; paths[i] && !found; i++)
+        found = waits_for(m, paths[i], run_id, asked, known);
+    mlf_free(paths);
     return found;
 }
 
@@ -139,6 +176,10 @@ int mlc_send_or_keep(mlc *m, char *run_id, const mlc_deed *deed)
     int waits = find_waiting(m, run_id, &experiment) || mlc_is_away(m) || !deed->send, code = MLF_OK;
     if (!waits) {
         mlc_know_run(m, run_id);
+        waits = is_continued(m, run_id);
+        if (waits) mlf_error_set(&sent, MLF_E_STATE, "run %.100s: what a journal here holds of it goes first", run_id);
+    }
+    if (!waits) {
         code = deed->send(m, run_id, deed->what, &sent);
         waits = mlc_may_wait(code, &sent);
     }

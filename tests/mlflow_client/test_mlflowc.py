@@ -652,6 +652,36 @@ def test_single_steps_wait_in_the_journal(server, python, mlflowc, tmp_path):
     assert {python.get_run(i).info.lifecycle_stage for i in (run_id, begun.info.run_id)} == {"deleted"}
 
 
+@pytest.mark.parametrize("named", ["as ever", "by its key first", "by its key later"])
+def test_what_waits_of_a_run_is_overtaken_by_nothing(python, mlflowc, tmp_path, named):
+    offline = {"MLFLOW_OFFLINE": "1"}
+    key = mlflowc("runs", "create", "--experiment", f"order {named}", env=offline).strip()
+    mlflowc("sync")
+    run_id = objects(mlflowc("runs", "get", key, "--json"))[0]["info"]["run_id"]
+    first, later = (key if named == "by its key first" else run_id), (key if named == "by its key later" else run_id)
+    mlflowc("runs", "tag", first, "state=old", env=offline)
+    mlflowc("runs", "end", first, "--status", "FAILED", env=offline)
+    mlflowc("runs", "tag", later, "state=new")
+    mlflowc("params", "log", later, "alpha=1")
+    mlflowc("runs", "end", later, "--status", "FINISHED")
+    assert "state" not in python.get_run(run_id).data.tags and len(list((tmp_path / "journal").iterdir())) == 5
+    other = python.create_run("0").info.run_id
+    mlflowc("runs", "tag", other, "state=now")
+    assert python.get_run(other).data.tags["state"] == "now", "of another run nothing waits"
+    mlflowc("sync")
+    run = python.get_run(run_id)
+    assert run.data.tags["state"] == "new" and run.info.status == "FINISHED" and run.data.params == {"alpha": "1"}
+    mlflowc("runs", "tag", later, "state=last")
+    assert python.get_run(run_id).data.tags["state"] == "last" and not list((tmp_path / "journal").iterdir())
+
+
+def test_a_command_adds_to_its_own_run_at_once(python, mlflowc):
+    """The journal of the program that goes on with the run is on its way, it does not wait."""
+    run_id = mlflowc("runs", "create").strip()
+    said = mlflowc("run", "--", "sh", "-c", f"'{MLFLOWC}' runs tag \"$MLFLOW_RUN_ID\" in=time 2>&1", env={"MLFLOW_RUN_ID": run_id})
+    assert "kept" not in said and python.get_run(run_id).data.tags["in"] == "time", said
+
+
 def test_a_single_step_without_its_server_is_quick_and_kept(server, python, tmp_path):
     env = environment(tmp_path, "http://127.0.0.1:9")
     began = time.monotonic()
