@@ -7,9 +7,11 @@
 #include "log.h"
 #include "number.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, GLOBAL_OPTIONS = 6 };
 
@@ -251,11 +253,21 @@ static int perform(mlc *m, int argc, char **argv)
     return exit_status(m, code);
 }
 
+/* A standard descriptor that is closed would be the next file or connection's number, which then has what is printed: it is taken, and cannot be written. */
+static void hold_standard_descriptors(void)
+{
+    int fd;
+    while ((fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0 && fd <= STDERR_FILENO)
+        continue;
+    if (fd >= 0) close(fd);
+}
+
 int main(int argc, char **argv)
 {
     mlc m = {0};
     char **words = calloc((size_t)argc + 1, sizeof *words);
     if (!words) return EXIT_FAILED;
+    hold_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
     m.arguments = words;
     int status = perform(&m, argc, argv);

@@ -45,6 +45,7 @@ typedef struct watch {
     mlf_run *run; /* NULL: nothing is tracked */
     output outputs[OUTPUTS];
     int64_t ended_ns; /* 0: the command runs */
+    int unwritten; /* of what the command wrote, something could not be passed on */
     int look; /* for metrics */
     regex_t patterns[MAX_PATTERNS];
     size_t n_patterns;
@@ -274,7 +275,16 @@ static void end_output(watch *w, output *out)
     out->from = -1;
 }
 
-/* What there is to read now; closes it at its end, and when our own reader is gone: the command then has SIGPIPE, as it would without us. */
+/* Our own output takes no more: a disk that is full, a terminal that is gone, a descriptor that was closed. A reader that went is no failure. */
+static void say_unwritten(watch *w, const output *out, int why)
+{
+    if (why == EPIPE) return;
+    if (!w->unwritten) sv_say("mlflowc: %s cannot be written: %s; the command can write there no more", out->to == STDOUT_FILENO ? "standard output" : "standard error", strerror(why));
+    w->unwritten = 1;
+}
+
+/* What there is to read now; closes it at its end, and when our own output takes nothing any more: the command's next write fails then, as it would
+   without us. */
 static void pass_output(watch *w, output *out)
 {
     char bytes[16384];
@@ -284,7 +294,9 @@ static void pass_output(watch *w, output *out)
         int failed = write_all(out->to, bytes, (size_t)got);
         take_output(w, out, bytes, (size_t)got);
         out->owed -= (int)got;
-        if (failed == EPIPE) end_output(w, out);
+        if (!failed) return;
+        say_unwritten(w, out, failed);
+        end_output(w, out);
         return;
     }
     end_output(w, out);
@@ -511,7 +523,7 @@ static int perform(watch *w, char **words, mlf_status *end)
     follow(w, pid);
     int status = judge(w, pid, end, &used);
     if (w->run) log_outcome(w, status, 1e-9 * (double)(w->ended_ns - from), &used);
-    return status;
+    return !status && w->unwritten ? EXIT_FAILURE : status;
 }
 
 int mlc_run(mlc *m)

@@ -491,6 +491,22 @@ def test_a_reader_that_goes_ends_a_command_as_without_mlflowc(server, python, tm
     assert last_run(python, "head").info.status == "KILLED"
 
 
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+@pytest.mark.parametrize("script", ["echo lost", "echo lost; exit 3", "yes"])
+def test_output_that_cannot_be_written_is_no_success(tmp_path, name, script):
+    script = f"({script}) >&2" if name == "stderr" else script
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([MLFLOWC, "run", "--", "sh", "-c", script], env=environment(tmp_path, MLFLOW_OFFLINE="1"), timeout=60,
+                              **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, name: full})  # fmt: skip
+    assert done.returncode == {"echo lost": 1, "yes": 128 + signal.SIGPIPE}.get(script.strip("()>&2 "), 3)
+    assert name == "stderr" or done.stderr.count(b"standard output cannot be written: No space left on device") == 1
+
+
+def test_output_that_is_closed_is_no_success(tmp_path):
+    done = subprocess.run(["sh", "-c", f"{MLFLOWC} run -- echo lost >&-"], env=environment(tmp_path, MLFLOW_OFFLINE="1"), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.count("standard output cannot be written: Bad file descriptor") == 1, done.stderr
+
+
 def test_a_run_is_continued_by_another_command(mlflowc, python):
     run_id = mlflowc("runs", "create").strip()
     for words in (["sh", "-c", "true"], ["echo", "step=1 loss=0.5"]):
