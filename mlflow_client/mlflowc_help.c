@@ -155,7 +155,8 @@ void mlc_man(FILE *out)
         man_option(out, &mlc_options[i]);
     fputs(".SH ENVIRONMENT\nMLFLOW_TRACKING_URI, MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD, "
           "MLFLOW_TRACKING_TOKEN, MLFLOW_EXPERIMENT_NAME, MLFLOW_RUN_ID, "
-          "MLFLOW_OFFLINE and the others of MLflow's own client keep their meaning.\n.SH EXIT STATUS\n0 done; 1 it "
+          "MLFLOW_OFFLINE and the others of MLflow's own client keep their meaning.\n.PP\n\fBrun\fR gives its command MLFLOW_RUN_ID, or, of a "
+          "run that no server knows yet, MLFLOW_RUN_KEY: a program of this library and a wrapped \fBmlflowc run\fR go on with that run.\n.SH EXIT STATUS\n0 done; 1 it "
           "could not be done; 2 the command line is wrong; "
           "\\fBrun\\fR ends with the status of its command.\n.SH EXAMPLES\n.nf\n",
           out);

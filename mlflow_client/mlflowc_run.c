@@ -7,6 +7,7 @@
 #include "log.h"
 #include "mlflowc.h"
 #include "number.h"
+#include "run.h"
 #include "secret.h"
 #include "validate.h"
 
@@ -185,8 +186,13 @@ static int write_all(int fd, const char *bytes, size_t size)
     return 0;
 }
 
-/* The environment with MLFLOW_RUN_ID, so that a program that tracks by itself goes on with this run. Freed with
- * sv_free; entry 0 too when has_id. */
+static int names_a_run(const char *entry)
+{
+    return !strncmp(entry, "MLFLOW_RUN_ID=", 14) || !strncmp(entry, "MLFLOW_RUN_KEY=", 15);
+}
+
+/* The environment with MLFLOW_RUN_ID, so that a program that tracks by itself goes on with this run; MLFLOW_RUN_KEY where no server knows it yet.
+   *own and the array: sv_free. */
 static char **environment_of(const mlf_run *run, char **own)
 {
     size_t n = 0, used = 0;
@@ -195,10 +201,11 @@ static char **environment_of(const mlf_run *run, char **own)
     char **copy = sv_calloc(n + 2, sizeof *copy);
     sv_buffer text = SV_BUFFER_INIT(1024);
     *own = NULL;
-    if (copy && run && *mlf_run_experiment_id(run) && !sv_buffer_format(&text, "MLFLOW_RUN_ID=%s", mlf_run_id(run)))
+    int begun_here = run && !*mlf_run_experiment_id(run) && !strcmp(mlf_run_id(run), mlf_run_key(run));
+    if (copy && run && !sv_buffer_format(&text, "%s=%s", begun_here ? "MLFLOW_RUN_KEY" : "MLFLOW_RUN_ID", mlf_run_id(run)))
         copy[used++] = *own = sv_buffer_take(&text);
     for (size_t i = 0; copy && i < n; i++)
-        if (!*own || strncmp(environ[i], "MLFLOW_RUN_ID=", 14) != 0) copy[used++] = environ[i];
+        if (!*own || !names_a_run(environ[i])) copy[used++] = environ[i];
     sv_buffer_free(&text);
     return copy;
 }
@@ -422,6 +429,7 @@ static int begin(mlc *m, watch *w)
     options.experiment = mlc_option_value(m, "experiment");
     options.run_id = mlc_option_value(m, "run");
     if (!options.run_id) options.run_id = mlf_env("MLFLOW_RUN_ID");
+    if (!options.run_id) options.run_id = mlf_env("MLFLOW_RUN_KEY");
     options.name = mlc_option_value(m, "name");
     options.description = mlc_option_value(m, "description");
     options.parent_run_id = mlc_option_value(m, "parent");

@@ -75,11 +75,14 @@ const char *mlf_run_experiment_id(const mlf_run *run)
 
 /* ---- beginning ---- */
 
-/* MLFLOW_RUN_ID is for the first run of a process. */
+/* MLFLOW_RUN_ID, or MLFLOW_RUN_KEY for a run that no server knows yet, is for the first run of a process. The key has a name of its own: MLflow's client
+   for Python ends with an error at an id that its server does not know. */
 static const char *run_id_from_environment(void)
 {
     static atomic_int used;
     const char *run_id = mlf_env("MLFLOW_RUN_ID");
+    if (!run_id)
+        run_id = mlf_env("MLFLOW_RUN_KEY");
     return run_id && !atomic_exchange(&used, 1) ? run_id : NULL;
 }
 

@@ -347,7 +347,7 @@ typedef enum mlf_status { MLF_RUNNING, MLF_SCHEDULED, MLF_FINISHED, MLF_FAILED, 
 typedef struct mlf_run_options {
     int version;               /* MLF_ABI_VERSION */
     const char *experiment;    /* name; NULL: as mlf_experiment_ensure(NULL) */
-    const char *run_id;        /* go on with this run; NULL: MLFLOW_RUN_ID once, else a new run */
+    const char *run_id;        /* go on with this run; NULL: MLFLOW_RUN_ID or MLFLOW_RUN_KEY once, else a new run */
     const char *name;          /* NULL: the server invents one */
     const char *parent_run_id; /* nested below it; NULL: none */
     const char *description;   /* Markdown; NULL: none */
