@@ -138,7 +138,7 @@ static const char *hint_of(int code, int status, const char *message)
    server that has no such address; in either case it says nothing of what was asked, which may pass. */
 static int is_strangers(int status, const char *error_code)
 {
-    return status >= 400 && status < 500 && !*error_code && status != 401 && status != 403 && status != 407;
+    return status >= 300 && status < 500 && !*error_code && status != 401 && status != 403;
 }
 
 int mlf_reply_error(mlf_error *error, const char *what, int status, const char *body, size_t length, int retriable)

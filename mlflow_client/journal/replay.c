@@ -206,13 +206,20 @@ int mlf_replay_find(char run_id[MLF_RUN_ID_SIZE], mlf_client *client, const char
     return found;
 }
 
+/* As its creation left it. A run with data is somebody's: of a copy of this journal that is synced elsewhere, for one. */
+static int is_bare(const json_t *run)
+{
+    const json_t *data = json_object_get(run, "data");
+    return !strcmp(text_of(json_object_get(run, "info"), "status"), "RUNNING") && !json_array_size(json_object_get(data, "metrics")) && !json_array_size(json_object_get(data, "params"));
+}
+
 /* A create whose answer was lost may still have been under way on the server when it was looked for: the empty run it made in the end goes again. */
 static int remove_doubles(mlf_replay *replay, const char *key, mlf_error *error)
 {
     json_t *reply = NULL;
     int code = search_key(&reply, replay, json_pack("[s]", replay->experiment_id), key, "ACTIVE_ONLY", error);
     for (size_t i = 0; !code && *run_at(reply, i); i++)
-        if (strcmp(run_at(reply, i), replay->run_id))
+        if (strcmp(run_at(reply, i), replay->run_id) && is_bare(json_array_get(json_object_get(reply, "runs"), i)))
             code = call_only(replay, EP(runs_delete), json_pack("{s:s}", "run_id", run_at(reply, i)), error);
     json_decref(reply);
     return code;
@@ -316,9 +323,11 @@ static int note_creation(mlf_replay *replay, mlf_error *error)
     return code ? code : mlf_folder_set_id(replay->folder, "experiment", replay->experiment_id, error);
 }
 
-/* An earlier attempt, whose answer nobody had, ended just now at the latest. */
+/* An earlier attempt, whose answer nobody had, ended just now at the latest. Without one there is no doubt: another run of this key is of a copy of the journal. */
 static int note_doubt(mlf_replay *replay, int64_t begun_ms, mlf_error *error)
 {
+    if (!begun_ms)
+        return MLF_OK;
     int64_t now = sv_epoch_ms();
     return put_moment(replay, DOUBTFUL, now - begun_ms < ATTEMPT_MS ? now : 0, error);
 }

@@ -23,6 +23,7 @@ import urllib.request
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import ViewType
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from bad_network import BadNetwork  # noqa: E402
@@ -443,6 +444,8 @@ STRANGERS = {
     "405 page": page("405 Not Allowed", "<html><head><title>405 Not Allowed</title></head></html>"),
     "400 page": page("400 Bad Request", "<html><head><title>400 Bad Request</title></head></html>"),
     "413 page": page("413 Request Entity Too Large", "<html><head><title>413 Request Entity Too Large</title></head></html>"),
+    "407 of a proxy": page("407 Proxy Authentication Required", "<html><title>407 Proxy Authentication Required</title></html>"),
+    "302 of a portal": page("302 Found\r\nLocation: http://127.0.0.1:9/login", "<html><title>302 Found</title></html>"),
     "JSON of a gateway": page("404 Not Found", '{"message": "no Route matched with those values"}', "application/json"),
 }
 
@@ -672,6 +675,21 @@ def test_two_hosts_that_share_a_folder_do_not_collide(job, server, build_root):
     expect_once(server, "two-hosts", None, at_least=sum(line.startswith("step ") for line in logged))
 
 
+def test_two_copies_synced_at_once_remove_nothing_of_each_other(job, server, tmp_path):
+    """No lock can tell of the other. Both may make a run of one key; each of those then is whole, and none is taken for a leftover of a creation."""
+    for i in range(8):
+        job(None, "--experiment", f"copy-{i}", "--steps", 40, env={"MLFLOW_OFFLINE": "1"})
+    shutil.copytree(job.journals, tmp_path / "copy")
+    both = [job.start(server.uri, "sync", env={"MLFLOW_JOURNAL_DIR": str(folder)}) for folder in (job.journals, tmp_path / "copy")]
+    said = [process.communicate(timeout=120) for process in both]
+    assert ["sync MLF_OK 8 8 0 0 " in out for out, _ in said] == [True, True], said
+    client = MlflowClient(server.uri)
+    for i in range(8):
+        found = client.search_runs([client.get_experiment_by_name(f"copy-{i}").experiment_id], run_view_type=ViewType.ALL)
+        assert {run.info.lifecycle_stage for run in found} == {"active"} and {run.info.status for run in found} == {"FINISHED"}, found
+        expect_once(server, f"copy-{i}", 40, runs=len(found))
+
+
 def test_where_no_locks_are_kept_logging_goes_on_and_sync_says_so(job, server, build_root):
     """fcntl() answers ENOLCK. What is logged there is sent once its folder is where locks are kept."""
     no_locks, mlflowc = build_root / "tests" / "mlflow_client" / "journal" / "no_locks", build_root / "mlflow_client" / "mlflowc"
@@ -729,7 +747,7 @@ class SlowCreation(http.server.BaseHTTPRequestHandler):
             runs.append(run_id)
             answer = {"run": {"info": {"run_id": run_id, "experiment_id": "0"}}}
         elif what == "search" and asked["run_view_type"] == "ACTIVE_ONLY":
-            answer = {"runs": [{"info": {"run_id": run_id, "experiment_id": "0"}} for run_id in runs]}
+            answer = {"runs": [{"info": {"run_id": run_id, "experiment_id": "0", "status": "RUNNING"}, "data": {}} for run_id in runs]}
         elif what == "delete":
             runs.remove(asked["run_id"])
         self.say(answer)
