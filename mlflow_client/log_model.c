@@ -127,6 +127,14 @@ static int read_mlmodel(sv_buffer *text, const char *folder, mlf_error *error)
     return code;
 }
 
+int mlf_model_folder_check(const char *folder, mlf_error *error)
+{
+    sv_buffer text = SV_BUFFER_INIT(MLF_MLMODEL_MAX_BYTES);
+    int code = read_mlmodel(&text, folder, error);
+    sv_buffer_free(&text);
+    return code;
+}
+
 /* Everything but MLmodel, then MLmodel with the lines that say where it now is: who finds it finds the others. */
 static int upload_files(struct logging *l, mlf_error *error)
 {

@@ -67,7 +67,7 @@ const mlc_command mlc_commands[] = {
     {"runs", "get", "RUN", 1, 1, "", "Shows a run with its latest metrics, params, tags and datasets",
      "runs get 0f3a… --json", mlc_runs_get, 0},
     {"runs", "create", "", 0, 0, "experiment name tag description parent", "Begins a run and prints its id",
-     "run=$(mlflowc runs create --experiment bank --name night)", mlc_runs_create, 0},
+     "run=$(mlflowc runs create --experiment bank --name night)", mlc_runs_create, MLC_JOURNALS},
     {"runs", "end", "RUN", 1, 1, "status", "Ends a run (FINISHED); without a server in the journal", "runs end $run --status FAILED", mlc_runs_end, MLC_JOURNALS},
     {"runs", "rename", "RUN NEW-NAME", 2, 2, "", "Renames a run", "", mlc_runs_rename, 0},
     {"runs", "delete", "RUN…", 1, -1, "", "Deletes runs (restore undoes it)", "", mlc_runs_delete, 0},

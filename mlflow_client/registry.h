@@ -16,6 +16,9 @@ typedef struct mlf_model_home {
 /* *model_uri (sv_free): "models:/m-…" or, on a 2.x server, "runs:/ID/name". */
 int mlf_log_model_now(char **model_uri, mlf_client *client, const mlf_model_home *home, const char *folder, const mlf_model_options *options, mlf_error *error);
 
+/* MLF_E_ARGUMENT where mlf_log_model_now() would refuse the folder: it holds no MLmodel, or one that is none. */
+int mlf_model_folder_check(const char *folder, mlf_error *error);
+
 /* What mlf_log_model_now() made of that key, once its files are there: *model_uri (sv_free); NULL: nothing. */
 int mlf_find_model(char **model_uri, mlf_client *client, const mlf_model_home *home, mlf_error *error);
 

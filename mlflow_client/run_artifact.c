@@ -68,7 +68,8 @@ static int note_folder(mlf_run *run, const char *file, const char *target, mlf_e
     mlf_store *store = NULL;
     char *path = mlf_uri_join(mlf_run_folder(run), file);
     int code = path ? mlf_store_open_folder(&store, path, error) : mlf_error_memory(error);
-    if (!code)
+    int is_empty = !code && access(path, F_OK) && errno == ENOENT; /* the copy is made with its first file */
+    if (!code && !is_empty)
         code = mlf_tree_walk(&leaves, store, "", error);
     for (size_t i = 0; !code && i < leaves.count; i++) {
         char *from = mlf_uri_join(file, leaves.items[i].path), *to = mlf_uri_join(target, leaves.items[i].path);

@@ -27,6 +27,8 @@ static int keep_model(char **model_uri, mlf_run *run, const char *key, const cha
     if (options->prepare && options->prepare(options->context, folder, NULL, NULL, mlf_run_id(run)))
         code = mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: the caller's prepare() refused", folder);
     if (!code)
+        code = mlf_model_folder_check(folder, error);
+    if (!code)
         code = mlf_waiting_copy(&file, mlf_run_folder(run), folder, error);
     json_t *payload = code ? NULL : mlf_waiting_model(key, file, points, options);
     if (!code)

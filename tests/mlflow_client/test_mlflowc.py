@@ -838,6 +838,30 @@ def test_models_and_versions_from_the_shell_wait_for_their_server(server, python
     assert "no model waits by that name" in mlflowc("registry", "register", "journal:/" + "0" * 32, name, status=1)
 
 
+def test_what_is_no_model_is_refused_offline_as_online(mlflowc, tmp_path):
+    (tmp_path / "nomodel").mkdir()
+    (tmp_path / "nomodel" / "x.txt").write_text("x")
+    for env in ({"MLFLOW_OFFLINE": "1"}, {}):
+        run = mlflowc("runs", "create", env=env).strip()
+        assert "needs an MLmodel file" in mlflowc("models", "log", run, tmp_path / "nomodel", env=env, status=2)
+    mlflowc("sync")
+
+
+def test_an_empty_folder_is_no_failure_offline_either(mlflowc, tmp_path):
+    (tmp_path / "empty" / "within").mkdir(parents=True)
+    for env in ({"MLFLOW_OFFLINE": "1"}, {}):
+        run = mlflowc("runs", "create", env=env).strip()
+        mlflowc("artifacts", "upload", run, tmp_path / "empty", env=env)
+    mlflowc("sync")
+    assert mlflowc("artifacts", "list", run, "--json") == "" and not list((tmp_path / "journal").glob("*/data.jrn"))
+
+
+def test_a_run_with_a_parent_is_quick_without_its_server(tmp_path):
+    began = time.monotonic()
+    done = subprocess.run([MLFLOWC, "runs", "create", "--parent", "0" * 32], env=environment(tmp_path, "http://127.0.0.1:9"), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and len(done.stdout.strip()) == 32 and time.monotonic() - began < 20, done.stderr
+
+
 def test_a_model_leaves_its_runs_status_alone(python, mlflowc, tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
