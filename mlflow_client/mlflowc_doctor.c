@@ -54,11 +54,52 @@ static int report(doctor *d, const char *step, verdict result, const char *findi
         report(d, step, verdict, finding_, mend);                                                                      \
     } while (0)
 
+/* ---- the proxy on the way ---- */
+
+/* The proxy that requests to the server go through, as curl chooses it, and in *from who says so; NULL: none, or NO_PROXY names networks, among which only
+   curl finds its way. */
+static const char *proxy_of(const doctor *d, const char **from)
+{
+    const char *uri = mlf_client_tracking_uri(d->m->client), *proxy = NULL, *except = mlf_env("no_proxy");
+    static const char *const tls[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}, *const plain[] = {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"};
+    int is_tls = !strncasecmp(uri, "https://", 8);
+    for (size_t i = 0; i < 4 && !proxy; i++) {
+        *from = is_tls ? tls[i] : plain[i];
+        proxy = !strcmp(*from, "HTTP_PROXY") ? d->m->client->settings.proxy : mlf_env(*from);
+    }
+    if (!except) except = mlf_env("NO_PROXY");
+    const char *host = uri + (is_tls ? 8 : 7), *at = memchr(host, '@', strcspn(host, "/"));
+    if (at) host = at + 1;
+    size_t length = strcspn(host, ":/");
+    for (const char *entry = except; proxy && entry && *entry; entry += strcspn(entry, ", "), entry += strspn(entry, ", ")) {
+        const char *name = entry + (*entry == '.');
+        size_t n = strcspn(name, ", ");
+        if (memchr(name, '/', n) || (n == 1 && *name == '*')) return NULL;
+        if (n && n <= length && !strncasecmp(host + length - n, name, n) && (n == length || host[length - n - 1] == '.')) return NULL;
+    }
+    return proxy;
+}
+
+/* Which one it is, without its login. */
+static void report_proxy(doctor *d, int answers)
+{
+    const char *from, *proxy = proxy_of(d, &from), *scheme = proxy ? strstr(proxy, "://") : NULL;
+    if (!proxy) return;
+    const char *host = scheme ? scheme + 3 : proxy, *end = host + strcspn(host, "/");
+    for (const char *c = host; c < end; c++)
+        if (*c == '@') host = c + 1;
+    REPORT("proxy", NOTE, answers ? NULL : "if the server can be reached without it, name the server's host in NO_PROXY", "%s sends requests through %.*s%s", from,
+           (int)(end - host), host, answers ? "" : ": the answer may be its own");
+}
+
 /* ---- address and TLS ---- */
+
+#define MEND_PROXY_LOGIN "the proxy that http_proxy or https_proxy names wants a login: http_proxy=http://USER:PASSWORD@HOST:PORT"
 
 static const char *mend_address(int code, const char *message)
 {
     if (code == MLF_E_STATE) return "export MLFLOW_TRACKING_URI=http://HOST:PORT (or --tracking-uri)";
+    if (strstr(message, "tunnel failed, response 407") || strstr(message, "HTTP code 407 from proxy")) return MEND_PROXY_LOGIN;
     if (strstr(message, "illegal format")) return "name it as http://HOST:PORT, the port a number up to 65535";
     if (code == MLF_E_ARGUMENT && strncmp(message, "tracking URI", strlen("tracking URI"))) return "set it right, or unset it";
     if (code == MLF_E_ARGUMENT)
@@ -100,7 +141,9 @@ static void report_unhealthy(doctor *d, const mlf_http_reply *reply)
         REPORT("address", WORKS, NULL, "%s answers", uri);
         REPORT("workspace", BROKEN, "unset MLFLOW_WORKSPACE, or start the server with --enable-workspaces",
                "MLFLOW_WORKSPACE is %.100s, and the server has no workspaces", s->workspace);
-    } else if (status == 401 || status == 403 || status == 407) {
+    } else if (status == 407) {
+        REPORT("address", BROKEN, MEND_PROXY_LOGIN, "the way to %s is barred: status %d", uri, status);
+    } else if (status == 401 || status == 403) {
         REPORT("address", BROKEN,
                s->credentials_from ? "the proxy before the server wants another login, or lacks a rule that lets this one (or /health) through"
                                    : "the proxy before the server wants a login: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
@@ -164,6 +207,7 @@ static int check_address(doctor *d)
         REPORT("address", WORKS, NULL, "%s answers in %.1f ms", uri, 1e-3 * (double)reply.round_trip_us);
         report_tls(d, is_tls);
     }
+    report_proxy(d, !code);
     if (!code && mlf_http_header(&reply, "Date", date, sizeof date)) {
         time_t seconds = curl_getdate(date, NULL);
         d->server_ms = seconds < 0 || seconds >= 253402300800 ? 0 : (int64_t)seconds * 1000; /* from the year 10000 on it is none */

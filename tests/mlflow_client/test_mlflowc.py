@@ -1096,6 +1096,33 @@ def test_a_journal_whose_end_was_lost_is_sent_and_the_loss_is_counted(server, py
     assert sync(tmp_path, server.uri).returncode == 0
 
 
+@pytest.mark.parametrize("status", [200, 403, 407])
+def test_the_doctor_names_the_proxy_that_answers(tmp_path, status):
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_CONNECT(self):
+            self.do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        where = f"127.0.0.1:{proxy.server_port}"
+        for uri, name in [("http://mlflow.invalid", "http_proxy"), ("http://mlflow.invalid", "HTTP_PROXY"), ("https://mlflow.invalid", "https_proxy")]:
+            env = {k: v for k, v in environment(tmp_path, uri).items() if "proxy" not in k.lower()} | {name: f"http://user:secret@{where}"}
+            said = subprocess.run([MLFLOWC, "doctor"], env=env, capture_output=True, text=True, timeout=60).stdout
+            assert f"{name} sends requests through {where}: " in said and "NO_PROXY" in said and "secret" not in said, said
+            assert ("http_proxy=http://USER:PASSWORD@HOST:PORT" in said) == (status == 407), said
+        said = subprocess.run([MLFLOWC, "doctor"], env={**env, "NO_PROXY": ".invalid"}, capture_output=True, text=True, timeout=60).stdout
+        assert "sends requests" not in said, said
+        proxy.shutdown()
+
+
 def frames(data):
     """Where each frame of a journal begins, and its payload."""
     at, found = 16, []
