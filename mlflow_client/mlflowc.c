@@ -231,6 +231,15 @@ static void know_runs(mlc *m)
         mlc_know_run(m, m->arguments[i]);
 }
 
+/* What waits as "journal:/KEY" has no other name yet: only registering takes it. */
+static int check_journal_names(mlc *m)
+{
+    const char *noun = m->command->noun;
+    if ((strcmp(noun, "models") && strcmp(noun, "artifacts")) || !m->n_arguments || strncmp(m->arguments[0], "journal:", 8)) return MLF_OK;
+    return mlf_error_set(&m->error, MLF_E_ARGUMENT, "%.200s waits in a journal, or did: that name is for `mlflowc registry register`; `mlflowc journal show` shows what waits, and after "
+                         "`mlflowc sync` `mlflowc models list` what the server has", m->arguments[0]);
+}
+
 static int perform(mlc *m, int argc, char **argv)
 {
     int code = read_line(m, argc, argv);
@@ -243,6 +252,7 @@ static int perform(mlc *m, int argc, char **argv)
     m->arguments += m->command->verb ? 2 : 1;
     m->n_arguments -= m->command->verb ? 2 : 1;
     code = check_line(m);
+    if (!code) code = check_journal_names(m);
     if (!code && !(m->command->flags & MLC_NO_CLIENT)) code = make_client(m);
     if (!code) know_runs(m);
     if (!code) code = m->command->run(m);

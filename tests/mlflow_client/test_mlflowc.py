@@ -95,6 +95,10 @@ def test_help_and_version(mlflowc):
         (["call", "runs_get", "run_id=1", "x=2"], '"x" is not known'),
         (["request", "POST", "/api/2.0/mlflow/runs/log-metric", '{"value": NaN}'], "no JSON"),
         (["completion", "tcsh"], "bash, zsh or fish"),
+        (["models", "get", "journal:/" + "0" * 32], "that name is for `mlflowc registry register`"),
+        (["models", "tag", "journal:/" + "0" * 32, "a=b"], "that name is for `mlflowc registry register`"),
+        (["models", "untag", "journal:/" + "0" * 32, "a"], "that name is for `mlflowc registry register`"),
+        (["artifacts", "list", "journal:/" + "0" * 32], "that name is for `mlflowc registry register`"),
         (["experiments", "list", "--tracking-uri", "sqlite:///x.db"], "http://HOST:PORT"),
     ],
 )
