@@ -127,6 +127,12 @@ static json_t *first_payload(mlf_run *run, const mlf_run_options *options, const
     return NULL;
 }
 
+/* It goes on with a run that is still in the journal it began in: of the program that started this one, for instance. */
+static int is_early(const mlf_run *run)
+{
+    return run->sender.failure.code == MLF_E_NOT_FOUND && mlf_may_be_key(run->continued);
+}
+
 /* The server is asked at once, so that the run has its id; when it does not answer, the journal has it. */
 static int begin_on_server(mlf_run *run, mlf_error *error)
 {
@@ -139,6 +145,10 @@ static int begin_on_server(mlf_run *run, mlf_error *error)
         work = mlf_sender_work(&run->sender);
     } while (work == MLF_WORK_PAUSE && run->sender.failure.http_status && sv_monotonic_ns() - began < START_PATIENCE_MS * INT64_C(1000000));
     run->sender.replay.timeout_ms = 0;
+    if (work == MLF_WORK_HALT && is_early(run)) {
+        sv_log(SV_LOG_WARN, "%.300s: what is logged waits in the journal %s", run->sender.failure.message, run->folder.path ? run->folder.path : run->folder.key);
+        return MLF_OK;
+    }
     if (work == MLF_WORK_HALT) {
         mlf_sender_failure(&run->sender, error);
         return error && error->code ? error->code : MLF_E_SERVER;

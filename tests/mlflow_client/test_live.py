@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import pathlib
+import select
 import re
 import shutil
 import ssl
@@ -333,19 +334,20 @@ class TlsRelay:
         except (ssl.SSLError, OSError):
             return
         far = self.socket.create_connection(self.target)
-        threading.Thread(target=self.pump, args=(far, near), daemon=True).start()
-        self.pump(near, far)
+        with near, far:  # one thread for both ways: neither OpenSSL's object nor a closed number bears two
+            try:
+                self.pump({near: far, far: near}, near)
+            except OSError:
+                pass
 
     @staticmethod
-    def pump(source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-        except OSError:
-            pass
-        finally:
-            for end in (source, sink):
-                end.close()
+    def pump(other, near):
+        while True:
+            for source in [near] if near.pending() else select.select(list(other), [], [])[0]:
+                data = source.recv(65536)
+                if not data:
+                    return
+                other[source].sendall(data)
 
 
 def test_tls_with_its_own_authority(plain, certificates):

@@ -582,15 +582,15 @@ def test_a_wrapped_program_of_this_library_goes_on_with_the_run(server, python, 
     (tmp_path / "model" / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: nothing\n")
     name = f"wrapped-{away.split()[0]}"
     env = environment(tmp_path, "http://127.0.0.1:9" if away == "no server" else server.uri, **({"MLFLOW_OFFLINE": "1"} if away == "offline" else {}))
-    words = [MLFLOWC, "run", "--name", name, "--experiment", name, "--", MLFLOWC, "run", "--param", "inner=1", "--", tool, "run", tmp_path / "model", name]
+    words = [MLFLOWC, "run", "--name", name, "--experiment", name, "--", MLFLOWC, "run", "--param", f"inner={name}", "--", tool, "run", tmp_path / "model", name]
     done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=200)
     assert done.returncode == (1 if away == "no server" else 0), done.stderr  # the program's own word: its run waits
     done = sync(tmp_path, None, "--tracking-uri", server.uri)
     assert done.returncode == 0 and not list((tmp_path / "journal").glob("*/data.jrn")), done.stdout + done.stderr
     run = last_run(python, name, name)
-    assert run.data.params["inner"] == "1" and [f.path for f in python.list_artifacts(run.info.run_id, "notes")] == ["notes/hello.txt"]
+    assert run.data.params["inner"] == name and [f.path for f in python.list_artifacts(run.info.run_id, "notes")] == ["notes/hello.txt"]
     assert python.get_model_version_by_alias(name, "champion").run_id == run.info.run_id and run.info.status == "FINISHED"
-    assert not [r for r in python.search_runs(["0"]) if r.info.run_id != run.info.run_id and r.data.params.get("inner")]
+    assert not [r for r in python.search_runs(["0"]) if r.info.run_id != run.info.run_id and r.data.params.get("inner") == name]
 
 
 def test_a_wrapped_python_program_finds_no_run_that_its_server_does_not_know(mlflowc):

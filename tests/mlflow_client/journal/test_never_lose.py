@@ -675,6 +675,16 @@ def test_two_hosts_that_share_a_folder_do_not_collide(job, server, build_root):
     expect_once(server, "two-hosts", None, at_least=sum(line.startswith("step ") for line in logged))
 
 
+def test_what_goes_on_with_a_run_that_still_waits_is_kept(job, server):
+    """The server is there again, the journal in which the run began is not sent yet."""
+    begun = job(None, "--experiment", "early", "--steps", 0, "--params", 0, "--no-end", env={"MLFLOW_OFFLINE": "1"})
+    done = job(server.uri, "--experiment", "early", "--steps", 40, env={"MLFLOW_RUN_ID": words_of(begun, "run")[-1]})
+    assert done.returncode == 0 and "what is logged waits in the journal" in done.stderr, done.stdout + done.stderr
+    assert sync(job, server)["sent"] == 2
+    expect_once(server, "early", 40)
+    expect_nothing_waits(job)
+
+
 def test_two_copies_synced_at_once_remove_nothing_of_each_other(job, server, tmp_path):
     """No lock can tell of the other. Both may make a run of one key; each of those then is whole, and none is taken for a leftover of a creation."""
     for i in range(8):
