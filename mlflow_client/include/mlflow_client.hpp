@@ -290,8 +290,8 @@ public:
         mlf_artifact *items = nullptr;
         std::size_t count = 0;
         detail::call(mlf_artifacts_list, &items, &count, get(), uri.c_str());
-        auto release = [count](mlf_artifact *a) { mlf_artifacts_free(a, count); };
-        std::unique_ptr<mlf_artifact, decltype(release)> owned(items, release);
+        auto free_items = [count](mlf_artifact *a) { mlf_artifacts_free(a, count); };
+        std::unique_ptr<mlf_artifact, decltype(free_items)> owned(items, free_items);
         std::vector<artifact> out;
         for (std::size_t i = 0; i < count; i++)
             out.push_back({items[i].path, items[i].is_dir != 0, items[i].size_bytes});

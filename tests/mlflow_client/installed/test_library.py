@@ -38,7 +38,7 @@ def sanitizers(installed):
 
 def build(installed, source, out, *, static=False):
     compiler = ["c++", "-std=c++17"] if source.suffix == ".cpp" else ["cc", "-std=c17"]
-    warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+    warnings = ["-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Werror"]
     if static:
         linking = [str(library(installed, "libmlflow-client.a")), "-lcurl", "-ljansson", "-lcrypto", "-lpthread"]  # ours static; Debian's own packages for the others' private ones are not needed
     else:
@@ -68,7 +68,7 @@ def test_the_soname_carries_the_abi(installed, source_root):
 @pytest.mark.parametrize("header, compiler", [("mlflow_client.h", ["cc", "-std=c99", "-x", "c"]), ("mlflow_client.h", ["cc", "-std=c17", "-x", "c"]), ("mlflow_client.h", ["c++", "-std=c++17", "-x", "c++"]),
                                               ("mlflow_client.hpp", ["c++", "-std=c++17", "-x", "c++"]), ("mlflow_client.hpp", ["c++", "-std=c++20", "-x", "c++"])])  # fmt: skip
 def test_each_header_compiles_alone(installed, header, compiler):
-    done = subprocess.run([*compiler, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", *flags(installed, "--cflags"), "-"], input=f"#include <{header}>\n", capture_output=True, text=True)
+    done = subprocess.run([*compiler, "-Wall", "-Wextra", "-Wshadow", "-Wpedantic", "-Werror", "-fsyntax-only", *flags(installed, "--cflags"), "-"], input=f"#include <{header}>\n", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
