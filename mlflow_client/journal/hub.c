@@ -375,6 +375,7 @@ mlf_hub *mlf_hub_of(mlf_client *client, mlf_error *error)
 void mlf_hub_adopt(mlf_hub *hub, mlf_run *run)
 {
     pthread_mutex_lock(&hub->lock);
+    run->committed_ns = sv_monotonic_ns(); /* a run that is over in a moment syncs nothing to the disk */
     run->next = hub->runs;
     hub->runs = run;
     pthread_mutex_unlock(&hub->lock);
