@@ -467,7 +467,8 @@ static void exchange(mlf_outcome *outcome, attempt *a, const char *url, int time
 void mlf_attempt(mlf_outcome *outcome, mlf_channel *channel, const mlf_client *client, const mlf_http_call *call,
                  const char *url, int timeout_ms, mlf_http_reply *reply)
 {
-    attempt a = {.channel = channel, .settings = &client->settings, .client_stopped = &client->stopped, .call = call, .reply = reply};
+    static const atomic_int never;
+    attempt a = {.channel = channel, .settings = &client->settings, .client_stopped = call->flags & MLF_HTTP_TIDY ? &never : &client->stopped, .call = call, .reply = reply};
     char *next = NULL;
     memset(outcome, 0, sizeof *outcome);
     for (int hops = 0;; hops++) {

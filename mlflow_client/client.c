@@ -74,8 +74,6 @@ int mlf_client_may_send(const mlf_client *client, mlf_error *error)
     if (client->settings.offline)
         return mlf_error_set(error, MLF_E_STATE,
                              "offline (MLFLOW_OFFLINE): this needs the server, and is not recorded for later");
-    if (atomic_load_explicit(&client->stopped, memory_order_relaxed))
-        return mlf_error_set_retriable(error, MLF_E_TIMEOUT, "the server is not waited for any longer");
     return MLF_OK;
 }
 

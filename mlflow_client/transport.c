@@ -103,9 +103,14 @@ typedef struct effort {
     sv_prng prng;
 } effort;
 
+static int is_stopped(const effort *e)
+{
+    return !(e->call->flags & MLF_HTTP_TIDY) && atomic_load_explicit(&e->client->stopped, memory_order_relaxed);
+}
+
 static int is_cancelled(const effort *e)
 {
-    return atomic_load_explicit(&e->client->stopped, memory_order_relaxed) ||
+    return is_stopped(e) ||
            (e->call->cancel && atomic_load_explicit(e->call->cancel, memory_order_relaxed));
 }
 
@@ -170,7 +175,7 @@ static int finish(const effort *e, const mlf_outcome *outcome, int retriable, ml
     if (reply->attempts > 1) snprintf(tries, sizeof tries, " (%d attempts)", reply->attempts);
     e->reply->ambiguous =
         outcome->code == MLF_OK ? reply->status >= 500 && reply->status != 503 : outcome->may_have_acted;
-    if (atomic_load(&e->client->stopped))
+    if (is_stopped(e))
         return mlf_error_set_retriable(error, MLF_E_TIMEOUT, "%s: not waited for any longer", what);
     if (outcome->code == MLF_OK) {
         if (reply->attempts > 1) snprintf(what + strlen(what), sizeof what - strlen(what), "%s", tries);
@@ -205,7 +210,7 @@ static int persist(effort *e, mlf_error *error)
         int in_time = e->end_ns == INT64_MAX || wait < (e->end_ns - sv_monotonic_ns()) / 1000000;
         if (!again || retry > max_retries || !in_time) return finish(e, &outcome, again, error);
         rest(e, wait);
-        if (atomic_load(&e->client->stopped)) return finish(e, &outcome, again, error);
+        if (is_stopped(e)) return finish(e, &outcome, again, error);
         if (is_cancelled(e))
             return mlf_error_set(error, MLF_E_STATE, "cancelled after %d attempts", e->reply->attempts);
     }
@@ -253,6 +258,8 @@ int mlf_http(mlf_client *client, const mlf_http_call *call, mlf_http_reply *repl
     if (!reply) reply = &own;
     mlf_http_reply_free(reply);
     int code = mlf_client_may_send(client, error);
+    if (!code && !(call->flags & MLF_HTTP_TIDY) && atomic_load(&client->stopped))
+        code = mlf_error_set_retriable(error, MLF_E_TIMEOUT, "the server is not waited for any longer");
     if (!code) code = check_call(call, error);
     if (!code) code = absolute_url(&url, client, call, error);
     if (!code) {

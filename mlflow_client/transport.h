@@ -18,7 +18,8 @@ typedef enum mlf_http_flags {
     MLF_HTTP_ANY_STATUS = 16, /* every HTTP answer is a success; the caller looks at reply->status */
     MLF_HTTP_FORCE_AUTH = 32, /* credentials also to an origin that is neither the tracking nor the registry server */
     MLF_HTTP_INSECURE_TLS = 64, /* this call alone does not check certificates */
-    MLF_HTTP_LARGE = 128     /* reply->body may take a sixteenth of the memory, at least 64 MiB and at most 1 GiB */
+    MLF_HTTP_LARGE = 128,    /* reply->body may take a sixteenth of the memory, at least 64 MiB and at most 1 GiB */
+    MLF_HTTP_TIDY = 256      /* takes back what an effort left that is given up: done by a client that was stopped, too */
 } mlf_http_flags;
 
 /* Everything is borrowed for the call. Zero is a good default for each field but method and url. */

@@ -74,7 +74,7 @@ static int prepare(struct prepared *out, mlf_store *store, mlf_s3 *s3, const mlf
     call->url = out->url.data;
     call->headers = out->headers;
     call->n_headers = 0;
-    call->flags = (call->flags & MLF_HTTP_STREAM) | MLF_HTTP_NO_AUTH | (s3->insecure_tls ? MLF_HTTP_INSECURE_TLS : 0);
+    call->flags = (call->flags & (MLF_HTTP_STREAM | MLF_HTTP_TIDY)) | MLF_HTTP_NO_AUTH | (s3->insecure_tls ? MLF_HTTP_INSECURE_TLS : 0);
     call->max_retries = store->max_retries;
     for (size_t i = 0; i < out->signature.n_lines; i++)
         out->headers[call->n_headers++] = out->signature.lines[i];

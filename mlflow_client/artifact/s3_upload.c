@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PART_BYTES = MLF_PIECE_BYTES, MAX_PARTS = 10000, PUT_THREADS = 3, ETAG_BYTES = 80 };
+enum { PART_BYTES = MLF_PIECE_BYTES, MAX_PARTS = 10000, PUT_THREADS = 3, ETAG_BYTES = 80, TIDY_TIMEOUT_MS = 5000 };
 
 /* What one request carries: memory, or a part of a file. */
 struct piece {
@@ -259,7 +259,7 @@ static void forget_parts(mlf_upload *upload)
     sv_buffer query = SV_BUFFER_INIT(0);
     mlf_http_reply reply = MLF_HTTP_REPLY_INIT;
     if (!sv_buffer_text(&query, "uploadId=") && !mlf_url_encode(&query, upload->id, 0)) {
-        const mlf_s3_request request = {.method = "DELETE", .key = upload->key, .query = query.data};
+        const mlf_s3_request request = {.method = "DELETE", .key = upload->key, .query = query.data, .call = {.flags = MLF_HTTP_TIDY, .timeout_ms = TIDY_TIMEOUT_MS}};
         mlf_s3_call(upload->store, &request, &reply, NULL);
     }
     sv_buffer_free(&query);
