@@ -66,7 +66,7 @@ const char *mlf_client_tracking_uri(const mlf_client *client)
     return client->settings.tracking_uri;
 }
 
-int mlf_client_may_send(const mlf_client *client, mlf_error *error)
+int mlf_client_may_tidy(const mlf_client *client, mlf_error *error)
 {
     if (client->pid != getpid())
         return mlf_error_set(error, MLF_E_STATE, "this client belongs to process %ld: a forked child makes its own",
@@ -75,6 +75,14 @@ int mlf_client_may_send(const mlf_client *client, mlf_error *error)
         return mlf_error_set(error, MLF_E_STATE,
                              "offline (MLFLOW_OFFLINE): this needs the server, and is not recorded for later");
     return MLF_OK;
+}
+
+int mlf_client_may_send(const mlf_client *client, mlf_error *error)
+{
+    int code = mlf_client_may_tidy(client, error);
+    if (!code && atomic_load_explicit(&client->stopped, memory_order_relaxed))
+        code = mlf_error_set_retriable(error, MLF_E_TIMEOUT, "the server is not waited for any longer");
+    return code;
 }
 
 void *mlf_client_slot(mlf_client *client, mlf_slot slot,

@@ -34,7 +34,8 @@ struct mlf_client {
 void *mlf_client_slot(mlf_client *client, mlf_slot slot, int (*make)(mlf_attachment *attachment, mlf_client *client, mlf_error *error), mlf_error *error);
 
 /* MLF_E_STATE in a child of the process that made the client, or with MLFLOW_OFFLINE, or when no server was named. */
-int mlf_client_may_send(const mlf_client *client, mlf_error *error);
+int mlf_client_may_tidy(const mlf_client *client, mlf_error *error);
+int mlf_client_may_send(const mlf_client *client, mlf_error *error); /* also MLF_E_TIMEOUT once mlf_client_stop() was called */
 
 /* One JSON call: arguments (borrowed, may be NULL) become the query of a GET, else the body. *reply (may be NULL when nobody looks): new reference to
    the object that came back, {} for an empty body. flags as transport.h. path as "/api/2.0/mlflow/runs/get". */

@@ -133,3 +133,8 @@ void mlf_text_copy(char *into, size_t size, const char *text, size_t length)
         into[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? (text[i] == '\n' ? '\n' : ' ') : text[i];
     into[length] = '\0';
 }
+
+int mlf_error_is_ambiguous(int code, const mlf_error *error)
+{
+    return code == MLF_E_CONNECT || code == MLF_E_TIMEOUT || code == MLF_E_REPLY || (code == MLF_E_SERVER && error->http_status >= 500);
+}

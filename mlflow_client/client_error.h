@@ -26,4 +26,7 @@ int mlf_error_from_base(mlf_error *error, const sv_error *base);
 /* Copies text, at most size-1 bytes, never cutting a UTF-8 sequence; control bytes become blanks. */
 void mlf_text_copy(char *into, size_t size, const char *text, size_t length);
 
+/* 1 when the call may have done its work although it failed. */
+int mlf_error_is_ambiguous(int code, const mlf_error *error);
+
 #endif

@@ -75,12 +75,6 @@ static int create_once(struct logging *l, mlf_error *error)
     return code;
 }
 
-/* 1 when the call may have done its work although it failed. */
-static int is_ambiguous(int code, const mlf_error *error)
-{
-    return code == MLF_E_CONNECT || code == MLF_E_TIMEOUT || code == MLF_E_REPLY || (code == MLF_E_SERVER && error->http_status >= 500);
-}
-
 /* Makes the model once, whatever the network does. MLF_E_UNSUPPORTED on a 2.x server. */
 static int create_model(struct logging *l, mlf_error *error)
 {
@@ -88,7 +82,7 @@ static int create_model(struct logging *l, mlf_error *error)
     int code = l->home->may_exist ? find_by_key(l, &last) : 0;
     for (int attempt = 0; !code && !l->model_id; attempt++) {
         code = create_once(l, &last);
-        if (!code || !is_ambiguous(code, &last) || attempt >= MAX_CREATES)
+        if (!code || !mlf_error_is_ambiguous(code, &last) || attempt >= MAX_CREATES)
             break;
         last = (mlf_error)MLF_ERROR_INIT;
         code = find_by_key(l, &last);
@@ -106,7 +100,7 @@ static int send_more_params(struct logging *l, mlf_error *error)
         size_t end = at + PARAMS_A_CALL < l->options->n_params ? at + PARAMS_A_CALL : l->options->n_params;
         json_t *arguments = json_pack("{s:s, s:o}", "model_id", l->model_id, "params", mlf_json_pairs(l->options->params + at, end - at));
         code = arguments ? mlf_endpoint_call(NULL, l->client, EP(logged_models_log_params), arguments, error) : mlf_error_memory(error);
-        }
+    }
     return code;
 }
 
@@ -200,10 +194,10 @@ static int link_to_run(struct logging *l, mlf_error *error)
         json_t *arguments = json_pack("{s:s, s:[{s:s, s:i}]}", "run_id", l->home->run_id, "models", "model_id", l->model_id, "step", 0);
         last = (mlf_error)MLF_ERROR_INIT;
         code = arguments ? mlf_endpoint_call(NULL, l->client, EP(runs_log_outputs), arguments, &last) : mlf_error_memory(&last);
-            if (!code)
+        if (!code)
             return 0;
         linked = is_linked(l, error);
-        if (!linked && !is_ambiguous(code, &last))
+        if (!linked && !mlf_error_is_ambiguous(code, &last))
             break;
     }
     if (linked < 0)
@@ -225,7 +219,7 @@ static int send_metrics(struct logging *l, mlf_error *error)
                                                      (json_int_t)l->home->points[i].step, "model_id", l->model_id));
         json_t *arguments = json_pack("{s:s, s:o}", "run_id", l->home->run_id, "metrics", metrics);
         code = arguments ? mlf_endpoint_call(NULL, l->client, EP(runs_log_batch), arguments, error) : mlf_error_memory(error);
-        }
+    }
     return code;
 }
 

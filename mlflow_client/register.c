@@ -15,11 +15,6 @@
 
 enum { MAX_CREATES = 4 };
 
-static int is_ambiguous(int code, const mlf_error *error)
-{
-    return code == MLF_E_CONNECT || code == MLF_E_TIMEOUT || code == MLF_E_REPLY || (code == MLF_E_SERVER && error->http_status >= 500);
-}
-
 /* One that is there already is as good, also where an attempt made it whose answer was lost. */
 static int ensure_name(mlf_client *client, const char *name, const char *description, mlf_error *error)
 {
@@ -29,7 +24,7 @@ static int ensure_name(mlf_client *client, const char *name, const char *descrip
     for (int attempt = 0, again = !code; again && attempt < 2; attempt++) {
         made = (mlf_error)MLF_ERROR_INIT;
         code = mlf_endpoint_call(NULL, client, EP(registered_models_create), json_incref(arguments), &made);
-        again = code && is_ambiguous(code, &made);
+        again = code && mlf_error_is_ambiguous(code, &made);
     }
     json_decref(arguments);
     if (code == MLF_E_EXISTS)
@@ -96,7 +91,7 @@ static int make_version(char **version, mlf_client *client, const mlf_model_home
             code = keep_version(version, json_object_get(reply, "model_version"), &last);
         json_decref(reply);
         reply = NULL;
-        if (!code || !is_ambiguous(code, &last) || attempt >= MAX_CREATES)
+        if (!code || !mlf_error_is_ambiguous(code, &last) || attempt >= MAX_CREATES)
             break;
         last = (mlf_error)MLF_ERROR_INIT;
         code = find_by_key(version, client, name, home->key, &last);

@@ -257,9 +257,7 @@ int mlf_http(mlf_client *client, const mlf_http_call *call, mlf_http_reply *repl
     sv_buffer url = SV_BUFFER_INIT(65536);
     if (!reply) reply = &own;
     mlf_http_reply_free(reply);
-    int code = mlf_client_may_send(client, error);
-    if (!code && !(call->flags & MLF_HTTP_TIDY) && atomic_load(&client->stopped))
-        code = mlf_error_set_retriable(error, MLF_E_TIMEOUT, "the server is not waited for any longer");
+    int code = call->flags & MLF_HTTP_TIDY ? mlf_client_may_tidy(client, error) : mlf_client_may_send(client, error);
     if (!code) code = check_call(call, error);
     if (!code) code = absolute_url(&url, client, call, error);
     if (!code) {

@@ -362,8 +362,6 @@ int mlf_sync(mlf_client *client, const char *const *dirs, size_t n_dirs, const m
         return mlf_error_set(error, MLF_E_ARGUMENT, "sync options: expected version %d and 0 to %d connections, got %d and %d", MLF_ABI_VERSION, CONNECTIONS_MOST, job.options.version,
                              job.options.connections);
     int code = mlf_client_may_send(client, error);
-    if (!code && atomic_load(&client->stopped))
-        code = mlf_error_set_retriable(error, MLF_E_TIMEOUT, "the server is not waited for any longer");
     const char *own = client->settings.journal_dir;
     if (!code && !n_dirs)
         code = sync_dir(&job, own, error);

@@ -72,6 +72,16 @@ static mlf_client *client_of(const replay_server *server)
     return client;
 }
 
+static void end_case(scratch *s, mlf_client *client, replay_server *server)
+{
+    mlf_iterator_free(s->iterator);
+    mlf_object_free(s->object);
+    mlf_object_free(s->input);
+    mlf_free(s->text);
+    mlf_client_free(client);
+    replay_stop(server);
+}
+
 static void plain_environment(void)
 {
     static const char *const names[] = {"MLFLOW_TRACKING_URI",
@@ -111,12 +121,7 @@ Test(nouns, each_sends_what_it_should_and_reads_what_comes)
         size_t line = (size_t)(strstr(request, " HTTP/1.1") - request);
         snprintf(sent, sizeof sent, "%.*s%s%s", (int)line, request, body && body[4] ? " " : "", body ? body + 4 : "");
         cr_expect_str_eq(sent, cases[i].expect, "%s", cases[i].name);
-        mlf_iterator_free(s.iterator);
-        mlf_object_free(s.object);
-        mlf_object_free(s.input);
-        mlf_free(s.text);
-        mlf_client_free(client);
-        replay_stop(server);
+        end_case(&s, client, server);
     }
 }
 
@@ -131,12 +136,7 @@ Test(nouns, none_takes_a_login_page_for_an_answer)
         int code = cases[i].call(&s, client, &error);
         int may_wait = !strcmp(cases[i].name, "alias_set"); /* in the journal, which cannot be written here */
         cr_expect_eq(code, may_wait ? MLF_E_IO : MLF_E_REPLY, "%s: %s %s", cases[i].name, mlf_code_name(code), error.message);
-        mlf_iterator_free(s.iterator);
-        mlf_object_free(s.object);
-        mlf_object_free(s.input);
-        mlf_free(s.text);
-        mlf_client_free(client);
-        replay_stop(server);
+        end_case(&s, client, server);
     }
 }
 
