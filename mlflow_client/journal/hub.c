@@ -258,9 +258,10 @@ static int is_ready(mlf_hub *hub, mlf_run *run, int who, int64_t now)
         return 0;
     uint64_t backlog = mlf_sender_backlog(&run->sender);
     int retrying = run->sender.failures > 0;
+    int hurried = hub->n_waiting || run->detached; /* the last batches go side by side, too */
     if (who > 0)
-        return !retrying && backlog >= (uint64_t)who * 2 * MLF_HUB_FULL_BYTES;
-    return retrying || (backlog && (hub->n_waiting || run->detached || backlog >= MLF_HUB_FULL_BYTES || now - run->sent_ns >= MLF_HUB_LINGER_MS * MS));
+        return !retrying && backlog >= (hurried ? 1 : (uint64_t)who * 2) * MLF_HUB_FULL_BYTES;
+    return retrying || (backlog && (hurried || backlog >= MLF_HUB_FULL_BYTES || now - run->sent_ns >= MLF_HUB_LINGER_MS * MS));
 }
 
 /* Of those that are ready the one that has waited longest, so that each run gets its turn. */
