@@ -38,6 +38,22 @@ int mlf_run_op(mlf_run *run, mlf_op_kind kind, const json_t *payload, mlf_error 
     return code ? code : mlf_hub_op(run, (int)kind, payload, error);
 }
 
+int mlf_run_call_begin(mlf_run *run, mlf_op_kind kind, const json_t *payload, mlf_error *error)
+{
+    return run->folder.path ? mlf_calls_begin(&run->folder.calls, run->folder.path, (int)kind, payload, error) : MLF_OK;
+}
+
+int mlf_run_call_again(mlf_run *run, mlf_op_kind kind, const json_t *payload, mlf_error *error)
+{
+    return run->folder.path ? mlf_calls_again(&run->folder.calls, (int)kind, payload, error) : MLF_OK;
+}
+
+void mlf_run_call_end(mlf_run *run, const char *key, int kept)
+{
+    if (run->folder.path && (!kept || mlf_hub_settle(run)))
+        mlf_calls_end(&run->folder.calls, key);
+}
+
 int mlf_run_is_online(const mlf_run *run)
 {
     return run->hub->sending && run->sender.known && !run->sender.failures && !run->sender.halted;

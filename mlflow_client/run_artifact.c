@@ -1,7 +1,9 @@
-/* run_artifact.c: artifacts of a run: sent at once while the server answers, else copied into the journal, which sends them later. */
+/* run_artifact.c: artifacts of a run: sent by the call itself while the server answers (noted in the journal while it lasts, cut_off.h), else copied into the
+   journal, which sends them later. */
 #include "alloc.h"
 #include "client.h"
 #include "client_error.h"
+#include "cut_off.h"
 #include "file.h"
 #include "folder.h"
 #include "memory_file.h"
@@ -48,81 +50,91 @@ static int is_for_later(int code, const mlf_error *error)
 /* ---- later ---- */
 
 /* One record for each file of the copy. */
-static int note_file(mlf_run *run, const char *file, const char *target, mlf_error *error)
+static int note_copy(mlf_run *run, const char *file, const char *target, mlf_error *error)
 {
-    char sha256[65];
-    int64_t size_bytes = 0;
-    char *path = mlf_uri_join(mlf_run_folder(run), file);
-    int code = path ? mlf_waiting_digest(sha256, &size_bytes, path, error) : mlf_error_memory(error);
-    json_t *payload = code ? NULL : mlf_waiting_artifact(file, target, size_bytes, sha256);
+    json_t *records = json_array(), *record;
+    size_t i;
+    int code = records ? mlf_waiting_artifacts(records, mlf_run_folder(run), file, target, error) : mlf_error_memory(error);
+    json_array_foreach(records, i, record)
+        if (!code)
+            code = mlf_run_op(run, MLF_OP_ARTIFACT, record, error);
+    json_decref(records);
+    return code;
+}
+
+static int keep_for_later(mlf_run *run, const char *local_path, const char *target, mlf_error *error)
+{
+    char *file = NULL;
+    int code = mlf_waiting_copy(&file, mlf_run_folder(run), local_path, NULL, error);
     if (!code)
-        code = payload ? mlf_run_op(run, MLF_OP_ARTIFACT, payload, error) : mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: the name is no UTF-8", target);
-    json_decref(payload);
-    sv_free(path);
+        code = note_copy(run, file, target, error);
+    sv_free(file);
     return code;
 }
 
-static int note_folder(mlf_run *run, const char *file, const char *target, mlf_error *error)
-{
-    mlf_leaves leaves = {NULL, 0, 0};
-    mlf_store *store = NULL;
-    char *path = mlf_uri_join(mlf_run_folder(run), file);
-    int code = path ? mlf_store_open_folder(&store, path, error) : mlf_error_memory(error);
-    int is_empty = !code && access(path, F_OK) && errno == ENOENT; /* the copy is made with its first file */
-    if (!code && !is_empty)
-        code = mlf_tree_walk(&leaves, store, "", error);
-    for (size_t i = 0; !code && i < leaves.count; i++) {
-        char *from = mlf_uri_join(file, leaves.items[i].path), *to = mlf_uri_join(target, leaves.items[i].path);
-        code = from && to ? note_file(run, from, to, error) : mlf_error_memory(error);
-        sv_free(from);
-        sv_free(to);
-    }
-    mlf_leaves_free(&leaves);
-    mlf_store_close(store);
-    sv_free(path);
-    return code;
-}
-
-static int keep_for_later(mlf_run *run, const char *local_path, const char *folder, mlf_error *error)
+/* What the artifact is called in the run: a file keeps its name below the folder, what is in a folder its path. *target: sv_free. */
+static int find_target(char **target, const char *local_path, const char *folder, mlf_error *error)
 {
     struct stat about;
-    char *file = NULL, *target = NULL;
-    int code = mlf_waiting_copy(&file, mlf_run_folder(run), local_path, error);
-    if (!code && stat(local_path, &about))
-        code = mlf_error_set(error, MLF_E_IO, "%.600s: cannot be read: %s", local_path, strerror(errno));
-    if (!code && S_ISDIR(about.st_mode))
-        code = note_folder(run, file, folder, error);
-    else if (!code) {
-        target = mlf_uri_join(folder, strrchr(file, '/') + 1);
-        code = target ? note_file(run, file, target, error) : mlf_error_memory(error);
-    }
-    sv_free(file);
-    sv_free(target);
-    return code;
+    const char *slash = strrchr(local_path, '/');
+    if (stat(local_path, &about))
+        return mlf_error_set(error, MLF_E_IO, "%.600s: cannot be read: %s", local_path, strerror(errno));
+    *target = S_ISDIR(about.st_mode) ? sv_strdup(folder) : mlf_uri_join(folder, slash ? slash + 1 : local_path);
+    return *target ? 0 : mlf_error_memory(error);
 }
 
 /* ---- now, or later ---- */
 
+/* What the call is about to send, as far as its bytes are not known yet. */
+static json_t *new_call(const char *target)
+{
+    char key[MLF_JOURNAL_KEY + 1];
+    return mlf_journal_key(key, NULL) ? NULL : json_pack("{s:s, s:s}", "key", key, "path", target);
+}
+
+static int send_path(mlf_run *run, const char *local_path, const char *folder, mlf_error *error)
+{
+    mlf_store *store = NULL;
+    int code = open_run(&store, run, error);
+    if (!code)
+        code = mlf_tree_upload(store, local_path, folder, NULL, UPLOAD_THREADS, error);
+    mlf_store_close(store);
+    return code;
+}
+
+static int send_or_keep(mlf_run *run, const char *local_path, const char *folder, const char *target, mlf_error *error)
+{
+    mlf_error sent = MLF_ERROR_INIT;
+    json_t *call = new_call(target);
+    int code = call ? mlf_cut_off_keep(call, run, "file", local_path, error) : mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: the name is no UTF-8", target);
+    if (!code)
+        code = mlf_cut_off_begin(run, MLF_OP_ARTIFACT, call, error);
+    if (code) {
+        json_decref(call);
+        return code;
+    }
+    code = send_path(run, local_path, folder, &sent);
+    int later = is_for_later(code, &sent);
+    if (later)
+        code = keep_for_later(run, local_path, target, error);
+    else if (code && error && !error->code)
+        *error = sent;
+    mlf_cut_off_end(run, call, later);
+    return code;
+}
+
 int mlf_run_log_artifact(mlf_run *run, const char *local_path, const char *artifact_path, mlf_error *error)
 {
     const char *folder = artifact_path ? artifact_path : "";
-    mlf_error sent = MLF_ERROR_INIT;
-    mlf_store *store = NULL;
+    char *target = NULL;
     int code = mlf_run_check(run, error);
     if (!code)
         code = check_target(folder, error);
-    if (code)
-        return code;
-    if (!mlf_run_is_online(run))
-        return keep_for_later(run, local_path, folder, error);
-    code = open_run(&store, run, &sent);
     if (!code)
-        code = mlf_tree_upload(store, local_path, folder, NULL, UPLOAD_THREADS, &sent);
-    mlf_store_close(store);
-    if (is_for_later(code, &sent))
-        return keep_for_later(run, local_path, folder, error);
-    if (code && error && !error->code)
-        *error = sent;
+        code = find_target(&target, local_path, folder, error);
+    if (!code)
+        code = mlf_run_is_online(run) ? send_or_keep(run, local_path, folder, target, error) : keep_for_later(run, local_path, target, error);
+    sv_free(target);
     return code;
 }
 
@@ -143,35 +155,56 @@ static int keep_text(mlf_run *run, const char *text, size_t length, const char *
     if (!code && (sv_folder_make(folder.data, &made) || sv_file_write(path, text, length, &made)))
         code = mlf_error_from_base(error, &made);
     if (!code)
-        code = note_file(run, file.data, artifact_file, error);
+        code = note_copy(run, file.data, artifact_file, error);
     sv_free(path);
     sv_buffer_free(&file);
     sv_buffer_free(&folder);
     return code;
 }
 
+static int send_text(mlf_run *run, const char *text, size_t length, const char *artifact_file, mlf_error *error)
+{
+    mlf_store *store = NULL;
+    int fd = -1, code = open_run(&store, run, error);
+    if (!code)
+        code = mlf_memory_file(&fd, text, length, error);
+    if (!code)
+        code = store->ops->put(store, artifact_file, fd, (int64_t)length, error);
+    if (fd >= 0)
+        close(fd);
+    mlf_store_close(store);
+    return code;
+}
+
+static int send_or_keep_text(mlf_run *run, const char *text, size_t length, const char *artifact_file, mlf_error *error)
+{
+    const char *slash = strrchr(artifact_file, '/');
+    mlf_error sent = MLF_ERROR_INIT;
+    json_t *call = new_call(artifact_file);
+    int code = call ? mlf_cut_off_keep_text(call, run, text, length, slash ? slash + 1 : artifact_file, error)
+                    : mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: the name is no UTF-8", artifact_file);
+    if (!code)
+        code = mlf_cut_off_begin(run, MLF_OP_ARTIFACT, call, error);
+    if (code) {
+        json_decref(call);
+        return code;
+    }
+    code = send_text(run, text, length, artifact_file, &sent);
+    int later = is_for_later(code, &sent);
+    if (later)
+        code = keep_text(run, text, length, artifact_file, error);
+    else if (code && error && !error->code)
+        *error = sent;
+    mlf_cut_off_end(run, call, later);
+    return code;
+}
+
 int mlf_run_log_text(mlf_run *run, const char *text, size_t length, const char *artifact_file, mlf_error *error)
 {
-    mlf_error sent = MLF_ERROR_INIT;
-    mlf_store *store = NULL;
-    int fd = -1, code = mlf_run_check(run, error);
+    int code = mlf_run_check(run, error);
     if (!code)
         code = *artifact_file ? check_target(artifact_file, error) : mlf_error_set(error, MLF_E_ARGUMENT, "an artifact needs a name");
     if (code)
         return code;
-    if (!mlf_run_is_online(run))
-        return keep_text(run, text, length, artifact_file, error);
-    code = open_run(&store, run, &sent);
-    if (!code)
-        code = mlf_memory_file(&fd, text, length, &sent);
-    if (!code)
-        code = store->ops->put(store, artifact_file, fd, (int64_t)length, &sent);
-    if (fd >= 0)
-        close(fd);
-    mlf_store_close(store);
-    if (is_for_later(code, &sent))
-        return keep_text(run, text, length, artifact_file, error);
-    if (code && error && !error->code)
-        *error = sent;
-    return code;
+    return mlf_run_is_online(run) ? send_or_keep_text(run, text, length, artifact_file, error) : keep_text(run, text, length, artifact_file, error);
 }

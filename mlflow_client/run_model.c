@@ -1,8 +1,10 @@
-/* run_model.c: a run's models and their versions: made at once while the server answers, else written into the journal, which makes them later. */
+/* run_model.c: a run's models and their versions: made by the call itself while the server answers (noted in the journal while it lasts, cut_off.h), else written into
+   the journal, which makes them later. */
 #include "alloc.h"
 #include "client.h"
 #include "client_error.h"
 #include "clock.h"
+#include "cut_off.h"
 #include "hub.h"
 #include "registry.h"
 #include "run.h"
@@ -29,7 +31,7 @@ static int keep_model(char **model_uri, mlf_run *run, const char *key, const cha
     if (!code)
         code = mlf_model_folder_check(folder, error);
     if (!code)
-        code = mlf_waiting_copy(&file, mlf_run_folder(run), folder, error);
+        code = mlf_waiting_copy(&file, mlf_run_folder(run), folder, NULL, error);
     json_t *payload = code ? NULL : mlf_waiting_model(key, file, points, options);
     if (!code)
         code = payload ? mlf_run_op(run, MLF_OP_MODEL, payload, error) : mlf_error_memory(error);
@@ -71,6 +73,44 @@ static int find_points(mlf_metric_point **points, mlf_run *run, const mlf_model_
     return 0;
 }
 
+/* The model as the call brings it to the server itself. */
+typedef struct model_call {
+    mlf_run *run;
+    const mlf_model_options *options; /* the caller's */
+    json_t *payload;                  /* NULL: not begun */
+} model_call;
+
+/* The files are there once the caller's prepare() has made them. */
+static int prepare_and_note(void *context, const char *folder, const char *model_id, const char *artifact_uri, const char *run_id)
+{
+    model_call *call = context;
+    int refused = call->options->prepare(call->options->context, folder, model_id, artifact_uri, run_id);
+    if (!refused && !mlf_cut_off_keep(call->payload, call->run, "folder", folder, NULL))
+        mlf_run_call_again(call->run, MLF_OP_MODEL, call->payload, NULL);
+    return refused;
+}
+
+static int send_model(char **uri, model_call *call, const mlf_model_home *home, const char *folder, mlf_error *error)
+{
+    mlf_model_options options = *call->options;
+    call->payload = mlf_waiting_model(home->key, NULL, home->points, &options);
+    int code = call->payload ? MLF_OK : mlf_error_memory(error);
+    if (!code && !options.prepare)
+        code = mlf_cut_off_keep(call->payload, call->run, "folder", folder, error);
+    if (!code)
+        code = mlf_cut_off_begin(call->run, MLF_OP_MODEL, call->payload, error);
+    if (code) {
+        json_decref(call->payload);
+        call->payload = NULL;
+        return code;
+    }
+    if (options.prepare) {
+        options.prepare = prepare_and_note;
+        options.context = call;
+    }
+    return mlf_log_model_now(uri, mlf_run_client(call->run), home, folder, &options, error);
+}
+
 int mlf_run_log_model(char **model_uri, mlf_run *run, const char *folder, const mlf_model_options *options, mlf_error *error)
 {
     const mlf_model_options nothing = MLF_MODEL_OPTIONS_INIT;
@@ -89,14 +129,17 @@ int mlf_run_log_model(char **model_uri, mlf_run *run, const char *folder, const 
         code = find_points(&points, run, options, error);
     if (code)
         return code;
+    model_call call = {run, options, NULL};
     if (mlf_run_is_online(run)) {
         const mlf_model_home home = {mlf_run_id(run), mlf_run_experiment_id(run), key, points, 0};
-        code = mlf_log_model_now(&uri, mlf_run_client(run), &home, folder, options, &sent);
+        code = send_model(&uri, &call, &home, folder, &sent);
     }
-    if (!uri && (!code || mlf_is_for_later(code, &sent)))
+    int later = !uri && (!code || mlf_is_for_later(code, &sent));
+    if (later)
         code = keep_model(&uri, run, key, folder, points, options, error);
     else if (code && error && !error->code)
         *error = sent;
+    mlf_cut_off_end(run, call.payload, later);
     sv_free(points);
     *model_uri = uri;
     return code;
@@ -135,16 +178,27 @@ int mlf_model_register(char **version, mlf_run *run, const char *model_uri, cons
     int waits = code ? code : is_waiting(run, &model_uri, known, sizeof known, error);
     if (waits < 0)
         return waits;
-    if (!waits && mlf_run_is_online(run)) {
+    json_t *payload = mlf_waiting_register(key, model_uri, name, options);
+    if (!payload)
+        return mlf_error_set(error, MLF_E_ARGUMENT, "%.200s: a text is no UTF-8", name);
+    int sends = !waits && mlf_run_is_online(run);
+    if (sends && (code = mlf_cut_off_begin(run, MLF_OP_REGISTER, payload, error))) {
+        json_decref(payload);
+        return code;
+    }
+    if (sends) {
         const mlf_model_home home = {mlf_run_id(run), mlf_run_experiment_id(run), key, NULL, 0};
         code = mlf_register_now(&made, mlf_run_client(run), &home, model_uri, name, options, &sent);
     }
-    if (!made && (!code || mlf_is_for_later(code, &sent))) {
-        json_t *payload = mlf_waiting_register(key, model_uri, name, options);
-        code = payload ? mlf_run_op(run, MLF_OP_REGISTER, payload, error) : mlf_error_set(error, MLF_E_ARGUMENT, "%.200s: a text is no UTF-8", name);
-        json_decref(payload);
-    } else if (code && error && !error->code)
+    int later = !made && (!code || mlf_is_for_later(code, &sent));
+    if (later)
+        code = mlf_run_op(run, MLF_OP_REGISTER, payload, error);
+    else if (code && error && !error->code)
         *error = sent;
+    if (sends)
+        mlf_cut_off_end(run, payload, later);
+    else
+        json_decref(payload);
     if (version)
         *version = made;
     else

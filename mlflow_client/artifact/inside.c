@@ -89,7 +89,7 @@ int mlf_inside_write(mlf_incoming *incoming, const void *bytes, size_t length, m
 
 int mlf_inside_commit(mlf_incoming *incoming, mlf_error *error)
 {
-    if (fsync(incoming->fd) ||
+    if ((!incoming->unsynced && fsync(incoming->fd)) ||
         renameat(incoming->folder_fd, incoming->temporary, incoming->folder_fd, incoming->name))
         return mlf_error_set(error, MLF_E_IO, "%s: cannot be written: %s", incoming->name, strerror(errno));
     incoming->temporary[0] = '\0';
@@ -106,6 +106,18 @@ void mlf_inside_abort(mlf_incoming *incoming)
     if (incoming->folder_fd >= 0)
         close(incoming->folder_fd);
     *incoming = (mlf_incoming)MLF_INCOMING_INIT;
+}
+
+int mlf_inside_link(int root_fd, const char *relative, int fd, mlf_error *error)
+{
+    char name[256], open_file[40];
+    int at = -1, code = open_parent(&at, name, root_fd, relative, error);
+    if (code)
+        return code;
+    snprintf(open_file, sizeof open_file, "/proc/self/fd/%d", fd);
+    int refused = linkat(AT_FDCWD, open_file, at, name, AT_SYMLINK_FOLLOW) != 0;
+    close(at);
+    return refused;
 }
 
 int mlf_inside_move(int from_fd, int to_fd, const char *relative, mlf_error *error)

@@ -82,8 +82,17 @@ static int run_store(mlf_store **out, const mlf_replay *replay, mlf_error *error
     return code;
 }
 
+/* Why an operation that a kill cut off cannot be finished (cut_off.c). */
+static int check_whole(const json_t *payload, mlf_error *error)
+{
+    const char *why = text_of(payload, "why");
+    return why ? mlf_error_set(error, MLF_E_INTEGRITY, "%.800s", why) : MLF_OK;
+}
+
 int mlf_replay_artifact(mlf_replay *replay, const json_t *payload, mlf_error *error)
 {
+    if (check_whole(payload, error))
+        return MLF_E_INTEGRITY;
     const char *target = text_of(payload, "path"), *expected = text_of(payload, "sha256");
     char sha256[65];
     int64_t size_bytes = 0;
@@ -156,6 +165,8 @@ int mlf_replay_model(mlf_replay *replay, const json_t *payload, mlf_error *error
         return damaged("a model", error);
     if (mlf_folder_id(replay->folder, key, known, sizeof known))
         return 0;
+    if (check_whole(payload, error))
+        return MLF_E_INTEGRITY;
     mlf_model_options options = MLF_MODEL_OPTIONS_INIT;
     mlf_pair *params = NULL, *tags = NULL;
     const char **metric_keys = NULL;

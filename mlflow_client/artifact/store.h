@@ -66,6 +66,8 @@ struct mlf_store {
     void (*progress)(void *context, int64_t bytes); /* NULL: nobody wants to know; called from any thread */
     void *progress_context;
     int64_t max_bytes; /* of a tree's download; 0: no limit */
+    int64_t *room;     /* of a folder that holds things for a moment: bytes that may still be copied; large files are linked where that goes, nothing is synced; MLF_E_UNSUPPORTED
+                          where it is used up. NULL: everything is copied and synced. For one thread */
 };
 
 /* MLF_E_UNSUPPORTED for a scheme nobody here knows. client: borrowed; NULL: what the environment says, and MLFLOW_OFFLINE does not matter. */

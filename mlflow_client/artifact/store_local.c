@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define CHUNK_BYTES (256u * 1024)
+#define LINK_BYTES (1 << 20) /* below it a copy costs little, and a file that is changed in place later is no matter */
 
 struct mlf_upload {
     mlf_incoming incoming;
@@ -166,10 +167,29 @@ static int copy_in(void *context, const void *bytes, size_t length, mlf_error *e
     return local_write(copying->upload, bytes, length, error);
 }
 
+/* 0: it has its second name; 1: it is to be copied. */
+static int hold(mlf_store *store, const char *path, int fd, int64_t size, mlf_error *error)
+{
+    int root_fd = -1, code = size < LINK_BYTES ? 1 : mlf_inside_root(&root_fd, store->state, error);
+    if (!code)
+        code = mlf_inside_link(root_fd, path, fd, error);
+    if (root_fd >= 0)
+        close(root_fd);
+    if (code == 1 && size > *store->room)
+        return mlf_error_set(error, MLF_E_UNSUPPORTED, "%.600s: too large to be copied", path);
+    *store->room -= code == 1 ? size : 0;
+    return code;
+}
+
 static int local_put(mlf_store *store, const char *path, int fd, int64_t size, mlf_error *error)
 {
     struct copying copying = {NULL, 0};
+    int copies = store->room ? hold(store, path, fd, size, error) : 1;
+    if (copies != 1)
+        return copies;
     int code = local_begin(&copying.upload, store, path, error);
+    if (!code)
+        copying.upload->incoming.unsynced = store->room != NULL;
     if (!code)
         code = copy_out(store, fd, 0, path, copy_in, &copying, error);
     if (!code && copying.bytes != size)

@@ -3,6 +3,7 @@
 #include "alloc.h"
 #include "client_error.h"
 #include "digest.h"
+#include "file.h"
 #include "folder.h"
 #include "json_text.h"
 #include "object.h"
@@ -16,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int mlf_waiting_copy(char **file, const char *journal, const char *local_path, mlf_error *error)
+int mlf_waiting_copy(char **file, const char *journal, const char *local_path, int64_t *room, mlf_error *error)
 {
     char key[MLF_JOURNAL_KEY + 1];
     struct stat about;
@@ -36,6 +37,8 @@ int mlf_waiting_copy(char **file, const char *journal, const char *local_path, m
     if (!code)
         code = mlf_store_open_folder(&store, target, error);
     if (!code)
+        store->room = room;
+    if (!code)
         code = mlf_tree_upload(store, local_path, "", NULL, 1, error);
     if (!code && !S_ISDIR(about.st_mode)) { /* a file keeps its name below the folder made for it */
         const char *slash = strrchr(local_path, '/');
@@ -45,6 +48,8 @@ int mlf_waiting_copy(char **file, const char *journal, const char *local_path, m
     if (!code && !(*file = sv_buffer_take(&name)))
         code = mlf_error_memory(error);
     mlf_store_close(store);
+    if (code && target)
+        sv_folder_remove(target, NULL);
     sv_free(target);
     sv_buffer_free(&name);
     return code;
@@ -80,6 +85,61 @@ int mlf_waiting_digest(char sha256[65], int64_t *size_bytes, const char *path, m
     if (fd >= 0)
         close(fd);
     sv_free(chunk);
+    return code;
+}
+
+static int add_record(json_t *records, const char *journal, const char *file, const char *target, mlf_error *error)
+{
+    char sha256[65];
+    int64_t size_bytes = 0;
+    char *path = mlf_uri_join(journal, file);
+    int code = path ? mlf_waiting_digest(sha256, &size_bytes, path, error) : mlf_error_memory(error);
+    json_t *record = code ? NULL : mlf_waiting_artifact(file, target, size_bytes, sha256);
+    if (!code && !record)
+        code = mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: the name is no UTF-8", target);
+    else if (!code && json_array_append(records, record))
+        code = mlf_error_memory(error);
+    json_decref(record);
+    sv_free(path);
+    return code;
+}
+
+static int add_folder(json_t *records, const char *journal, const char *file, const char *target, mlf_error *error)
+{
+    mlf_leaves leaves = {NULL, 0, 0};
+    mlf_store *store = NULL;
+    char *path = mlf_uri_join(journal, file);
+    int code = path ? mlf_store_open_folder(&store, path, error) : mlf_error_memory(error);
+    if (!code)
+        code = mlf_tree_walk(&leaves, store, "", error);
+    for (size_t i = 0; !code && i < leaves.count; i++) {
+        char *from = mlf_uri_join(file, leaves.items[i].path), *to = mlf_uri_join(target, leaves.items[i].path);
+        code = from && to ? add_record(records, journal, from, to, error) : mlf_error_memory(error);
+        sv_free(from);
+        sv_free(to);
+    }
+    mlf_leaves_free(&leaves);
+    mlf_store_close(store);
+    sv_free(path);
+    return code;
+}
+
+int mlf_waiting_artifacts(json_t *records, const char *journal, const char *file, const char *target, mlf_error *error)
+{
+    struct stat about;
+    char *path = mlf_uri_join(journal, file);
+    if (!path)
+        return mlf_error_memory(error);
+    int missing = lstat(path, &about) != 0, code = 0;
+    if (missing && (errno != ENOENT || strchr(file, '/') != strrchr(file, '/'))) /* the copy of an empty folder is made with its first file: there is none */
+        code = mlf_error_set(error, errno == ENOENT ? MLF_E_INTEGRITY : MLF_E_IO, "%.600s: cannot be read: %s", path, strerror(errno));
+    else if (!missing && S_ISDIR(about.st_mode))
+        code = add_folder(records, journal, file, target, error);
+    else if (!missing && S_ISREG(about.st_mode))
+        code = add_record(records, journal, file, target, error);
+    else if (!missing)
+        code = mlf_error_set(error, MLF_E_INTEGRITY, "%.600s: is neither a file nor a folder", path);
+    sv_free(path);
     return code;
 }
 
@@ -131,7 +191,7 @@ json_t *mlf_waiting_model(const char *key, const char *file, const mlf_metric_po
     json_t *metrics = json_array();
     for (size_t i = 0; i < options->n_metrics; i++)
         metrics = mlf_json_append(metrics, json_pack("[s, o, I, I]", options->metric_keys[i], mlf_json_double(points[i].value), (json_int_t)points[i].timestamp_ms, (json_int_t)points[i].step));
-    return json_pack("{s:s, s:s, s:s, s:s*, s:o, s:o, s:o}", "key", key, "folder", file, "name", options->name ? options->name : "model", "model_type",
+    return json_pack("{s:s, s:s*, s:s, s:s*, s:o, s:o, s:o}", "key", key, "folder", file, "name", options->name ? options->name : "model", "model_type",
                      options->model_type, "params", pairs(options->params, options->n_params), "tags", pairs(options->tags, options->n_tags), "metrics", metrics);
 }
 

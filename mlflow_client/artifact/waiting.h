@@ -12,12 +12,17 @@
 /* In ids.json in the place of its URI, once the server has refused it. */
 #define MLF_MODEL_REFUSED "refused"
 
-/* Copies a file or folder below the journal folder's files/. *file: its name relative to that folder (sv_free). journal NULL (one in memory alone): MLF_E_STATE. */
-int mlf_waiting_copy(char **file, const char *journal, const char *local_path, mlf_error *error);
+/* Copies a file or folder below the journal folder's files/. *file: its name relative to that folder (sv_free). journal NULL (one in memory alone): MLF_E_STATE.
+   room: as mlf_store's; NULL for a copy that stays. */
+int mlf_waiting_copy(char **file, const char *journal, const char *local_path, int64_t *room, mlf_error *error);
+
+/* Appends to the array the records of a copied file, or of each file below a copied folder, which is to be called `target` below the run's artifacts. MLF_E_INTEGRITY: the
+   copy is not there, or no file. */
+int mlf_waiting_artifacts(json_t *records, const char *journal, const char *file, const char *target, mlf_error *error);
 
 /* The records' payloads (record.h): new reference, NULL when memory is out or a text is no UTF-8. */
 json_t *mlf_waiting_artifact(const char *file, const char *artifact_file, int64_t size_bytes, const char *sha256);
-json_t *mlf_waiting_model(const char *key, const char *file, const mlf_metric_point *points /* (options->n_metrics) */, const mlf_model_options *options);
+json_t *mlf_waiting_model(const char *key, const char *file /* NULL: not yet */, const mlf_metric_point *points /* (options->n_metrics) */, const mlf_model_options *options);
 json_t *mlf_waiting_register(const char *key, const char *model_uri, const char *name, const mlf_register_options *options);
 
 /* Does the journal at path hold the model that is called "journal:/KEY"? 1: it is still to be sent; 2: it was sent or refused; 0: no; an mlf_code: that cannot be read. */

@@ -382,7 +382,8 @@ MLF_API int mlf_run_set_tag(mlf_run *run, const char *key, const char *value, ml
 
 MLF_API int mlf_run_log_input(mlf_run *run, const mlf_dataset *dataset, mlf_error *error);
 
-/* A file or a whole folder (recursively; links to files are followed, pipes left out) below the run's artifacts. artifact_path is the folder there, NULL for the root. */
+/* A file or a whole folder (recursively; links to files are followed, pipes left out) below the run's artifacts. artifact_path is the folder there, NULL for the root.
+   Online it is sent before the call returns; a process that is killed meanwhile leaves the rest to `mlflowc sync`. Else a copy waits in the journal. */
 MLF_API int mlf_run_log_artifact(mlf_run *run, const char *local_path, const char *artifact_path, mlf_error *error);
 MLF_API int mlf_run_log_text(mlf_run *run, const char *text, size_t length, const char *artifact_file, mlf_error *error);
 

@@ -49,6 +49,7 @@ static void begin(mlf_folder *folder, const char *key)
     *folder = (mlf_folder){.holding = MLF_LOCK_INIT, .position_fd = -1, .open = 1};
     snprintf(folder->key, sizeof folder->key, "%s", key);
     pthread_mutex_init(&folder->lock, NULL);
+    mlf_calls_init(&folder->calls);
 }
 
 void mlf_folder_close(mlf_folder *folder)
@@ -56,6 +57,7 @@ void mlf_folder_close(mlf_folder *folder)
     if (!folder->open)
         return;
     mlf_stream_close(&folder->stream);
+    mlf_calls_close(&folder->calls);
     if (folder->position_fd >= 0)
         close(folder->position_fd);
     mlf_lock_release(&folder->holding);
@@ -63,7 +65,7 @@ void mlf_folder_close(mlf_folder *folder)
     sv_free(folder->gaps);
     sv_free(folder->path);
     pthread_mutex_destroy(&folder->lock);
-    *folder = (mlf_folder){.holding = MLF_LOCK_INIT, .position_fd = -1, .stream = {.fd = -1}};
+    *folder = (mlf_folder){.holding = MLF_LOCK_INIT, .position_fd = -1, .stream = {.fd = -1}, .calls = {.fd = -1}};
 }
 
 static int open_in(const mlf_folder *folder, const char *name, int flags)
@@ -176,8 +178,8 @@ static void anchor(const mlf_folder *folder)
 
 int mlf_folder_commit(mlf_folder *folder)
 {
-    int synced = mlf_stream_commit(&folder->stream);
-    if (synced > 0 && folder->path && !folder->anchored) {
+    int synced = mlf_stream_commit(&folder->stream), is_new = mlf_calls_commit(&folder->calls);
+    if ((is_new || (synced > 0 && !folder->anchored)) && folder->path) {
         anchor(folder);
         folder->anchored = 1;
     }

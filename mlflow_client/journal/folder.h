@@ -5,13 +5,15 @@
        ids.json      the server, and what it called the things made: {"tracking_uri": "http://…", "<client key>": "<server id>", …}
        refused/      the copies of refused artifacts and models, under the same paths as before
        refused.jsonl what the server refused for good, one JSON object a line, with its reason
-       files/        copies of artifacts that wait
+       files/        copies of artifacts that wait, and what calls are sending
+       calls.jrn     what calls are bringing to the server themselves (calls.h)
        lock          held by whoever writes or sends; says which host and process
 
    The key is the run's: 12 hex digits of milliseconds, then 20 random ones, so that names sort by age. A folder that cannot be made is a journal in memory alone. */
 #ifndef MLF_FOLDER_H
 #define MLF_FOLDER_H
 
+#include "calls.h"
 #include "lock.h"
 #include "mlflow_client.h"
 #include "position.h"
@@ -43,6 +45,7 @@ typedef struct mlf_folder {
     mlf_lock holding;
     int position_fd;
     mlf_stream stream;
+    mlf_calls calls;
     mlf_position position; /* written by whoever sends */
     mlf_loss cut;          /* of the journal's end, which could not be read when it was opened */
     mlf_loss missing;      /* altogether in gaps */
@@ -70,7 +73,7 @@ int mlf_folder_keep(const char *dir, const char *server, int kind, const json_t 
 int mlf_folder_open(mlf_folder *folder, const char *dir, const char *key, mlf_error *error);
 void mlf_folder_close(mlf_folder *folder); /* what is in it stays for the next */
 
-/* Makes what was appended survive a power cut: mlf_stream_commit(), and the first time the folders above it, too. */
+/* Makes what was appended survive a power cut: mlf_stream_commit(), calls.jrn, and the first time the folders above them, too. */
 int mlf_folder_commit(mlf_folder *folder);
 
 /* Where reading goes on at offset: there, or behind the gap that begins there. */

@@ -471,6 +471,20 @@ int mlf_hub_op(mlf_run *run, int kind, const json_t *payload, mlf_error *error)
     return code ? mlf_error_memory(error) : MLF_OK;
 }
 
+int mlf_hub_settle(mlf_run *run)
+{
+    mlf_hub *hub = run->hub;
+    int64_t until = sv_monotonic_ns() + MLF_HUB_SETTLE_MS * MS;
+    pthread_mutex_lock(&hub->lock);
+    while (!is_written(run) && sv_monotonic_ns() < until) {
+        pthread_cond_signal(&hub->wake);
+        wait_ms(&hub->moved, &hub->lock, MLF_HUB_TICK_MS);
+    }
+    int written = is_written(run);
+    pthread_mutex_unlock(&hub->lock);
+    return written;
+}
+
 static int settled(mlf_hub *hub, mlf_run *run)
 {
     return is_written(run) && (hub->sending ? mlf_sender_is_done(&run->sender) : !mlf_stream_is_refusing(&run->folder.stream)) && !atomic_load(&run->turned_away);

@@ -21,6 +21,7 @@ enum {
     MLF_HUB_COMMIT_MS = 200,      /* what was logged survives a power cut after this long at most */
     MLF_HUB_LINGER_MS = 200,      /* how long a few points wait for company before they are sent */
     MLF_HUB_FULL_BYTES = 12000,   /* of a journal: about one full batch */
+    MLF_HUB_SETTLE_MS = 2000,
     MLF_HUB_PENDING = 8 << 20,    /* bytes a run may have in memory on the way to its journal */
     MLF_HUB_PATIENCE_MS = 20000,  /* a waiting caller gives up when the server took nothing for so long … */
     MLF_HUB_STRANGER_MS = 2000    /* … or so long, when it never knew the run */
@@ -93,6 +94,9 @@ int mlf_hub_last(struct mlf_run *run, const char *key, mlf_metric_point *point);
 
 /* Puts an operation on its way, after all points that were logged before. */
 int mlf_hub_op(struct mlf_run *run, int kind, const json_t *payload, mlf_error *error);
+
+/* Waits until the journal has the operations put on their way before: 1; 0: it does not take them within MLF_HUB_SETTLE_MS. */
+int mlf_hub_settle(struct mlf_run *run);
 
 /* Waits until the server (offline: the disk) has everything of one run, or of all when run is NULL. timeout_ms as mlf_flush(). */
 int mlf_hub_flush(mlf_hub *hub, struct mlf_run *run, int timeout_ms, mlf_error *error);

@@ -1,5 +1,6 @@
 /* inspect.c: reads journals for a person: no lock, no network, nothing changed. */
 #include "alloc.h"
+#include "calls.h"
 #include "client.h"
 #include "client_error.h"
 #include "file.h"
@@ -22,6 +23,8 @@ struct mlf_journal {
     uint64_t at, bytes;
     sv_buffer frame, text;
     mlf_reader reader;
+    json_t *cut_off; /* what calls were sending, and did not end: shown behind all else */
+    size_t n_shown;
     int in_frame, is_taken;
     int may_grow; /* somebody holds it, or that cannot be known */
 };
@@ -145,6 +148,11 @@ int mlf_journal_open(mlf_journal **out, const char *path, mlf_error *error)
         mlf_journal_close(journal);
         return code;
     }
+    code = mlf_calls_read(&journal->cut_off, path, error);
+    if (code) {
+        mlf_journal_close(journal);
+        return code;
+    }
     skip_hole(journal);
     read_ids(journal);
     *out = journal;
@@ -159,6 +167,7 @@ void mlf_journal_close(mlf_journal *journal)
     mlf_reader_free(&journal->reader);
     sv_buffer_free(&journal->frame);
     sv_buffer_free(&journal->text);
+    json_decref(journal->cut_off);
     sv_free(journal->path);
     sv_free(journal);
 }
@@ -213,6 +222,19 @@ static int show(mlf_journal *journal, const mlf_record *found, mlf_journal_recor
     return MLF_OK;
 }
 
+static int show_cut_off(mlf_journal *journal, mlf_journal_record *record, mlf_error *error)
+{
+    const json_t *call = json_array_get(journal->cut_off, journal->n_shown);
+    if (!call)
+        return MLF_E_END;
+    journal->n_shown++;
+    sv_buffer_clear(&journal->text);
+    if (mlf_json_text(&journal->text, json_object_get(call, "payload")))
+        return mlf_error_memory(error);
+    *record = (mlf_journal_record){.kind = mlf_op_name((int)json_integer_value(json_object_get(call, "op"))), .json = journal->text.data};
+    return MLF_OK;
+}
+
 int mlf_journal_next(mlf_journal *journal, mlf_journal_record *record, mlf_error *error)
 {
     for (;;) {
@@ -227,6 +249,6 @@ int mlf_journal_next(mlf_journal *journal, mlf_journal_record *record, mlf_error
             return mlf_error_set(error, MLF_E_INTEGRITY, "%s: a record before byte %llu is not what it should be", journal->path, (unsigned long long)journal->at);
         int code = next_frame(journal, error);
         if (code)
-            return code;
+            return code == MLF_E_END ? show_cut_off(journal, record, error) : code;
     }
 }

@@ -9,6 +9,7 @@
 static const char *const op_names[MLF_OP_KINDS] = {
     [MLF_OP_RUN_CREATE] = "create",   [MLF_OP_RUN_CONTINUE] = "continue", [MLF_OP_RUN_END] = "end",     [MLF_OP_PARAM] = "param",       [MLF_OP_TAG] = "tag",
     [MLF_OP_INPUT] = "input",         [MLF_OP_ARTIFACT] = "artifact",     [MLF_OP_MODEL] = "model",     [MLF_OP_REGISTER] = "register", [MLF_OP_ALIAS] = "alias",
+    [MLF_OP_OVER] = "over",
 };
 
 const char *mlf_op_name(int kind)

@@ -27,6 +27,7 @@ typedef enum mlf_op_kind {
     MLF_OP_MODEL = 8,        /* a logged model: {key, folder, name, …}, owner: artifact/ */
     MLF_OP_REGISTER = 9,     /* a model version: {key, source, name, …}, owner: artifact/ */
     MLF_OP_ALIAS = 10,       /* {name, alias, version}, owner: artifact/ */
+    MLF_OP_OVER = 11,        /* {key}: in calls.jrn alone (calls.h) */
     MLF_OP_KINDS
 } mlf_op_kind;
 

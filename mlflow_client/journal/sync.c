@@ -3,6 +3,7 @@
 #include "client.h"
 #include "client_error.h"
 #include "clock.h"
+#include "cut_off.h"
 #include "file.h"
 #include "folder.h"
 #include "log.h"
@@ -269,6 +270,18 @@ static void say_loss(sync_job *job, const mlf_folder *folder, const char *where,
     job->report.lost_operations += loss->ops;
 }
 
+/* What the program was sending itself when it was killed goes behind the rest. */
+static int finish_calls(sync_job *job, mlf_folder *folder, mlf_error *error)
+{
+    char state[100];
+    size_t n;
+    int code = mlf_cut_off_adopt(&n, folder, error);
+    snprintf(state, sizeof state, "%zu artifacts, models or versions were being sent when the program ended: sent now", n);
+    if (!code && n)
+        say(job, folder->path, "", state, 0);
+    return code;
+}
+
 /* A journal of which something is there, but not its data. */
 static int is_robbed(const char *dir, const char *key)
 {
@@ -306,6 +319,10 @@ static void sync_folder(sync_job *job, const char *dir, const char *key)
         return;
     }
     snprintf(state, sizeof state, server->away ? "waiting: %s does not answer" : "sending to %s", mlf_client_tracking_uri(server->client));
+    if (!server->away && finish_calls(job, &folder, &error)) {
+        leave(job, &folder, error.message, &error);
+        return;
+    }
     if (server->away || mlf_sender_init(&sender, server->client, &folder, 0, NULL, &error)) {
         leave(job, &folder, state, &error);
         return;

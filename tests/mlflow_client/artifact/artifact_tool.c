@@ -158,21 +158,38 @@ static int register_in_run(mlf_client *client, char **argv, mlf_error *error)
     return code ? code : ended;
 }
 
+/* What a program may do once its model has an id: writes it into the folder. */
+static int write_id(void *context, const char *folder, const char *model_id, const char *artifact_uri, const char *run_id)
+{
+    char path[4096];
+    (void)context, (void)artifact_uri, (void)run_id;
+    snprintf(path, sizeof path, "%s/prepared.txt", folder);
+    FILE *file = fopen(path, "w");
+    int bad = !file || fputs(model_id ? model_id : "unknown", file) < 0;
+    return (file ? fclose(file) : 0) || bad;
+}
+
 /* FOLDER MODEL: a whole run: a folder and a text as artifacts, a model registered as MODEL with the alias champion (ARTIFACT_TOOL_FLUSH: once the server has what
-   came before, or has refused it), then waits for the server. */
+   came before, or has refused it), then waits for the server. ARTIFACT_TOOL_JOB: the run's tag "job"; ARTIFACT_TOOL_PREPARE: the model's folder gets a file on the way. */
 static int run_all(mlf_client *client, char **argv, mlf_error *error)
 {
     mlf_run *run = NULL;
     char *uri = NULL, *version = NULL;
     mlf_register_options options = MLF_REGISTER_OPTIONS_INIT;
     options.alias = "champion";
-    int code = mlf_run_create(&run, client, NULL, error);
+    const mlf_pair job = {"job", getenv("ARTIFACT_TOOL_JOB")};
+    mlf_run_options about = MLF_RUN_OPTIONS_INIT;
+    mlf_model_options model = MLF_MODEL_OPTIONS_INIT;
+    about.tags = &job;
+    about.n_tags = job.value != NULL;
+    model.prepare = getenv("ARTIFACT_TOOL_PREPARE") ? write_id : NULL;
+    int code = mlf_run_create(&run, client, &about, error);
     if (!code)
         code = mlf_run_log_artifact(run, argv[0], "all/of/it", error);
     if (!code)
         code = mlf_run_log_text(run, "hello\n", 6, "notes/hello.txt", error);
     if (!code)
-        code = mlf_run_log_model(&uri, run, argv[0], NULL, error);
+        code = mlf_run_log_model(&uri, run, argv[0], &model, error);
     if (getenv("ARTIFACT_TOOL_FLUSH"))
         mlf_flush(client, -1, NULL);
     if (!code)

@@ -849,14 +849,19 @@ def test_a_file_system_without_room(job, server, tmp_path, how):
     expect_once(server, experiment, 3000)
 
 
-def test_allocation_k_fails_for_every_k(job, server, tmp_path):
+@pytest.mark.parametrize("what", ["points", "model"])
+def test_allocation_k_fails_for_every_k(job, server, tmp_path, what):
     """Online, in any thread, once: the job goes on, and what its calls accepted arrives, once, maybe by a sync, in which allocation k fails, too."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors:\n  other:\n    data: x\n")
 
     def fail(k):
         """Whether there was an allocation k."""
-        experiment, journals = f"allocation-{k}", tmp_path / f"journals-{k}"
+        experiment, journals = f"allocation-{what}-{k}", tmp_path / f"journals-{k}"
         env = {"MLFLOW_JOURNAL_DIR": str(journals)}
-        done = job(server.uri, "--experiment", experiment, "--steps", 5, "--announce", "--fail-allocation", k, env=env)
+        model = ("--model", folder, experiment) if what == "model" else ()
+        done = job(server.uri, "--experiment", experiment, "--steps", 5, "--announce", "--fail-allocation", k, *model, env=env)
         assert done.returncode == 0 and "Sanitizer" not in done.stderr, done.stdout + done.stderr
         accepted = {int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("step ")}
         if list(journals.glob("*")):
@@ -871,9 +876,11 @@ def test_allocation_k_fails_for_every_k(job, server, tmp_path):
             refused = set(seen) - accepted  # a step whose other metric was refused
             assert accepted <= set(seen) and len(refused) <= 1 and set(seen.values()) <= {1}, (k, seen, accepted)
             totals["points"] += len(seen)
+            ready = [made for made in MlflowClient(server.uri).search_logged_models([run.info.experiment_id]) if made.status == "READY"]
+            assert len(ready) <= 1 and len(MlflowClient(server.uri).search_model_versions(f"name='{experiment}'")) <= 1
         return "allocation failed" in done.stdout
 
-    step, k, any_failed = max(1, 24 // ROUNDS), 0, True
+    step, k, any_failed = max(3, 60 // ROUNDS) if what == "model" else max(1, 24 // ROUNDS), 0, True
     with concurrent.futures.ThreadPoolExecutor(8) as pool:  # a creation that may have been done is waited for, five seconds each
         while any_failed:
             failed = list(pool.map(fail, range(k, k + 16 * step, step)))

@@ -1,0 +1,241 @@
+#include "cut_off.h"
+
+#include "alloc.h"
+#include "client_error.h"
+#include "file.h"
+#include "json_text.h"
+#include "run.h"
+#include "tree.h"
+#include "waiting.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SEAL_SIZE = 64 };
+
+/* ---- the bytes ---- */
+
+/* Adds up what would change when somebody wrote to one of the files. */
+static int add_to_seal(int64_t *bytes, int64_t *newest_ns, const char *path, mlf_error *error)
+{
+    struct stat about;
+    if (stat(path, &about))
+        return mlf_error_set(error, errno == ENOENT ? MLF_E_INTEGRITY : MLF_E_IO, "%.600s: cannot be read: %s", path, strerror(errno));
+    int64_t changed_ns = (int64_t)about.st_mtim.tv_sec * 1000000000 + about.st_mtim.tv_nsec;
+    *bytes += about.st_size;
+    if (changed_ns > *newest_ns)
+        *newest_ns = changed_ns;
+    return 0;
+}
+
+/* Of a file, or of all below a folder; of one that is not there: of no bytes. */
+static int make_seal(char seal[SEAL_SIZE], const char *path, mlf_error *error)
+{
+    struct stat about;
+    mlf_leaves leaves = {NULL, 0, 0};
+    mlf_store *store = NULL;
+    int64_t bytes = 0, newest_ns = 0;
+    int is_folder = !stat(path, &about) && S_ISDIR(about.st_mode), code = 0;
+    if (is_folder)
+        code = mlf_store_open_folder(&store, path, error);
+    else if (!access(path, F_OK))
+        code = add_to_seal(&bytes, &newest_ns, path, error);
+    if (!code && is_folder)
+        code = mlf_tree_walk(&leaves, store, "", error);
+    for (size_t i = 0; !code && i < leaves.count; i++) {
+        char *file = mlf_uri_join(path, leaves.items[i].path);
+        code = file ? add_to_seal(&bytes, &newest_ns, file, error) : mlf_error_memory(error);
+        sv_free(file);
+    }
+    snprintf(seal, SEAL_SIZE, "%lld bytes, %lld ns", (long long)bytes, (long long)newest_ns);
+    mlf_leaves_free(&leaves);
+    mlf_store_close(store);
+    return code;
+}
+
+/* The folder below files/ that was made for it: "files/KEY" of "files/KEY/name". */
+static char *own_folder(const char *journal, const char *file)
+{
+    const char *key = strchr(file, '/');
+    size_t length = key ? (size_t)(key - file) + 1 + strcspn(key + 1, "/") : 0;
+    char *name = length ? sv_strndup(file, length) : NULL, *path = name ? mlf_uri_join(journal, name) : NULL;
+    sv_free(name);
+    return path;
+}
+
+static void drop(const char *journal, const char *file)
+{
+    char *path = own_folder(journal, file);
+    if (path)
+        sv_folder_remove(path, NULL);
+    sv_free(path);
+}
+
+/* The kept bytes get their seal; where they cannot be kept they are only named. */
+static int say_kept(json_t *payload, const char *journal, const char *name, const char *file, int kept, mlf_error *error)
+{
+    char seal[SEAL_SIZE];
+    mlf_error passed = MLF_ERROR_INIT;
+    char *path = kept ? NULL : mlf_uri_join(journal, file);
+    int code = kept ? kept : path ? make_seal(seal, path, &passed) : MLF_E_MEMORY;
+    sv_free(path);
+    if (!code && (json_object_set_new(payload, name, json_string(file)) || json_object_set_new(payload, "seal", json_string(seal))))
+        code = MLF_E_MEMORY;
+    return code == MLF_E_MEMORY ? mlf_error_memory(error) : MLF_OK;
+}
+
+int mlf_cut_off_keep(json_t *payload, mlf_run *run, const char *name, const char *local_path, mlf_error *error)
+{
+    const char *journal = mlf_run_folder(run);
+    int64_t room = MLF_CUT_OFF_COPIES;
+    char *file = NULL;
+    mlf_error passed = MLF_ERROR_INIT;
+    if (!journal)
+        return MLF_OK;
+    if (json_object_set_new(payload, "from", json_string(local_path)))
+        json_object_del(payload, "from"); /* no UTF-8 */
+    int kept = mlf_waiting_copy(&file, journal, local_path, &room, &passed);
+    int code = say_kept(payload, journal, name, file, kept, error);
+    sv_free(file);
+    return code;
+}
+
+static int write_file(const char *path, const char *text, size_t length)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666), failed = fd < 0;
+    for (size_t done = 0; !failed && done < length;) {
+        ssize_t put = write(fd, text + done, length - done);
+        failed = put < 0 && errno != EINTR;
+        done += put > 0 ? (size_t)put : 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    return failed ? MLF_E_IO : MLF_OK;
+}
+
+int mlf_cut_off_keep_text(json_t *payload, mlf_run *run, const char *text, size_t length, const char *file_name, mlf_error *error)
+{
+    const char *journal = mlf_run_folder(run);
+    char key[MLF_JOURNAL_KEY + 1];
+    sv_buffer file = SV_BUFFER_INIT(MLF_PATH_MAX_BYTES);
+    if (!journal)
+        return MLF_OK;
+    int kept = length > MLF_CUT_OFF_COPIES ? MLF_E_UNSUPPORTED : mlf_journal_key(key, NULL);
+    if (!kept)
+        kept = sv_buffer_format(&file, "files/%s/%s", key, file_name) ? MLF_E_MEMORY : MLF_OK;
+    char *folder = kept ? NULL : own_folder(journal, file.data), *path = folder ? mlf_uri_join(journal, file.data) : NULL;
+    if (!kept && (!path || sv_folder_make(folder, NULL)))
+        kept = path ? MLF_E_IO : MLF_E_MEMORY;
+    if (!kept)
+        kept = write_file(path, text, length);
+    int code = say_kept(payload, journal, "file", file.data, kept, error);
+    if (kept && folder)
+        sv_folder_remove(folder, NULL);
+    sv_free(folder);
+    sv_free(path);
+    sv_buffer_free(&file);
+    return code;
+}
+
+/* ---- a call ---- */
+
+int mlf_cut_off_begin(mlf_run *run, mlf_op_kind kind, const json_t *payload, mlf_error *error)
+{
+    return payload ? mlf_run_call_begin(run, kind, payload, error) : mlf_error_memory(error);
+}
+
+static const char *kept_file(const json_t *payload)
+{
+    const char *file = json_string_value(json_object_get(payload, "file"));
+    return file ? file : json_string_value(json_object_get(payload, "folder"));
+}
+
+void mlf_cut_off_end(mlf_run *run, json_t *payload, int kept)
+{
+    if (!payload)
+        return;
+    mlf_run_call_end(run, json_string_value(json_object_get(payload, "key")), kept);
+    if (kept_file(payload))
+        drop(mlf_run_folder(run), kept_file(payload));
+    json_decref(payload);
+}
+
+/* ---- after a kill ---- */
+
+/* Are the kept bytes still those? MLF_OK; MLF_E_INTEGRITY with the reason why not. */
+static int check_bytes(const char *journal, const json_t *payload, mlf_error *error)
+{
+    char seal[SEAL_SIZE];
+    const char *file = kept_file(payload), *expected = json_string_value(json_object_get(payload, "seal")), *from = json_string_value(json_object_get(payload, "from"));
+    if (!from)
+        from = json_string_value(json_object_get(payload, "path"));
+    if (!file)
+        return mlf_error_set(error, MLF_E_INTEGRITY, "the program ended while it sent %.600s, of which the journal had no copy: send it again", from ? from : "it");
+    if (!expected || !sv_path_is_inside(file))
+        return mlf_error_set(error, MLF_E_INTEGRITY, "calls.jrn: not what it should hold");
+    char *path = mlf_uri_join(journal, file);
+    int code = path ? make_seal(seal, path, error) : mlf_error_memory(error);
+    sv_free(path);
+    if (!code && strcmp(seal, expected))
+        code = mlf_error_set(error, MLF_E_INTEGRITY, "the program ended while it sent %.600s, which was changed since: send it again", from ? from : file);
+    return code;
+}
+
+/* The records that finish one call, appended to the array. */
+static int records_of(json_t *records, const char *journal, int kind, json_t *payload, mlf_error *error)
+{
+    mlf_error why = MLF_ERROR_INIT;
+    const char *target = json_string_value(json_object_get(payload, "path"));
+    int code = kind == MLF_OP_REGISTER ? MLF_OK : check_bytes(journal, payload, &why);
+    if (!code && kind == MLF_OP_ARTIFACT)
+        code = mlf_waiting_artifacts(records, journal, kept_file(payload), target ? target : "", &why);
+    else if (!code)
+        code = json_array_append(records, payload) ? MLF_E_MEMORY : MLF_OK;
+    if (code == MLF_E_INTEGRITY || code == MLF_E_ARGUMENT) /* it is put aside with its reason when its turn comes */
+        code = json_array_clear(records) || json_object_set_new(payload, "why", json_string(why.message)) || json_array_append(records, payload) ? MLF_E_MEMORY : MLF_OK;
+    else if (code && error && !error->code)
+        *error = why;
+    return code == MLF_E_MEMORY ? mlf_error_memory(error) : code;
+}
+
+static int put_records(sv_buffer *frames, size_t *n, int kind, const json_t *records, mlf_error *error)
+{
+    int code = MLF_OK;
+    for (size_t i = 0; !code && i < json_array_size(records); i++) {
+        sv_buffer text = SV_BUFFER_INIT(0);
+        if (mlf_json_text(&text, json_array_get(records, i)) || mlf_frame_op(frames, kind, text.data, text.size))
+            code = mlf_error_memory(error);
+        *n += !code;
+        sv_buffer_free(&text);
+    }
+    return code;
+}
+
+int mlf_cut_off_adopt(size_t *n, mlf_folder *folder, mlf_error *error)
+{
+    sv_buffer frames = SV_BUFFER_INIT(0);
+    json_t *calls = NULL, *call;
+    size_t i;
+    *n = 0;
+    int code = mlf_calls_read(&calls, folder->path, error);
+    json_array_foreach(calls, i, call) {
+        int kind = (int)json_integer_value(json_object_get(call, "op"));
+        json_t *records = code ? NULL : json_array();
+        if (!code)
+            code = records ? records_of(records, folder->path, kind, json_object_get(call, "payload"), error) : mlf_error_memory(error);
+        if (!code)
+            code = put_records(&frames, n, kind, records, error);
+        json_decref(records);
+    }
+    if (!code && frames.size && mlf_stream_append(&folder->stream, frames.data, frames.size))
+        code = mlf_error_memory(error);
+    if (!code && frames.size && !mlf_stream_is_refusing(&folder->stream) && mlf_folder_commit(folder) >= 0)
+        mlf_calls_clear(folder->path);
+    json_decref(calls);
+    sv_buffer_free(&frames);
+    return code;
+}
