@@ -63,11 +63,11 @@ def post(port, path, body, connection=None):
 
 
 def bare(port, points, connections):
-    """Full batches, made beforehand, on so many kept-alive connections: points a second."""
+    """Full batches of the points that ours logs, made beforehand, on so many kept-alive connections: points a second."""
     run = post(port, "/api/2.0/mlflow/runs/create", json.dumps({"experiment_id": "0", "start_time": 1}))["run"]["info"]["run_id"]
     now = int(time.time() * 1000)
     bodies = [
-        json.dumps({"run_id": run, "metrics": [{"key": "loss", "value": i / 3, "timestamp": now, "step": i} for i in range(at, at + 1000)]})
+        json.dumps({"run_id": run, "metrics": [{"key": "loss" if i % 2 else "accuracy", "value": i / 3, "timestamp": now, "step": i // 2} for i in range(at, at + 1000)]})
         for at in range(0, points, 1000)
     ]  # fmt: skip
 
@@ -142,10 +142,33 @@ def sync_offline(options, programs, env, folder):
     return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def compare_throughput(options, programs, env, folder, port, start_cpu_s):
+    """Ours and `mlflowc sync` in turn, each between two rounds of bare posting, whose mean it is compared with: the server slows down as its table grows."""
+    ratios = {"ours": [], "sync": []}
+    before = bare(port, options.points, 4)
+    for _ in range(options.rounds):
+        for who in ratios:
+            if who == "ours":
+                result = run_ours(programs / "bench_throughput", options.points, env)
+                seconds, cpu = result["seconds"], result["cpu_s"] - start_cpu_s  # without what starting and ending costs
+                what = f"{options.points} points to the server, resident {result['resident_kb']} KB"
+            else:
+                seconds, cpu = sync_offline(options, programs, env, folder)
+                what = "the same, recorded offline, then `mlflowc sync`"
+            after = bare(port, options.points, 4)
+            rate, raw = options.points / seconds, (before + after) / 2
+            ratios[who].append(rate / raw)
+            print(f"{what}: {rate:.0f}/s, bare posting on four connections {before:.0f} before, {after:.0f} behind ({100 * rate / raw:.0f} % of their mean), "
+                  f"CPU {cpu / options.points * 1e6:.2f} s a million", flush=True)  # fmt: skip
+            before = after
+    print(f"medians: {100 * statistics.median(ratios['ours']):.0f} % of bare posting, `mlflowc sync` {100 * statistics.median(ratios['sync']):.0f} %", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=str(ROOT / "build"))
     parser.add_argument("--points", type=int, default=100000)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     programs = pathlib.Path(options.build) / "bench" / "client"
     subprocess.run(["ninja", "-C", options.build, *(f"bench/client/bench_{name}" for name in ("enqueue", "throughput", "calls"))], check=True, stdout=subprocess.DEVNULL)
@@ -164,16 +187,7 @@ def main():
               f"{min(alone) * 1e3:.1f} ms (best of 10 each); CPU {best['cpu_s'] * 1e3:.0f} ms, resident {best['resident_kb']} KB", flush=True)  # fmt: skip
         run_ours(programs / "bench_throughput", 5000, env)  # the server warms up
         compare_calls(programs / "bench_calls", server.port, env)
-        for _ in range(2):
-            raw = bare(server.port, options.points, 4)
-            result = run_ours(programs / "bench_throughput", options.points, env)
-            rate = options.points / result["seconds"]
-            cpu = (result["cpu_s"] - best["cpu_s"]) / options.points * 1e6  # without what starting and ending costs
-            print(f"{options.points} points to the server: {rate:.0f}/s, bare posting on four connections {raw:.0f}/s ({100 * rate / raw:.0f} %), "
-                  f"CPU {cpu:.2f} s a million, resident {result['resident_kb']} KB", flush=True)  # fmt: skip
-            seconds, cpu = sync_offline(options, programs, env, folder + "/offline")
-            print(f"the same, recorded offline, then `mlflowc sync`: {options.points / seconds:.0f}/s ({100 * options.points / seconds / raw:.0f} % of bare), "
-                  f"CPU {cpu / options.points * 1e6:.2f} s a million", flush=True)  # fmt: skip
+        compare_throughput(options, programs, env, folder + "/offline", server.port, best["cpu_s"])
         for points, mode in ((options.points // 4, "batches"), (50, "synchronous"), (2000, "asynchronous")):
             print(subprocess.run([sys.executable, "-c", PEER, str(points), mode], env=env, capture_output=True, text=True, check=True).stdout, end="", flush=True)
 
