@@ -135,3 +135,14 @@ int mlf_inside_move(int from_fd, int to_fd, const char *relative, mlf_error *err
         close(to);
     return code;
 }
+
+int mlf_inside_move_as(int from_fd, const char *name, int to_fd, const char *relative, mlf_error *error)
+{
+    char target[256];
+    int to = -1, code = open_parent(&to, target, to_fd, relative, error);
+    if (!code && renameat(from_fd, name, to, target))
+        code = mlf_error_set(error, MLF_E_IO, "%.300s: cannot be written: %s", relative, strerror(errno));
+    if (to >= 0)
+        close(to);
+    return code;
+}

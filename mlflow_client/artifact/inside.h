@@ -29,4 +29,7 @@ int mlf_inside_link(int root_fd, const char *relative, int fd, mlf_error *error)
 /* Moves the file from below one root to the same relative path below another. */
 int mlf_inside_move(int from_fd, int to_fd, const char *relative, mlf_error *error);
 
+/* Moves what stands under one name directly below a folder. */
+int mlf_inside_move_as(int from_fd, const char *name, int to_fd, const char *relative, mlf_error *error);
+
 #endif

@@ -44,7 +44,10 @@ static int begin(void *context, int64_t offset, int64_t total_bytes)
         return stop(ranged, mlf_error_set(ranged->error, MLF_E_INTEGRITY, "%.600s: the file changed while it was read", ranged->store->uri));
     if (offset > ranged->wanted)
         return stop(ranged, mlf_error_set(ranged->error, MLF_E_REPLY, "%.600s: asked for bytes from %lld on, got those from %lld on", ranged->store->uri, (long long)ranged->wanted, (long long)offset));
-    if (!ranged->wanted)
+    int is_first = !ranged->wanted || (*known->etag && !known->has_md5 && !known->has_crc32c); /* of this call, when an earlier one has left its part */
+    if (fresh.size_bytes < 0)
+        fresh.size_bytes = ranged->wanted ? known->size_bytes : -1;
+    if (is_first)
         *ranged->object = fresh;
     ranged->at = offset;
     return 0;

@@ -70,7 +70,7 @@ static void *fetch(void *argument)
 {
     mlf_source *source = argument;
     mlf_error error = MLF_ERROR_INIT;
-    int code = mlf_store_fetch(source->store, "", &source->found_bytes, put, source, &error);
+    int code = mlf_store_fetch(source->store, "", &source->found_bytes, NULL, put, source, &error);
     pthread_mutex_lock(&source->lock);
     source->ended = 1;
     source->code = code;

@@ -167,27 +167,32 @@ static int may_resume(const mlf_store *store, int resume)
     return 1;
 }
 
-int mlf_store_fetch(mlf_store *store, const char *path, int64_t *size_bytes, mlf_bytes_fn *each, void *context, mlf_error *error)
+int mlf_store_fetch(mlf_store *store, const char *path, int64_t *size_bytes, mlf_begun *begun, mlf_bytes_fn *each, void *context, mlf_error *error)
 {
-    mlf_object object = {.size_bytes = -1};
-    struct fetch fetch = {.each = each, .context = context, .object = &object, .size_bytes = size_bytes};
+    mlf_object own = {.size_bytes = -1}, *object = begun ? &begun->object : &own;
+    struct fetch fetch = {.each = each, .context = context, .object = object, .size_bytes = size_bytes};
+    int64_t had = begun ? begun->bytes : 0;
     int code = mlf_digest_begin(&fetch.digest, store->ops->digests, error);
+    if (!code && had && (code = mlf_digest_add_file(&fetch.digest, begun->fd, 0, had, error)))
+        mlf_digest_free(&fetch.digest);
+    if (code)
+        return code;
     for (int resume = 0; !code; resume++) {
         mlf_error attempt = MLF_ERROR_INIT;
         int64_t before = fetch.digest.bytes;
-        int got = store->ops->get(store, path, before, &object, pass_on, &fetch, &attempt);
+        int got = store->ops->get(store, path, before, object, pass_on, &fetch, &attempt);
         if (!got)
             break;
         if (fetch.digest.bytes > before)
             resume = 0;
-        if (!fetch.consumer_failed && attempt.retriable && fetch.digest.bytes && may_resume(store, resume))
+        if (!fetch.consumer_failed && attempt.retriable && fetch.digest.bytes > had && may_resume(store, resume))
             continue;
         code = got;
         if (error && !error->code)
             *error = attempt;
     }
     if (!code)
-        code = check_bytes(&fetch, &object, store->uri, path, error);
+        code = check_bytes(&fetch, object, store->uri, path, error);
     mlf_digest_free(&fetch.digest);
     return code;
 }

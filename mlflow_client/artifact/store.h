@@ -75,8 +75,16 @@ int mlf_store_open(mlf_store **out, mlf_client *client, const char *uri, mlf_err
 int mlf_store_open_folder(mlf_store **out, const char *folder, mlf_error *error); /* whatever its name looks like */
 void mlf_store_close(mlf_store *store); /* accepts NULL */
 
-/* get, gone on with after a cut connection, and checked: size and whatever digest the store gave. size_bytes (may be NULL): filled before the first bytes. */
-int mlf_store_fetch(mlf_store *store, const char *path, int64_t *size_bytes, mlf_bytes_fn *each, void *context, mlf_error *error);
+/* What is here already of a file: its first `bytes`, readable from fd, of the version that object says (by its etag). */
+typedef struct mlf_begun {
+    int fd;
+    int64_t bytes;
+    mlf_object object; /* filled before the first new bytes, also where there was nothing */
+} mlf_begun;
+
+/* get, gone on with after a cut connection, and checked: size and whatever digest the store gave. size_bytes (may be NULL): filled before the first bytes. begun (may be
+   NULL): what is here is not sent again; MLF_E_INTEGRITY also where the file is another one by now. */
+int mlf_store_fetch(mlf_store *store, const char *path, int64_t *size_bytes, mlf_begun *begun, mlf_bytes_fn *each, void *context, mlf_error *error);
 
 void mlf_store_progress(mlf_store *store, int64_t bytes);
 

@@ -1,23 +1,17 @@
 #include "tree.h"
 
 #include "alloc.h"
-#include "client.h"
 #include "client_error.h"
 #include "file.h"
-#include "inside.h"
 #include "parallel.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
 
 void mlf_leaves_free(mlf_leaves *leaves)
 {
@@ -98,185 +92,6 @@ int mlf_tree_walk(mlf_leaves *out, mlf_store *store, const char *path, mlf_error
         qsort(out->items, out->count, sizeof *out->items, by_path);
     if (code)
         mlf_leaves_free(out);
-    return code;
-}
-
-/* ---- downloading ---- */
-
-struct download {
-    mlf_store *store;
-    const mlf_leaves *leaves;
-    const char *only; /* the name under which the store's root, a single file, is kept; else NULL */
-    int stage_fd, folder_fd;
-    _Atomic int64_t n_bytes; /* that have come */
-};
-
-struct arrival {
-    struct download *download;
-    mlf_incoming incoming;
-    int64_t n_bytes;
-};
-
-static int check_size(const mlf_store *store, int64_t bytes, mlf_error *error)
-{
-    if (!store->max_bytes || bytes <= store->max_bytes)
-        return 0;
-    return mlf_error_set(error, MLF_E_REPLY, "%.600s: more than %lld bytes, which is the most that is taken; nothing was kept", store->uri, (long long)store->max_bytes);
-}
-
-/* What the listing says, so that nothing is fetched in vain. */
-static int check_listed_sizes(const mlf_store *store, const mlf_leaves *leaves, mlf_error *error)
-{
-    int64_t bytes = 0;
-    for (size_t i = 0; i < leaves->count; i++)
-        if (leaves->items[i].size_bytes > 0 && __builtin_add_overflow(bytes, leaves->items[i].size_bytes, &bytes))
-            bytes = INT64_MAX;
-    return check_size(store, bytes, error);
-}
-
-/* A folder's files come without a request that could be cut short: mlf_client_stop() is looked for between pieces. */
-static int check_stopped(const mlf_store *store, mlf_error *error)
-{
-    return store->client && atomic_load(&store->client->stopped) ? mlf_error_set(error, MLF_E_TIMEOUT, "%.600s: not waited for any longer", store->uri) : 0;
-}
-
-static int keep(void *context, const void *bytes, size_t length, mlf_error *error)
-{
-    struct arrival *arrival = context;
-    struct download *download = arrival->download;
-    int code = check_size(download->store, atomic_fetch_add(&download->n_bytes, (int64_t)length) + (int64_t)length, error);
-    code = code ? code : check_stopped(download->store, error);
-    arrival->n_bytes += (int64_t)length;
-    return code ? code : mlf_inside_write(&arrival->incoming, bytes, length, error);
-}
-
-static const char *target_of(const struct download *download, size_t index)
-{
-    return download->only ? download->only : download->leaves->items[index].path;
-}
-
-/* A proxy may end a cut file as if it were whole; the server's listing knows better. It leaves out a size of 0, and one that its store does not say. */
-static int check_arrived(const struct arrival *arrival, const mlf_leaf *leaf, mlf_error *error)
-{
-    const mlf_store *store = arrival->download->store;
-    if (store->ops != &MLF_STORE_PROXY || !leaf || leaf->size_bytes <= 0 || leaf->size_bytes == arrival->n_bytes)
-        return 0;
-    return mlf_error_set(error, MLF_E_INTEGRITY, "%.300s %.300s: the listing says %lld bytes, %lld came", store->uri, leaf->path, (long long)leaf->size_bytes, (long long)arrival->n_bytes);
-}
-
-static int fetch_one(void *context, size_t index, mlf_error *error)
-{
-    struct download *download = context;
-    struct arrival arrival = {.download = download};
-    const mlf_leaf *leaf = download->only ? NULL : &download->leaves->items[index];
-    int code = check_stopped(download->store, error);
-    if (code)
-        return code;
-    code = mlf_inside_create(&arrival.incoming, download->stage_fd, target_of(download, index), error);
-    if (!code)
-        code = mlf_store_fetch(download->store, leaf ? leaf->path : "", NULL, keep, &arrival, error);
-    if (!code)
-        code = check_arrived(&arrival, leaf, error);
-    if (!code)
-        code = mlf_inside_commit(&arrival.incoming, error);
-    mlf_inside_abort(&arrival.incoming);
-    return code;
-}
-
-#define STAGE ".mlf-download-"
-
-/* Removes the folders that downloads which were killed left in this one. Whoever is alive holds a lock on his. */
-static void sweep(const char *folder)
-{
-    DIR *listing = opendir(folder);
-    struct stat about;
-    for (struct dirent *entry; listing && (entry = readdir(listing));) {
-        if (strncmp(entry->d_name, STAGE, strlen(STAGE)))
-            continue;
-        int fd = openat(dirfd(listing), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        char *path = mlf_uri_join(folder, entry->d_name);
-        if (fd >= 0 && path && !fstat(fd, &about) && about.st_uid == geteuid() && !flock(fd, LOCK_EX | LOCK_NB))
-            sv_folder_remove(path, NULL);
-        if (fd >= 0)
-            close(fd);
-        sv_free(path);
-    }
-    if (listing)
-        closedir(listing);
-}
-
-/* A folder of its own inside the target, locked: *stage is the caller's. */
-static int make_stage(char **stage, int *fd, const char *folder, mlf_error *error)
-{
-    enum { TRIES = 10 }; /* somebody's sweep may have been quicker than our lock */
-    int code = 0, held = 0;
-    for (int i = 0; !code && !held && i < TRIES; i++) {
-        *stage = mlf_uri_join(folder, STAGE "XXXXXX");
-        if (!*stage)
-            return mlf_error_memory(error);
-        code = mkdtemp(*stage) ? 0 : mlf_error_set(error, MLF_E_IO, "%.600s: cannot be written: %s", folder, strerror(errno));
-        *fd = code ? -1 : open(*stage, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        held = *fd >= 0 && (!flock(*fd, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK) && !access(*stage, F_OK); /* a file system without locks has no sweeps */
-        if (code || held)
-            break;
-        if (*fd >= 0)
-            close(*fd);
-        *fd = -1;
-        sv_free(*stage);
-        *stage = NULL;
-    }
-    return code || held ? code : mlf_error_set(error, MLF_E_IO, "%.600s: a folder made in it is gone", folder);
-}
-
-/* Everything is fetched there and moved out only when all is here. */
-static int fetch_all(struct download *download, const char *folder, size_t count, unsigned threads, mlf_error *error)
-{
-    char *stage = NULL;
-    sweep(folder);
-    int code = make_stage(&stage, &download->stage_fd, folder, error);
-    if (!code)
-        code = mlf_parallel(count, threads, fetch_one, download, error);
-    for (size_t i = 0; !code && i < count; i++)
-        code = mlf_inside_move(download->stage_fd, download->folder_fd, target_of(download, i), error);
-    if (download->stage_fd >= 0) {
-        sv_folder_remove(stage, NULL);
-        close(download->stage_fd);
-    }
-    sv_free(stage);
-    return code;
-}
-
-/* The last segment of the store's URI: the name of the file that it stands for. The caller's. */
-static char *last_name(const mlf_store *store)
-{
-    size_t end = strcspn(store->uri, "?#"), begin;
-    while (end && store->uri[end - 1] == '/')
-        end--;
-    for (begin = end; begin && store->uri[begin - 1] != '/'; begin--)
-        ;
-    return sv_strndup(store->uri + begin, end - begin);
-}
-
-int mlf_tree_download(mlf_store *store, const char *folder, unsigned threads, mlf_error *error)
-{
-    mlf_leaves leaves = {NULL, 0, 0};
-    struct download download = {store, &leaves, NULL, -1, -1, 0};
-    char *name = last_name(store);
-    int code = name ? mlf_tree_walk(&leaves, store, "", error) : mlf_error_memory(error), made = access(folder, F_OK) != 0;
-    if (!code && !leaves.count)
-        download.only = sv_path_is_inside(name) ? name : "artifact";
-    if (!code)
-        code = check_listed_sizes(store, &leaves, error);
-    if (!code)
-        code = mlf_inside_root(&download.folder_fd, folder, error);
-    if (!code)
-        code = fetch_all(&download, folder, download.only ? 1 : leaves.count, threads, error);
-    if (download.folder_fd >= 0)
-        close(download.folder_fd);
-    if (code && made)
-        rmdir(folder); /* only when it is empty */
-    mlf_leaves_free(&leaves);
-    sv_free(name);
     return code;
 }
 

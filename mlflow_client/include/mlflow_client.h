@@ -451,7 +451,9 @@ MLF_API void mlf_model_info_free(mlf_model_info *info); /* accepts NULL */
 
 /* ---- artifacts, by any URI above; client may be NULL where the URI needs no tracking server ---- */
 
-/* Fetches everything below the URI's artifacts into folder (made when missing). Nothing is ever written outside it; all or nothing becomes visible. */
+/* Fetches everything below the URI's artifacts into folder (made when missing). Nothing is ever written outside it; all or nothing becomes visible. What came of a
+   download that was cut off waits in the folder (.mlf-download-…), and the same call goes on with it where the store names versions (ETag: buckets, web servers) and
+   the machine was not started anew; the next download of something else into the folder removes it. */
 MLF_API int mlf_artifacts_download(mlf_client *client, const char *uri, const char *folder, mlf_error *error);
 
 typedef struct mlf_transfer_options {

@@ -2,8 +2,11 @@
 
 import base64
 import hashlib
+import http.client
 import json
 import os
+import subprocess
+import time
 
 import pytest
 
@@ -78,6 +81,104 @@ def test_keys_from_the_profile_file(tool, env, s3, tmp_path):
     without = {**env, "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
     tool("put", "s3://bucket/x", env={**without, "AWS_PROFILE": "work"}, data=b"x")
     assert tool("put", "s3://bucket/x", env={**without, "AWS_PROFILE": "nobody"}, expect=1).stderr.startswith(b"MLF_E_ARGUMENT")
+
+
+@pytest.fixture
+def killed_download(scripted, moto_uri, env, build_root, tmp_path):
+    """killed_download(uri, folder, at): a download whose process is killed when `at` bytes of the object that ends with big.bin have been sent. Then: (an environment that
+    goes to the bucket unhindered, the list of (path, Range) that it asks for)."""
+    program, state, asked = build_root / "tests" / "mlflow_client" / "artifact" / "artifact_tool", {}, []
+
+    def script(h):
+        asked.append((h.path.split("?")[0], h.headers.get("Range")))
+        there = http.client.HTTPConnection(moto_uri.removeprefix("http://"))
+        there.request(h.command, h.path, h.body, {name: value for name, value in h.headers.items() if name != "Host"})
+        came = there.getresponse()
+        body, headers = came.read(), {name: value for name, value in came.getheaders() if name.lower() in ("etag", "content-range", "content-type") or name.lower().startswith("x-amz")}
+        if "process" in state and h.command == "GET" and h.path.split("?")[0].endswith("big.bin"):
+            h.cut(len(body), body[: state["at"]], headers, came.status)
+            time.sleep(0.3)
+            state.pop("process").kill()
+        else:
+            h.say(came.status, body, headers)
+
+    through = {**env, "AWS_ENDPOINT_URL": scripted(script).uri}
+
+    def run(uri, folder, at):
+        state["at"] = at
+        state["process"] = subprocess.Popen([program, "download", uri, folder], env={**os.environ, **through})
+        assert state["process"].wait(60) == -9
+        asked.clear()
+        return through, asked
+
+    return run
+
+
+@pytest.mark.parametrize("parts", [1, 3])  # one digest for the whole object, and none
+def test_a_download_goes_on_after_a_kill(tool, s3, killed_download, tmp_path, contents, parts):
+    if parts == 1:
+        s3.put_object(Bucket="bucket", Key="m/big.bin", Body=DATA)
+    else:
+        tool("upload", (tmp_path / "big.bin").write_bytes(DATA) and tmp_path / "big.bin", "s3://bucket/m", env={"AWS_ENDPOINT_URL": s3.meta.endpoint_url, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"})
+    s3.put_object(Bucket="bucket", Key="m/small.txt", Body=b"small")
+    out = tmp_path / "out"
+    env, asked = killed_download("s3://bucket/m", out, 5_000_000)
+    assert [name for name in os.listdir(out) if not name.startswith(".mlf-download-")] == []  # nothing is visible before all is here
+    done = tool("fetch", "s3://bucket/m", out, env=env)
+    assert contents(out) == {"big.bin": DATA, "small.txt": b"small"} and int(done.stdout) == len(DATA) + 5  # what had come is progress, too
+    (begin,) = [int(said.removeprefix("bytes=").rstrip("-")) for path, said in asked if path.endswith("big.bin")]
+    assert 1 << 20 <= begin <= 5_000_000
+
+
+def test_another_version_after_a_kill_is_fetched_whole(tool, s3, killed_download, tmp_path, contents):
+    s3.put_object(Bucket="bucket", Key="m/big.bin", Body=DATA)
+    env, asked = killed_download("s3://bucket/m", tmp_path / "out", 5_000_000)
+    for data in (DATA[::-1], DATA[:1000]):  # as long, and shorter than what is here
+        s3.put_object(Bucket="bucket", Key="m/big.bin", Body=data)
+        tool("download", "s3://bucket/m", tmp_path / "out", env=env)
+        assert contents(tmp_path / "out") == {"big.bin": data}
+        s3.put_object(Bucket="bucket", Key="m/big.bin", Body=DATA)
+        killed_download("s3://bucket/m", tmp_path / "out", 5_000_000)
+
+
+def test_a_part_that_is_not_what_came_is_fetched_again(tool, s3, killed_download, tmp_path, contents):
+    """Somebody wrote into it, and the machine was started anew meanwhile: its disk may have lost anything."""
+    s3.put_object(Bucket="bucket", Key="m/big.bin", Body=DATA)
+    out = tmp_path / "out"
+    env, asked = killed_download("s3://bucket/m", out, 5_000_000)
+    (tag,) = out.glob(".mlf-download-*/*.tag")
+    with open(tag.with_suffix(""), "r+b") as part:
+        part.write(bytes(1000))
+    tool("download", "s3://bucket/m", out, env=env)
+    assert contents(out) == {"big.bin": DATA} and [said for path, said in asked if path.endswith("big.bin")][-1] is None
+    killed_download("s3://bucket/m", out, 5_000_000)
+    (tag,) = out.glob(".mlf-download-*/*.tag")
+    tag.write_text("00000000-0000-0000-0000-000000000000" + tag.read_text()[36:])
+    tool("download", "s3://bucket/m", out, env=env)
+    assert contents(out) == {"big.bin": DATA} and [said for path, said in asked if path.endswith("big.bin")] == [None]
+
+
+def test_a_download_that_failed_goes_on_and_leaves_little_behind(tool, env, s3, scripted, tmp_path, contents):
+    s3.put_object(Bucket="bucket", Key="m/big.bin", Body=DATA)
+    s3.put_object(Bucket="bucket", Key="tiny/file", Body=b"x" * 1000)
+
+    def script(h):
+        path = h.path.split("?")[0]
+        if "list-type" in h.path:
+            there = http.client.HTTPConnection(s3.meta.endpoint_url.removeprefix("http://"))
+            there.request("GET", h.path)
+            h.say(200, there.getresponse().read())
+        elif h.headers.get("Range"):
+            h.close_connection = True
+        else:
+            h.cut(len(DATA) if path.endswith("big.bin") else 1000, DATA[:5_000_000] if path.endswith("big.bin") else b"x" * 10, {"ETag": '"a"'})
+
+    away = {**env, "AWS_ENDPOINT_URL": scripted(script).uri}
+    for name, left in (("tiny", 0), ("m", 1)):
+        tool("download", f"s3://bucket/{name}", tmp_path / name, env=away, expect=1)
+        assert len(list(tmp_path.glob(f"{name}/.mlf-download-*"))) == left
+    tool("download", "s3://bucket/m", tmp_path / "m", env=env)
+    assert contents(tmp_path / "m") == {"big.bin": DATA}
 
 
 def as_boto_signs(handler, token=None):
