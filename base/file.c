@@ -96,8 +96,9 @@ int sv_folder_make(const char *path, sv_error *error)
     char *copy = sv_strdup(path);
     if (!copy)
         return sv_error_set(error, SV_E_MEMORY, "%s: out of memory", path);
-    int code = SV_OK;
-    for (char *p = copy + 1;; p++) {
+    struct stat last;
+    int code = SV_OK, is_there = !mkdir(copy, 0777) || (errno == EEXIST && !stat(copy, &last) && S_ISDIR(last.st_mode)); /* most often all above it are there */
+    for (char *p = copy + 1; !is_there; p++) {
         if (*p != '/' && *p != '\0')
             continue;
         char was = *p;

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "hub.h"
 #include "log.h"
+#include "replay.h"
 #include "run_context.h"
 #include "system_metrics.h"
 #include "validate.h"
@@ -43,15 +44,22 @@ int mlf_run_call_begin(mlf_run *run, mlf_op_kind kind, const json_t *payload, ml
     return run->folder.path ? mlf_calls_begin(&run->folder.calls, run->folder.path, (int)kind, payload, error) : MLF_OK;
 }
 
-int mlf_run_call_again(mlf_run *run, mlf_op_kind kind, const json_t *payload, mlf_error *error)
+int mlf_run_call_end(mlf_run *run, const char *key, int kept)
 {
-    return run->folder.path ? mlf_calls_again(&run->folder.calls, (int)kind, payload, error) : MLF_OK;
+    int over = run->folder.path && (!kept || mlf_hub_settle(run));
+    if (over)
+        mlf_calls_end(&run->folder.calls, run->folder.path, key);
+    return over;
 }
 
-void mlf_run_call_end(mlf_run *run, const char *key, int kept)
+void mlf_run_hold(mlf_run *run)
 {
-    if (run->folder.path && (!kept || mlf_hub_settle(run)))
-        mlf_calls_end(&run->folder.calls, key);
+    mlf_hub_hold(run, 1);
+}
+
+void mlf_run_release(mlf_run *run)
+{
+    mlf_hub_hold(run, -1);
 }
 
 int mlf_run_is_online(const mlf_run *run)
@@ -205,6 +213,8 @@ static int begin(mlf_run *run, const mlf_run_options *options, mlf_error *error)
         code = MLF_E_ARGUMENT;
     if (!code && run_id)
         snprintf(run->continued, sizeof run->continued, "%s", run_id);
+    if (!code && run_id && run->hub->sending)
+        mlf_sync_cut_off(client, run_id);
     if (!code)
         code = write_first(run, run_id ? MLF_OP_RUN_CONTINUE : MLF_OP_RUN_CREATE, payload, error);
     json_decref(payload);

@@ -11,12 +11,15 @@ int mlf_run_check(const mlf_run *run, mlf_error *error);
 /* Puts an operation into the journal, behind everything logged before: it is replayed in order, until it is done. payload is borrowed. */
 int mlf_run_op(mlf_run *run, mlf_op_kind kind, const json_t *payload, mlf_error *error);
 
-/* What a call is about to bring to the server itself stands in the journal first (journal/calls.h), with its "key"; nothing to do for one in memory alone. */
+/* What a call is about to bring to the server itself stands in the journal first (journal/calls.h), with its "key", and again when there is more to say; nothing to do for one in memory alone. */
 int mlf_run_call_begin(mlf_run *run, mlf_op_kind kind, const json_t *payload, mlf_error *error);
-int mlf_run_call_again(mlf_run *run, mlf_op_kind kind, const json_t *payload, mlf_error *error);
 
-/* It is over. kept 1: it was put into the journal instead, which then has it before the call is forgotten. */
-void mlf_run_call_end(mlf_run *run, const char *key, int kept);
+/* It is over. kept 1: it was put into the journal instead, which then has it on the disk before the call is forgotten. 0: the disk does not take that, and it is not. */
+int mlf_run_call_end(mlf_run *run, const char *key, int kept);
+
+/* Between them a run that another thread ends stays there. */
+void mlf_run_hold(mlf_run *run);
+void mlf_run_release(mlf_run *run);
 
 /* 1: the run exists on the server and the last thing sent was taken, so a direct call makes sense; 0: put it into the journal. */
 int mlf_run_is_online(const mlf_run *run);

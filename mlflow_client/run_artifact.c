@@ -9,6 +9,7 @@
 #include "memory_file.h"
 #include "run.h"
 #include "tree.h"
+#include "validate.h"
 #include "waiting.h"
 
 #include <errno.h>
@@ -85,11 +86,17 @@ static int find_target(char **target, const char *local_path, const char *folder
 
 /* ---- now, or later ---- */
 
-/* What the call is about to send, as far as its bytes are not known yet. */
-static json_t *new_call(const char *target)
+/* What the call is about to send, as far as its bytes are not known yet; NULL for a name that is no UTF-8, of which nothing is noted. */
+static int new_call(json_t **call, const char *target, mlf_error *error)
 {
     char key[MLF_JOURNAL_KEY + 1];
-    return mlf_journal_key(key, NULL) ? NULL : json_pack("{s:s, s:s}", "key", key, "path", target);
+    *call = NULL;
+    if (mlf_text_length(target) == SIZE_MAX)
+        return MLF_OK;
+    int code = mlf_journal_key(key, error);
+    if (!code && !(*call = json_pack("{s:s, s:s}", "key", key, "path", target)))
+        code = mlf_error_memory(error);
+    return code;
 }
 
 static int send_path(mlf_run *run, const char *local_path, const char *folder, mlf_error *error)
@@ -105,12 +112,14 @@ static int send_path(mlf_run *run, const char *local_path, const char *folder, m
 static int send_or_keep(mlf_run *run, const char *local_path, const char *folder, const char *target, mlf_error *error)
 {
     mlf_error sent = MLF_ERROR_INIT;
-    json_t *call = new_call(target);
-    int code = call ? mlf_cut_off_keep(call, run, "file", local_path, error) : mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: the name is no UTF-8", target);
+    json_t *call;
+    int code = new_call(&call, target, error);
+    if (!code)
+        code = mlf_cut_off_keep(call, run, "file", local_path, error);
     if (!code)
         code = mlf_cut_off_begin(run, MLF_OP_ARTIFACT, call, error);
     if (code) {
-        json_decref(call);
+        mlf_cut_off_drop(run, call);
         return code;
     }
     code = send_path(run, local_path, folder, &sent);
@@ -132,8 +141,11 @@ int mlf_run_log_artifact(mlf_run *run, const char *local_path, const char *artif
         code = check_target(folder, error);
     if (!code)
         code = find_target(&target, local_path, folder, error);
-    if (!code)
-        code = mlf_run_is_online(run) ? send_or_keep(run, local_path, folder, target, error) : keep_for_later(run, local_path, target, error);
+    if (code)
+        return code;
+    mlf_run_hold(run);
+    code = mlf_run_is_online(run) ? send_or_keep(run, local_path, folder, target, error) : keep_for_later(run, local_path, target, error);
+    mlf_run_release(run);
     sv_free(target);
     return code;
 }
@@ -180,13 +192,14 @@ static int send_or_keep_text(mlf_run *run, const char *text, size_t length, cons
 {
     const char *slash = strrchr(artifact_file, '/');
     mlf_error sent = MLF_ERROR_INIT;
-    json_t *call = new_call(artifact_file);
-    int code = call ? mlf_cut_off_keep_text(call, run, text, length, slash ? slash + 1 : artifact_file, error)
-                    : mlf_error_set(error, MLF_E_ARGUMENT, "%.300s: the name is no UTF-8", artifact_file);
+    json_t *call;
+    int code = new_call(&call, artifact_file, error);
+    if (!code)
+        code = mlf_cut_off_keep_text(call, run, text, length, slash ? slash + 1 : artifact_file, error);
     if (!code)
         code = mlf_cut_off_begin(run, MLF_OP_ARTIFACT, call, error);
     if (code) {
-        json_decref(call);
+        mlf_cut_off_drop(run, call);
         return code;
     }
     code = send_text(run, text, length, artifact_file, &sent);
@@ -206,5 +219,8 @@ int mlf_run_log_text(mlf_run *run, const char *text, size_t length, const char *
         code = *artifact_file ? check_target(artifact_file, error) : mlf_error_set(error, MLF_E_ARGUMENT, "an artifact needs a name");
     if (code)
         return code;
-    return mlf_run_is_online(run) ? send_or_keep_text(run, text, length, artifact_file, error) : keep_text(run, text, length, artifact_file, error);
+    mlf_run_hold(run);
+    code = mlf_run_is_online(run) ? send_or_keep_text(run, text, length, artifact_file, error) : keep_text(run, text, length, artifact_file, error);
+    mlf_run_release(run);
+    return code;
 }

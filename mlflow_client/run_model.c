@@ -86,7 +86,7 @@ static int prepare_and_note(void *context, const char *folder, const char *model
     model_call *call = context;
     int refused = call->options->prepare(call->options->context, folder, model_id, artifact_uri, run_id);
     if (!refused && !mlf_cut_off_keep(call->payload, call->run, "folder", folder, NULL))
-        mlf_run_call_again(call->run, MLF_OP_MODEL, call->payload, NULL);
+        mlf_run_call_begin(call->run, MLF_OP_MODEL, call->payload, NULL);
     return refused;
 }
 
@@ -100,7 +100,7 @@ static int send_model(char **uri, model_call *call, const mlf_model_home *home, 
     if (!code)
         code = mlf_cut_off_begin(call->run, MLF_OP_MODEL, call->payload, error);
     if (code) {
-        json_decref(call->payload);
+        mlf_cut_off_drop(call->run, call->payload);
         call->payload = NULL;
         return code;
     }
@@ -130,6 +130,7 @@ int mlf_run_log_model(char **model_uri, mlf_run *run, const char *folder, const 
     if (code)
         return code;
     model_call call = {run, options, NULL};
+    mlf_run_hold(run);
     if (mlf_run_is_online(run)) {
         const mlf_model_home home = {mlf_run_id(run), mlf_run_experiment_id(run), key, points, 0};
         code = send_model(&uri, &call, &home, folder, &sent);
@@ -140,6 +141,7 @@ int mlf_run_log_model(char **model_uri, mlf_run *run, const char *folder, const 
     else if (code && error && !error->code)
         *error = sent;
     mlf_cut_off_end(run, call.payload, later);
+    mlf_run_release(run);
     sv_free(points);
     *model_uri = uri;
     return code;
@@ -183,9 +185,10 @@ int mlf_model_register(char **version, mlf_run *run, const char *model_uri, cons
         return mlf_error_set(error, MLF_E_ARGUMENT, "%.200s: a text is no UTF-8", name);
     int sends = !waits && mlf_run_is_online(run);
     if (sends && (code = mlf_cut_off_begin(run, MLF_OP_REGISTER, payload, error))) {
-        json_decref(payload);
+        mlf_cut_off_drop(run, payload);
         return code;
     }
+    mlf_run_hold(run);
     if (sends) {
         const mlf_model_home home = {mlf_run_id(run), mlf_run_experiment_id(run), key, NULL, 0};
         code = mlf_register_now(&made, mlf_run_client(run), &home, model_uri, name, options, &sent);
@@ -199,6 +202,7 @@ int mlf_model_register(char **version, mlf_run *run, const char *model_uri, cons
         mlf_cut_off_end(run, payload, later);
     else
         json_decref(payload);
+    mlf_run_release(run);
     if (version)
         *version = made;
     else

@@ -6,6 +6,7 @@
 #include "json_text.h"
 #include "run.h"
 #include "tree.h"
+#include "validate.h"
 #include "waiting.h"
 
 #include <errno.h>
@@ -57,22 +58,13 @@ static int make_seal(char seal[SEAL_SIZE], const char *path, mlf_error *error)
     return code;
 }
 
-/* The folder below files/ that was made for it: "files/KEY" of "files/KEY/name". */
-static char *own_folder(const char *journal, const char *file)
-{
-    const char *key = strchr(file, '/');
-    size_t length = key ? (size_t)(key - file) + 1 + strcspn(key + 1, "/") : 0;
-    char *name = length ? sv_strndup(file, length) : NULL, *path = name ? mlf_uri_join(journal, name) : NULL;
-    sv_free(name);
-    return path;
-}
-
+/* Removes the folder below files/ that was made for it: "files/KEY" of "files/KEY/name". */
 static void drop(const char *journal, const char *file)
 {
-    char *path = own_folder(journal, file);
-    if (path)
+    char path[MLF_PATH_MAX_BYTES];
+    const char *key = file ? strchr(file, '/') : NULL;
+    if (key && snprintf(path, sizeof path, "%s/%.*s", journal, (int)(key - file) + 1 + (int)strcspn(key + 1, "/"), file) < (int)sizeof path)
         sv_folder_remove(path, NULL);
-    sv_free(path);
 }
 
 /* The kept bytes get their seal; where they cannot be kept they are only named. */
@@ -83,9 +75,31 @@ static int say_kept(json_t *payload, const char *journal, const char *name, cons
     char *path = kept ? NULL : mlf_uri_join(journal, file);
     int code = kept ? kept : path ? make_seal(seal, path, &passed) : MLF_E_MEMORY;
     sv_free(path);
-    if (!code && (json_object_set_new(payload, name, json_string(file)) || json_object_set_new(payload, "seal", json_string(seal))))
-        code = MLF_E_MEMORY;
+    if (!code && (json_object_set_new(payload, "seal", json_string(seal)) || json_object_set_new(payload, name, json_string(file))))
+        code = mlf_text_length(file) == SIZE_MAX ? MLF_E_ARGUMENT : MLF_E_MEMORY;
+    if (code && !kept)
+        drop(journal, file);
     return code == MLF_E_MEMORY ? mlf_error_memory(error) : MLF_OK;
+}
+
+/* Is it worth to begin? On another disk everything is copied. What cannot be told is tried. */
+static int is_small_or_near(const char *local_path, const char *journal)
+{
+    struct stat there, here;
+    mlf_leaves leaves = {NULL, 0, 0};
+    mlf_store *store = NULL;
+    int64_t bytes = 0;
+    if (stat(local_path, &there) || stat(journal, &here) || there.st_dev == here.st_dev)
+        return 1;
+    if (!S_ISDIR(there.st_mode))
+        return there.st_size <= MLF_CUT_OFF_COPIES;
+    if (!mlf_store_open_folder(&store, local_path, NULL))
+        mlf_tree_walk(&leaves, store, "", NULL);
+    for (size_t i = 0; i < leaves.count && bytes <= MLF_CUT_OFF_COPIES; i++)
+        bytes += leaves.items[i].size_bytes;
+    mlf_leaves_free(&leaves);
+    mlf_store_close(store);
+    return bytes <= MLF_CUT_OFF_COPIES;
 }
 
 int mlf_cut_off_keep(json_t *payload, mlf_run *run, const char *name, const char *local_path, mlf_error *error)
@@ -94,18 +108,28 @@ int mlf_cut_off_keep(json_t *payload, mlf_run *run, const char *name, const char
     int64_t room = MLF_CUT_OFF_COPIES;
     char *file = NULL;
     mlf_error passed = MLF_ERROR_INIT;
-    if (!journal)
+    if (!journal || !payload)
         return MLF_OK;
     if (json_object_set_new(payload, "from", json_string(local_path)))
         json_object_del(payload, "from"); /* no UTF-8 */
-    int kept = mlf_waiting_copy(&file, journal, local_path, &room, &passed);
+    int kept = is_small_or_near(local_path, journal) ? mlf_waiting_copy(&file, journal, local_path, &room, &passed) : MLF_E_UNSUPPORTED;
     int code = say_kept(payload, journal, name, file, kept, error);
     sv_free(file);
     return code;
 }
 
-static int write_file(const char *path, const char *text, size_t length)
+/* "files/KEY/NAME" of the journal. */
+static int write_text(const char *journal, const char *key, const char *file, const char *text, size_t length)
 {
+    char path[2 * MLF_PATH_MAX_BYTES];
+    snprintf(path, sizeof path, "%s/files", journal);
+    if (mkdir(path, 0777) && errno != EEXIST)
+        return MLF_E_IO;
+    snprintf(path, sizeof path, "%s/files/%s", journal, key);
+    if (mkdir(path, 0777))
+        return MLF_E_IO;
+    if (snprintf(path, sizeof path, "%s/%s", journal, file) >= (int)sizeof path)
+        return MLF_E_IO;
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666), failed = fd < 0;
     for (size_t done = 0; !failed && done < length;) {
         ssize_t put = write(fd, text + done, length - done);
@@ -122,21 +146,14 @@ int mlf_cut_off_keep_text(json_t *payload, mlf_run *run, const char *text, size_
     const char *journal = mlf_run_folder(run);
     char key[MLF_JOURNAL_KEY + 1];
     sv_buffer file = SV_BUFFER_INIT(MLF_PATH_MAX_BYTES);
-    if (!journal)
+    if (!journal || !payload)
         return MLF_OK;
     int kept = length > MLF_CUT_OFF_COPIES ? MLF_E_UNSUPPORTED : mlf_journal_key(key, NULL);
     if (!kept)
         kept = sv_buffer_format(&file, "files/%s/%s", key, file_name) ? MLF_E_MEMORY : MLF_OK;
-    char *folder = kept ? NULL : own_folder(journal, file.data), *path = folder ? mlf_uri_join(journal, file.data) : NULL;
-    if (!kept && (!path || sv_folder_make(folder, NULL)))
-        kept = path ? MLF_E_IO : MLF_E_MEMORY;
-    if (!kept)
-        kept = write_file(path, text, length);
+    if (!kept && (kept = write_text(journal, key, file.data, text, length)))
+        drop(journal, file.data);
     int code = say_kept(payload, journal, "file", file.data, kept, error);
-    if (kept && folder)
-        sv_folder_remove(folder, NULL);
-    sv_free(folder);
-    sv_free(path);
     sv_buffer_free(&file);
     return code;
 }
@@ -145,7 +162,7 @@ int mlf_cut_off_keep_text(json_t *payload, mlf_run *run, const char *text, size_
 
 int mlf_cut_off_begin(mlf_run *run, mlf_op_kind kind, const json_t *payload, mlf_error *error)
 {
-    return payload ? mlf_run_call_begin(run, kind, payload, error) : mlf_error_memory(error);
+    return payload ? mlf_run_call_begin(run, kind, payload, error) : MLF_OK;
 }
 
 static const char *kept_file(const json_t *payload)
@@ -158,8 +175,14 @@ void mlf_cut_off_end(mlf_run *run, json_t *payload, int kept)
 {
     if (!payload)
         return;
-    mlf_run_call_end(run, json_string_value(json_object_get(payload, "key")), kept);
-    if (kept_file(payload))
+    if (mlf_run_call_end(run, json_string_value(json_object_get(payload, "key")), kept))
+        drop(mlf_run_folder(run), kept_file(payload));
+    json_decref(payload);
+}
+
+void mlf_cut_off_drop(mlf_run *run, json_t *payload)
+{
+    if (mlf_run_folder(run))
         drop(mlf_run_folder(run), kept_file(payload));
     json_decref(payload);
 }
@@ -178,7 +201,11 @@ static int check_bytes(const char *journal, const json_t *payload, mlf_error *er
     if (!expected || !sv_path_is_inside(file))
         return mlf_error_set(error, MLF_E_INTEGRITY, "calls.jrn: not what it should hold");
     char *path = mlf_uri_join(journal, file);
-    int code = path ? make_seal(seal, path, error) : mlf_error_memory(error);
+    int code = path ? 0 : mlf_error_memory(error);
+    if (!code && mlf_waiting_holds_link(journal, path))
+        code = mlf_error_set(error, MLF_E_INTEGRITY, "%.300s: is or holds a symbolic link, which no journal does", file);
+    if (!code)
+        code = make_seal(seal, path, error);
     sv_free(path);
     if (!code && strcmp(seal, expected))
         code = mlf_error_set(error, MLF_E_INTEGRITY, "the program ended while it sent %.600s, which was changed since: send it again", from ? from : file);
@@ -195,40 +222,41 @@ static int records_of(json_t *records, const char *journal, int kind, json_t *pa
         code = mlf_waiting_artifacts(records, journal, kept_file(payload), target ? target : "", &why);
     else if (!code)
         code = json_array_append(records, payload) ? MLF_E_MEMORY : MLF_OK;
-    if (code == MLF_E_INTEGRITY || code == MLF_E_ARGUMENT) /* it is put aside with its reason when its turn comes */
-        code = json_array_clear(records) || json_object_set_new(payload, "why", json_string(why.message)) || json_array_append(records, payload) ? MLF_E_MEMORY : MLF_OK;
-    else if (code && error && !error->code)
+    if (code == MLF_E_INTEGRITY || code == MLF_E_ARGUMENT) { /* it is put aside with its reason when its turn comes */
+        int is_text = mlf_text_length(why.message) != SIZE_MAX; /* a name in it may be cut inside a letter, or no UTF-8 */
+        json_t *reason = json_string(is_text ? why.message : "the program ended while it sent this, which cannot be sent by its name: send it again");
+        code = json_array_clear(records) || json_object_set_new(payload, "why", reason) || json_array_append(records, payload) ? MLF_E_MEMORY : MLF_OK;
+    } else if (code && error && !error->code)
         *error = why;
     return code == MLF_E_MEMORY ? mlf_error_memory(error) : code;
 }
 
-static int put_records(sv_buffer *frames, size_t *n, int kind, const json_t *records, mlf_error *error)
+static int put_records(sv_buffer *frames, int kind, const json_t *records, mlf_error *error)
 {
     int code = MLF_OK;
     for (size_t i = 0; !code && i < json_array_size(records); i++) {
         sv_buffer text = SV_BUFFER_INIT(0);
         if (mlf_json_text(&text, json_array_get(records, i)) || mlf_frame_op(frames, kind, text.data, text.size))
             code = mlf_error_memory(error);
-        *n += !code;
         sv_buffer_free(&text);
     }
     return code;
 }
 
-int mlf_cut_off_adopt(size_t *n, mlf_folder *folder, mlf_error *error)
+int mlf_cut_off_adopt(size_t *n, mlf_loss *loss, mlf_folder *folder, mlf_error *error)
 {
     sv_buffer frames = SV_BUFFER_INIT(0);
     json_t *calls = NULL, *call;
     size_t i;
-    *n = 0;
-    int code = mlf_calls_read(&calls, folder->path, error);
+    int code = mlf_calls_read(&calls, loss, folder->path, error);
+    *n = json_array_size(calls);
     json_array_foreach(calls, i, call) {
         int kind = (int)json_integer_value(json_object_get(call, "op"));
         json_t *records = code ? NULL : json_array();
         if (!code)
             code = records ? records_of(records, folder->path, kind, json_object_get(call, "payload"), error) : mlf_error_memory(error);
         if (!code)
-            code = put_records(&frames, n, kind, records, error);
+            code = put_records(&frames, kind, records, error);
         json_decref(records);
     }
     if (!code && frames.size && mlf_stream_append(&folder->stream, frames.data, frames.size))

@@ -11,18 +11,21 @@
 
 enum { MLF_CUT_OFF_COPIES = 64 << 20 };
 
-/* Begins a call: payload (a reference is taken, it carries "key") into the journal. */
+/* Begins a call: payload (borrowed; it carries "key") into the journal. NULL: nothing is noted of a name that is no UTF-8. */
 int mlf_cut_off_begin(mlf_run *run, mlf_op_kind kind, const json_t *payload, mlf_error *error);
 
 /* Keeps the bytes of a file or folder and says so in the payload: `name` is "file" or "folder", and "seal" tells whether they are still those; what cannot be kept is only
-   named. For a run whose journal is in memory alone it does nothing. MLF_E_MEMORY. */
+   named. Does nothing for a run whose journal is in memory alone, and for a payload that is NULL. MLF_E_MEMORY. */
 int mlf_cut_off_keep(json_t *payload, mlf_run *run, const char *name, const char *local_path, mlf_error *error);
 int mlf_cut_off_keep_text(json_t *payload, mlf_run *run, const char *text, size_t length, const char *file_name, mlf_error *error);
 
 /* The call is over; its bytes go. kept as mlf_run_call_end(). Steals payload, which may be NULL: then nothing was begun. */
 void mlf_cut_off_end(mlf_run *run, json_t *payload, int kept);
 
-/* Puts what was cut off behind all else in a journal that nobody logs to any more: *n operations. May be repeated. MLF_E_IO, MLF_E_MEMORY. */
-int mlf_cut_off_adopt(size_t *n, mlf_folder *folder, mlf_error *error);
+/* It could not begin. Steals payload. */
+void mlf_cut_off_drop(mlf_run *run, json_t *payload);
+
+/* Puts what was cut off behind all else in a journal that nobody logs to any more: *n calls; *loss: what cannot be read of them. May be repeated. Errors as mlf_calls_read(). */
+int mlf_cut_off_adopt(size_t *n, mlf_loss *loss, mlf_folder *folder, mlf_error *error);
 
 #endif

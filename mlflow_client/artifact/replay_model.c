@@ -15,8 +15,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,25 +33,6 @@ static int damaged(const char *what, mlf_error *error)
     return mlf_error_set(error, MLF_E_INTEGRITY, "the journal's record of %s is damaged", what);
 }
 
-static int is_link(const char *path, const struct stat *about, int type, struct FTW *where)
-{
-    return type == FTW_SL || type == FTW_SLN;
-}
-
-/* 1 when path or what is below it, or a folder on the way from the journal's to it, is a symbolic link. The client never puts one there; a journal that somebody else
-   left could send a file of ours by it. */
-static int holds_link(const mlf_replay *replay, const char *path)
-{
-    char prefix[4096];
-    struct stat about;
-    for (const char *at = path + strlen(replay->folder->path); (at = strchr(at + 1, '/'));) {
-        int length = snprintf(prefix, sizeof prefix, "%.*s", (int)(at - path), path);
-        if ((size_t)length >= sizeof prefix || (!lstat(prefix, &about) && S_ISLNK(about.st_mode)))
-            return 1;
-    }
-    return nftw(path, is_link, 16, FTW_PHYS) > 0;
-}
-
 /* The copy's whole path; NULL with *error filled when the name leaves the journal's folder. */
 static char *copy_path(const mlf_replay *replay, const char *file, mlf_error *error)
 {
@@ -60,7 +41,7 @@ static char *copy_path(const mlf_replay *replay, const char *file, mlf_error *er
         damaged("an artifact", error);
     else if (!(path = mlf_uri_join(replay->folder->path, file)))
         mlf_error_memory(error);
-    else if (holds_link(replay, path)) {
+    else if (mlf_waiting_holds_link(replay->folder->path, path)) {
         mlf_error_set(error, MLF_E_INTEGRITY, "%.600s: is or holds a symbolic link, which no journal does", path);
         sv_free(path);
         path = NULL;
@@ -297,7 +278,7 @@ static json_int_t start_of_run(const mlf_replay *replay, const char *run_id)
 }
 
 /* A journal may be sent long after its run: an alias that names the version of a run begun later stays where it is. What cannot be told holds up nothing. */
-static int is_overtaken(const mlf_replay *replay, const char *name, const char *alias)
+static int is_overtaken(const mlf_replay *replay, const char *name, const char *alias, const char *version)
 {
     mlf_error ignored = MLF_ERROR_INIT;
     json_t *arguments = json_pack("{s:s, s:s}", "name", name, "alias", alias), *reply = NULL;
@@ -308,9 +289,11 @@ static int is_overtaken(const mlf_replay *replay, const char *name, const char *
         if (run_id && strcmp(run_id, replay->run_id)) {
             json_int_t own = start_of_run(replay, replay->run_id);
             overtaken = own && start_of_run(replay, run_id) > own;
+        } else if (run_id && text_of(now, "version")) { /* the run was gone on with since */
+            overtaken = strtoll(text_of(now, "version"), NULL, 10) > strtoll(version, NULL, 10);
         }
         if (overtaken)
-            sv_log(SV_LOG_WARN, "the alias %.255s of %.255s stays at version %.32s, whose run began after run %.64s", alias, name, text_of(now, "version"), replay->run_id);
+            sv_log(SV_LOG_WARN, "the alias %.255s of %.255s stays at version %.32s, which is newer than what this journal has of run %.64s", alias, name, text_of(now, "version"), replay->run_id);
     }
     json_decref(reply);
     return overtaken;
@@ -339,7 +322,7 @@ int mlf_replay_register(mlf_replay *replay, const json_t *payload, mlf_error *er
         code = mlf_register_now(&version, replay->client, &home, source.data ? source.data : "", name, &options, error);
     if (code == MLF_E_NOT_FOUND && error && !error->http_status) /* the server has the name, and nothing under it: no later try finds more */
         code = error->code = MLF_E_INTEGRITY;
-    if (!code && alias && !is_overtaken(replay, name, alias))
+    if (!code && alias && !is_overtaken(replay, name, alias, version))
         code = mlf_alias_set_now(replay->client, name, alias, version, error);
     if (!code)
         code = mlf_folder_set_id(replay->folder, key, version, error);

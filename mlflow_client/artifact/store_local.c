@@ -170,7 +170,7 @@ static int copy_in(void *context, const void *bytes, size_t length, mlf_error *e
 /* 0: it has its second name; 1: it is to be copied. */
 static int hold(mlf_store *store, const char *path, int fd, int64_t size, mlf_error *error)
 {
-    int root_fd = -1, code = size < LINK_BYTES ? 1 : mlf_inside_root(&root_fd, store->state, error);
+    int root_fd = -1, code = size < LINK_BYTES && size <= *store->room ? 1 : mlf_inside_root(&root_fd, store->state, error);
     if (!code)
         code = mlf_inside_link(root_fd, path, fd, error);
     if (root_fd >= 0)

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -86,6 +87,23 @@ int mlf_waiting_digest(char sha256[65], int64_t *size_bytes, const char *path, m
         close(fd);
     sv_free(chunk);
     return code;
+}
+
+static int is_link(const char *path, const struct stat *about, int type, struct FTW *where)
+{
+    return type == FTW_SL || type == FTW_SLN;
+}
+
+int mlf_waiting_holds_link(const char *journal, const char *path)
+{
+    char prefix[4096];
+    struct stat about;
+    for (const char *at = path + strlen(journal); (at = strchr(at + 1, '/'));) {
+        int length = snprintf(prefix, sizeof prefix, "%.*s", (int)(at - path), path);
+        if ((size_t)length >= sizeof prefix || (!lstat(prefix, &about) && S_ISLNK(about.st_mode)))
+            return 1;
+    }
+    return nftw(path, is_link, 16, FTW_PHYS) > 0;
 }
 
 static int add_record(json_t *records, const char *journal, const char *file, const char *target, mlf_error *error)

@@ -16,6 +16,10 @@
    room: as mlf_store's; NULL for a copy that stays. */
 int mlf_waiting_copy(char **file, const char *journal, const char *local_path, int64_t *room, mlf_error *error);
 
+/* 1 when path or what is below it, or a folder on the way from the journal's to it, is a symbolic link. The client never puts one there; a journal that somebody else
+   left could reach a file of ours by it. */
+int mlf_waiting_holds_link(const char *journal, const char *path);
+
 /* Appends to the array the records of a copied file, or of each file below a copied folder, which is to be called `target` below the run's artifacts. MLF_E_INTEGRITY: the
    copy is not there, or no file. */
 int mlf_waiting_artifacts(json_t *records, const char *journal, const char *file, const char *target, mlf_error *error);

@@ -30,11 +30,6 @@ enum {
     MLF_FOLDER_PUNCH = 64 << 20      /* bytes of data.jrn that the server has, after which the disk gets them back */
 };
 
-/* Bytes that can no longer be read, and what can be made out in them: at least so many records are lost. */
-typedef struct mlf_loss {
-    uint64_t bytes, points, ops;
-} mlf_loss;
-
 typedef struct mlf_gap {
     uint64_t begin, end;
 } mlf_gap;

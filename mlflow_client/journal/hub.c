@@ -471,6 +471,15 @@ int mlf_hub_op(mlf_run *run, int kind, const json_t *payload, mlf_error *error)
     return code ? mlf_error_memory(error) : MLF_OK;
 }
 
+void mlf_hub_hold(mlf_run *run, int by)
+{
+    pthread_mutex_lock(&run->hub->lock);
+    mlf_hub *hub = run->hub;
+    run->users += by;
+    pthread_cond_signal(&hub->wake);
+    pthread_mutex_unlock(&hub->lock);
+}
+
 int mlf_hub_settle(mlf_run *run)
 {
     mlf_hub *hub = run->hub;
@@ -480,7 +489,7 @@ int mlf_hub_settle(mlf_run *run)
         pthread_cond_signal(&hub->wake);
         wait_ms(&hub->moved, &hub->lock, MLF_HUB_TICK_MS);
     }
-    int written = is_written(run);
+    int written = is_written(run) && !mlf_stream_is_refusing(&run->folder.stream);
     pthread_mutex_unlock(&hub->lock);
     return written;
 }

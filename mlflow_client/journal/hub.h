@@ -57,7 +57,7 @@ struct mlf_run {
     atomic_int warned_of_key;  /* 1: the log has said that a key was refused */
     atomic_int ended;          /* 1: no call may log any more */
     int detached;              /* 1: the caller's handle is gone */
-    int users;                 /* senders that work on it just now */
+    int users;                 /* senders and calls that work on it just now */
     int64_t sent_ns, committed_ns;
     char continued[MLF_RUN_ID_SIZE]; /* the id it was asked to go on with; else empty */
     unsigned fork_generation;  /* of the process that made it */
@@ -95,7 +95,10 @@ int mlf_hub_last(struct mlf_run *run, const char *key, mlf_metric_point *point);
 /* Puts an operation on its way, after all points that were logged before. */
 int mlf_hub_op(struct mlf_run *run, int kind, const json_t *payload, mlf_error *error);
 
-/* Waits until the journal has the operations put on their way before: 1; 0: it does not take them within MLF_HUB_SETTLE_MS. */
+/* by 1: the run stays until by -1, also when its handle goes meanwhile. */
+void mlf_hub_hold(struct mlf_run *run, int by);
+
+/* Waits until the disk has the operations put on their way before: 1; 0: it does not take them within MLF_HUB_SETTLE_MS. */
 int mlf_hub_settle(struct mlf_run *run);
 
 /* Waits until the server (offline: the disk) has everything of one run, or of all when run is NULL. timeout_ms as mlf_flush(). */

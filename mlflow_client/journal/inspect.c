@@ -148,11 +148,7 @@ int mlf_journal_open(mlf_journal **out, const char *path, mlf_error *error)
         mlf_journal_close(journal);
         return code;
     }
-    code = mlf_calls_read(&journal->cut_off, path, error);
-    if (code) {
-        mlf_journal_close(journal);
-        return code;
-    }
+    mlf_calls_read(&journal->cut_off, NULL, path, NULL); /* what cannot be read is not shown: a sync says so */
     skip_hole(journal);
     read_ids(journal);
     *out = journal;
@@ -172,11 +168,22 @@ void mlf_journal_close(mlf_journal *journal)
     sv_free(journal);
 }
 
+/* What calls were sending waits, too. */
+static uint64_t bytes_of_calls(const mlf_journal *journal)
+{
+    struct stat about;
+    int fd = json_array_size(journal->cut_off) ? open_part(journal, "calls.jrn") : -1;
+    uint64_t bytes = fd >= 0 && !fstat(fd, &about) ? (uint64_t)about.st_size : 0;
+    if (fd >= 0)
+        close(fd);
+    return bytes;
+}
+
 void mlf_journal_info_get(const mlf_journal *journal, mlf_journal_info *info)
 {
     const mlf_position *position = &journal->position;
     *info = (mlf_journal_info){.path = journal->path, .key = journal->key, .run_id = journal->run_id, .holder = journal->holder, .tracking_uri = journal->tracking_uri, .ended = (int)position->ended,
-                               .bytes = journal->bytes, .bytes_taken = position->offset, .points_taken = position->points, .operations_taken = position->ops, .refused = position->refused};
+                               .bytes = journal->bytes + bytes_of_calls(journal), .bytes_taken = position->offset, .points_taken = position->points, .operations_taken = position->ops, .refused = position->refused};
 }
 
 /* Damage: said once; the next call goes on behind it. A frame that is cut short at the end is no damage while somebody may be writing it. */

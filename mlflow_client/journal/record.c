@@ -251,3 +251,10 @@ int mlf_frame_op(sv_buffer *out, int kind, const char *json, size_t length)
     mlf_frame_end(&writer);
     return SV_OK;
 }
+
+void mlf_frame_op_again(char *frame, int kind)
+{
+    unsigned char *bytes = (unsigned char *)frame;
+    bytes[MLF_FRAME_HEAD + 1] = (unsigned char)kind;
+    put_u32(bytes + 4, frame_sum(bytes, bytes + MLF_FRAME_HEAD, get_u32(bytes)));
+}

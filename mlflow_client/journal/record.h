@@ -27,7 +27,7 @@ typedef enum mlf_op_kind {
     MLF_OP_MODEL = 8,        /* a logged model: {key, folder, name, …}, owner: artifact/ */
     MLF_OP_REGISTER = 9,     /* a model version: {key, source, name, …}, owner: artifact/ */
     MLF_OP_ALIAS = 10,       /* {name, alias, version}, owner: artifact/ */
-    MLF_OP_OVER = 11,        /* {key}: in calls.jrn alone (calls.h) */
+    MLF_OP_OVER = 11,        /* what one of the others became once it was done: in calls.jrn alone (calls.h) */
     MLF_OP_KINDS
 } mlf_op_kind;
 
@@ -55,6 +55,11 @@ typedef struct mlf_record {
     const char *json;     /* op: not NUL-terminated */
     size_t json_length;
 } mlf_record;
+
+/* Bytes that can no longer be read, and what can be made out in them: at least so many records are lost. */
+typedef struct mlf_loss {
+    uint64_t bytes, points, ops;
+} mlf_loss;
 
 /* Reads one payload. Not for threads. Zero it to begin; freed by mlf_reader_free(). */
 typedef struct mlf_reader {
@@ -105,5 +110,8 @@ void mlf_frame_cancel(mlf_writer *writer);    /* out is as it was before begin *
 
 /* One whole op frame. */
 int mlf_frame_op(sv_buffer *out, int kind, const char *json, size_t length);
+
+/* The frame of an operation becomes one of another kind; its first MLF_FRAME_HEAD + 2 bytes change. */
+void mlf_frame_op_again(char *frame, int kind);
 
 #endif

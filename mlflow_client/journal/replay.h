@@ -32,6 +32,9 @@ int mlf_replay_op(mlf_replay *replay, int kind, const json_t *payload, mlf_error
 /* Once all is sent: removes what a create that was given up may have made after all. Nothing to do for most runs. */
 int mlf_replay_settle(mlf_replay *replay, mlf_error *error);
 
+/* What a program that was killed was sending of a run goes before what is logged to it now: its journals in the client's folder are sent. A failure is warned of. */
+void mlf_sync_cut_off(mlf_client *client, const char *run_id);
+
 /* The id under which the server knows the run that was begun in the journal of that key, looked for in the 50,000 newest experiments: 1 found, 0 there is
    none, negative mlf_code. */
 int mlf_replay_find(char run_id[MLF_RUN_ID_SIZE], mlf_client *client, const char *key, mlf_error *error);

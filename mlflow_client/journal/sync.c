@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS = 4, CONNECTIONS_MOST = 16, TIMEOUT_MS = 60000, POLL_MS = 2, SAY_MS = 5000 };
+enum { CONNECTIONS = 4, CONNECTIONS_MOST = 16, TIMEOUT_MS = 60000, POLL_MS = 2, SAY_MS = 5000, CUT_OFF_TIMEOUT_MS = 10000 };
 
 /* One server that journals go to. */
 typedef struct sync_server {
@@ -224,10 +224,10 @@ static int is_answer(const mlf_error *error)
 }
 
 /* Removes a journal that is sent whole; counts what came of it. */
-static void conclude(sync_job *job, sync_server *server, mlf_folder *folder, mlf_sender *sender)
+static void conclude(sync_job *job, sync_server *server, mlf_folder *folder, mlf_sender *sender, const mlf_error *stays)
 {
     mlf_error error = MLF_ERROR_INIT;
-    int done = mlf_sender_is_done(sender) && !mlf_replay_settle(&sender->replay, &error);
+    int done = mlf_sender_is_done(sender) && !stays->code && !mlf_replay_settle(&sender->replay, &error);
     char run_id[MLF_RUN_ID_SIZE];
     snprintf(run_id, sizeof run_id, "%s", sender->replay.run_id);
     job->report.points += sender->points;
@@ -238,8 +238,10 @@ static void conclude(sync_job *job, sync_server *server, mlf_folder *folder, mlf
     if (!done)
         mlf_sender_failure(sender, &error);
     if (!done && !error.code)
+        error = *stays;
+    if (!done && !error.code)
         mlf_error_set(&error, MLF_E_TIMEOUT, "journal %s: not all of it was sent", folder->path);
-    server->away = !done && !sender->halted && !is_answer(&error);
+    server->away = !done && !stays->code && !sender->halted && !is_answer(&error);
     explain(job, server, &error);
     say(job, folder->path, run_id, done ? "sent" : error.message, sender->points);
     mlf_sender_free(sender);
@@ -270,16 +272,19 @@ static void say_loss(sync_job *job, const mlf_folder *folder, const char *where,
     job->report.lost_operations += loss->ops;
 }
 
-/* What the program was sending itself when it was killed goes behind the rest. */
-static int finish_calls(sync_job *job, mlf_folder *folder, mlf_error *error)
+/* What the program was sending itself when it was killed goes behind the rest. Where that cannot be, the rest is sent, and the journal stays: *stays says why. */
+static void finish_calls(sync_job *job, mlf_folder *folder, mlf_error *stays)
 {
     char state[100];
-    size_t n;
-    int code = mlf_cut_off_adopt(&n, folder, error);
-    snprintf(state, sizeof state, "%zu artifacts, models or versions were being sent when the program ended: sent now", n);
-    if (!code && n)
+    size_t n = 0;
+    mlf_loss loss = {0};
+    if (mlf_cut_off_adopt(&n, &loss, folder, stays))
+        say(job, folder->path, "", stays->message, 0);
+    snprintf(state, sizeof state, "finishing %zu call%s that the end of the program cut off", n, n == 1 ? "" : "s");
+    if (!stays->code && n)
         say(job, folder->path, "", state, 0);
-    return code;
+    if (!stays->code && loss.bytes)
+        say_loss(job, folder, "calls.jrn is damaged", &loss);
 }
 
 /* A journal of which something is there, but not its data. */
@@ -297,7 +302,7 @@ static void sync_folder(sync_job *job, const char *dir, const char *key)
     sync_server *server;
     mlf_folder folder;
     mlf_sender sender;
-    mlf_error error = MLF_ERROR_INIT;
+    mlf_error error = MLF_ERROR_INIT, stays = MLF_ERROR_INIT;
     int code = mlf_folder_open(&folder, dir, key, &error);
     if (code == MLF_E_NOT_FOUND && !is_robbed(dir, key))
         return; /* somebody else was quicker */
@@ -319,17 +324,15 @@ static void sync_folder(sync_job *job, const char *dir, const char *key)
         return;
     }
     snprintf(state, sizeof state, server->away ? "waiting: %s does not answer" : "sending to %s", mlf_client_tracking_uri(server->client));
-    if (!server->away && finish_calls(job, &folder, &error)) {
-        leave(job, &folder, error.message, &error);
-        return;
-    }
+    if (!server->away)
+        finish_calls(job, &folder, &stays);
     if (server->away || mlf_sender_init(&sender, server->client, &folder, 0, NULL, &error)) {
         leave(job, &folder, state, &error);
         return;
     }
     say(job, folder.path, "", state, 0);
     send_all(job, &sender);
-    conclude(job, server, &folder, &sender);
+    conclude(job, server, &folder, &sender, &stays);
 }
 
 /* ---- all of them ---- */
@@ -390,4 +393,37 @@ int mlf_sync(mlf_client *client, const char *const *dirs, size_t n_dirs, const m
     if (!code && job.first.code && error && !error->code)
         *error = job.first;
     return code ? code : job.first.code;
+}
+
+/* Does the journal at path hold what was being sent of the run when its program was killed? */
+static int holds_cut_off(const char *path, const char *run_id)
+{
+    mlf_journal *journal = NULL;
+    mlf_journal_info info;
+    json_t *calls = NULL;
+    if (mlf_calls_read(&calls, NULL, path, NULL) || !json_array_size(calls) || mlf_journal_open(&journal, path, NULL)) {
+        json_decref(calls);
+        return 0;
+    }
+    mlf_journal_info_get(journal, &info);
+    int holds = !*info.holder && (!strcmp(info.run_id, run_id) || !strcmp(info.key, run_id));
+    json_decref(calls);
+    mlf_journal_close(journal);
+    return holds;
+}
+
+void mlf_sync_cut_off(mlf_client *client, const char *run_id)
+{
+    char **paths = NULL;
+    mlf_sync_options options = MLF_SYNC_OPTIONS_INIT;
+    options.timeout_ms = CUT_OFF_TIMEOUT_MS;
+    mlf_journal_list(&paths, client, NULL, NULL);
+    for (size_t i = 0; paths && paths[i]; i++) {
+        const char *path = paths[i];
+        mlf_error error = MLF_ERROR_INIT;
+        if (holds_cut_off(path, run_id) && mlf_sync(client, &path, 1, &options, NULL, &error))
+            sv_log(SV_LOG_WARN, "%s: what was being sent of run %.64s when its program was killed is not whole yet (%.300s): a later sync may put it in the place of what is logged from now on", path, run_id,
+                   error.message);
+    }
+    mlf_free(paths);
 }

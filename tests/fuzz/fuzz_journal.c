@@ -1,4 +1,5 @@
 #include "batch.h"
+#include "calls.h"
 #include "json_text.h"
 #include "record.h"
 #include "stream.h"
@@ -81,6 +82,26 @@ static void find_frames(const uint8_t *data, size_t size)
     sv_buffer_free(&frame);
 }
 
+/* calls.jrn: whatever is taken for a call has a key and a kind. */
+static void read_calls(const uint8_t *data, size_t size)
+{
+    json_t *list = NULL, *call;
+    mlf_loss loss;
+    size_t i;
+    char *file = malloc(16 + size);
+    if (!file)
+        return;
+    memcpy(file, "MLFCAL1\n\0\0\0\0\0\0\0\0", 16);
+    memcpy(file + 16, data, size);
+    if (!mlf_calls_parse(&list, &loss, file, 16 + size, NULL) && (loss.bytes > size || loss.ops > size))
+        abort();
+    json_array_foreach(list, i, call)
+        if (!json_is_string(json_object_get(json_object_get(call, "payload"), "key")) || json_integer_value(json_object_get(call, "op")) < 1)
+            abort();
+    json_decref(list);
+    free(file);
+}
+
 /* The input is a payload and a frame as it stands; hexadecimal digits stand for the bytes they name, too. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -92,6 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         read_payload(payload, length);
     read_payload(data, size);
     find_frames(data, size);
+    read_calls(data, size);
     for (size_t i = 0; i + 1 < size && n < TEXT_MAX && digit(data[i]) >= 0 && digit(data[i + 1]) >= 0; i += 2)
         bytes[n++] = (uint8_t)(digit(data[i]) << 4 | digit(data[i + 1]));
     uint8_t *exact = malloc(n ? n : 1); /* so that a read past the end is seen */

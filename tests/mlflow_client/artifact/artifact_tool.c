@@ -170,7 +170,8 @@ static int write_id(void *context, const char *folder, const char *model_id, con
 }
 
 /* FOLDER MODEL: a whole run: a folder and a text as artifacts, a model registered as MODEL with the alias champion (ARTIFACT_TOOL_FLUSH: once the server has what
-   came before, or has refused it), then waits for the server. ARTIFACT_TOOL_JOB: the run's tag "job"; ARTIFACT_TOOL_PREPARE: the model's folder gets a file on the way. */
+   came before, or has refused it), then waits for the server. ARTIFACT_TOOL_JOB: the run's tag "job"; ARTIFACT_TOOL_PREPARE: the model's folder gets a file on the way;
+   ARTIFACT_TOOL_PARAMS: so many params first. */
 static int run_all(mlf_client *client, char **argv, mlf_error *error)
 {
     mlf_run *run = NULL;
@@ -183,7 +184,14 @@ static int run_all(mlf_client *client, char **argv, mlf_error *error)
     about.tags = &job;
     about.n_tags = job.value != NULL;
     model.prepare = getenv("ARTIFACT_TOOL_PREPARE") ? write_id : NULL;
-    int code = mlf_run_create(&run, client, &about, error);
+    int code = mlf_run_create(&run, client, &about, error), params = getenv("ARTIFACT_TOOL_PARAMS") ? atoi(getenv("ARTIFACT_TOOL_PARAMS")) : 0;
+    for (int i = 0; !code && i < params; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "p%d", i);
+        code = mlf_run_log_param(run, key, "a value of some length", error);
+    }
+    if (params)
+        mlf_flush(client, -1, NULL);
     if (!code)
         code = mlf_run_log_artifact(run, argv[0], "all/of/it", error);
     if (!code)
