@@ -1,5 +1,7 @@
 #include "client_error.h"
 
+#include "retry.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -137,4 +139,11 @@ void mlf_text_copy(char *into, size_t size, const char *text, size_t length)
 int mlf_error_is_ambiguous(int code, const mlf_error *error)
 {
     return code == MLF_E_CONNECT || code == MLF_E_TIMEOUT || code == MLF_E_REPLY || (code == MLF_E_SERVER && error->http_status >= 500);
+}
+
+int mlf_error_of_repeatable(int code, mlf_error *error)
+{
+    if (code && error && error->http_status)
+        error->retriable = error->retriable || mlf_retry_status(error->http_status, 0, error->error_code, error->message);
+    return code;
 }

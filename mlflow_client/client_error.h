@@ -29,4 +29,8 @@ void mlf_text_copy(char *into, size_t size, const char *text, size_t length);
 /* 1 when the call may have done its work although it failed. */
 int mlf_error_is_ambiguous(int code, const mlf_error *error);
 
+/* Of a call that looks for what an earlier one made, and so may be repeated whatever of it was done: its failure passes where the answer's status does, also of a single
+   request in it that may not be repeated by itself. Returns code. */
+int mlf_error_of_repeatable(int code, mlf_error *error);
+
 #endif

@@ -367,5 +367,5 @@ int mlf_log_model_now(char **model_uri, mlf_client *client, const mlf_model_home
         code = model_uri_of(model_uri, &l, error);
     sv_free(l.model_id);
     sv_free(l.artifact_uri);
-    return code;
+    return mlf_error_of_repeatable(code, error);
 }

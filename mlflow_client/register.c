@@ -193,5 +193,5 @@ int mlf_register_now(char **version, mlf_client *client, const mlf_model_home *h
         *version = NULL;
     }
     mlf_model_info_free(model);
-    return code;
+    return mlf_error_of_repeatable(code, error);
 }

@@ -155,6 +155,20 @@ def test_a_login_page_has_kept_no_artifact(mlflowc, server, client, offline_run,
     check(client, offline_run, tmp_path, contents)
 
 
+@pytest.mark.parametrize("status, name, times", [(404, "TEMPORARILY_UNAVAILABLE", 1), (500, "INTERNAL_ERROR", 6)])
+def test_what_passes_is_waited_for_also_in_the_middle_of_a_model(mlflowc, server, client, offline_run, scripted, tmp_path, contents, status, name, times):
+    ends, said = ("/logged-models", "/runs/outputs", "/model-versions/create"), {}
+
+    def fails(h):
+        end = next((end for end in ends if h.command == "POST" and h.path.endswith(end)), None)
+        said[end] = said.get(end, 0) + 1
+        return end and said[end] <= times and (h.say(status, json.dumps({"error_code": name, "message": "later"})) or True)
+
+    code, text = sync_through(scripted(between(server, fails)), mlflowc, tmp_path, 60)
+    assert code == 0 and all(said[end] > times for end in ends), text
+    check(client, offline_run, tmp_path, contents)
+
+
 def test_what_the_server_refuses_for_good_is_kept_with_its_bytes(mlflowc, server, client, offline_run, scripted, tmp_path, contents):
     network = scripted(between(server, lambda h: h.command == "PUT" and h.path.endswith("data.bin") and (h.say(400, REFUSAL) or True)))
     (key,) = [log.parent.name for log in (tmp_path / "journal").rglob("data.jrn")]
