@@ -82,24 +82,24 @@ static void find_frames(const uint8_t *data, size_t size)
     sv_buffer_free(&frame);
 }
 
-/* calls.jrn: whatever is taken for a call has a key and a kind. */
+/* calls.jrn, first a whole record of these bytes, then the bytes as they are: whatever is taken for a call has a key and a kind. */
 static void read_calls(const uint8_t *data, size_t size)
 {
     json_t *list = NULL, *call;
     mlf_loss loss;
     size_t i;
-    char *file = malloc(16 + size);
-    if (!file)
+    sv_buffer file = SV_BUFFER_INIT(0);
+    if (sv_buffer_append(&file, "MLFCAL1\n\0\0\0\0\0\0\0\0", 16) || (size && mlf_frame_op(&file, data[0] % (MLF_OP_OVER + 2), (const char *)data + 1, size - 1)) || sv_buffer_append(&file, data, size)) {
+        sv_buffer_free(&file);
         return;
-    memcpy(file, "MLFCAL1\n\0\0\0\0\0\0\0\0", 16);
-    memcpy(file + 16, data, size);
-    if (!mlf_calls_parse(&list, &loss, file, 16 + size, NULL) && (loss.bytes > size || loss.ops > size))
+    }
+    if (!mlf_calls_parse(&list, &loss, file.data, file.size, NULL) && (loss.bytes > file.size || loss.ops > file.size))
         abort();
     json_array_foreach(list, i, call)
         if (!json_is_string(json_object_get(json_object_get(call, "payload"), "key")) || json_integer_value(json_object_get(call, "op")) < 1)
             abort();
     json_decref(list);
-    free(file);
+    sv_buffer_free(&file);
 }
 
 /* The input is a payload and a frame as it stands; hexadecimal digits stand for the bytes they name, too. */

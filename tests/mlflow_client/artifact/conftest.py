@@ -1,4 +1,4 @@
-"""What the artifact tests share: the tool that calls the C functions, and servers of a few lines that answer as a test wants."""
+"""What the artifact tests share: a real MLflow server, the tool that calls the C functions, and servers of a few lines that answer as a test wants."""
 
 import http.server
 import os
@@ -6,7 +6,22 @@ import pathlib
 import subprocess
 import threading
 
+import mlflow
 import pytest
+
+from mlflow_server import MlflowServer
+
+
+@pytest.fixture(scope="module")
+def server():
+    with MlflowServer() as running:
+        yield running
+
+
+@pytest.fixture
+def client(server):
+    mlflow.set_tracking_uri(server.uri)
+    return mlflow.MlflowClient(server.uri)
 
 
 @pytest.fixture

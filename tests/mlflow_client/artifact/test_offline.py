@@ -11,20 +11,6 @@ import time
 import mlflow
 import pytest
 
-from mlflow_server import MlflowServer
-
-
-@pytest.fixture(scope="module")
-def server():
-    with MlflowServer() as running:
-        yield running
-
-
-@pytest.fixture
-def client(server):
-    mlflow.set_tracking_uri(server.uri)
-    return mlflow.MlflowClient(server.uri)
-
 
 @pytest.fixture
 def model(tmp_path):

@@ -23,12 +23,6 @@ def env(server):
 
 
 @pytest.fixture
-def client(server):
-    mlflow.set_tracking_uri(server.uri)
-    return mlflow.MlflowClient(server.uri)
-
-
-@pytest.fixture
 def run_id(client):
     return client.create_run("0").info.run_id
 
