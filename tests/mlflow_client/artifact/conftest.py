@@ -25,6 +25,16 @@ def client(server):
 
 
 @pytest.fixture
+def model(tmp_path):
+    """A small file, and one that is large enough for a second name instead of a copy while a call sends it."""
+    folder = tmp_path / "model"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "MLmodel").write_text("flavors:\n  other:\n    data: x\n")
+    (folder / "sub" / "data.bin").write_bytes(os.urandom(1_500_000))
+    return folder
+
+
+@pytest.fixture
 def tool(build_root, tmp_path):
     """tool(command, argument…, env={}, expect=0, data=None) -> CompletedProcess in bytes; the client's journal is in tmp_path."""
     program = build_root / "tests" / "mlflow_client" / "artifact" / "artifact_tool"

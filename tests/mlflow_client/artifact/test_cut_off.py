@@ -17,16 +17,6 @@ import pytest
 
 
 @pytest.fixture
-def model(tmp_path):
-    """Small files, which are copied, and one that is given a second name."""
-    folder = tmp_path / "model"
-    (folder / "sub").mkdir(parents=True)
-    (folder / "MLmodel").write_text("flavors:\n  other:\n    data: x\n")
-    (folder / "sub" / "data.bin").write_bytes(os.urandom(1_500_000))
-    return folder
-
-
-@pytest.fixture
 def killing(scripted, server, build_root, tmp_path):
     """killing(model, name, when, struck, env) -> its journal's cut-off calls: runs the tool through a network that kills it at the request for which struck(n, handler) holds,
     before the server sees it or after."""

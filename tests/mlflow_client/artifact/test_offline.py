@@ -13,15 +13,6 @@ import pytest
 
 
 @pytest.fixture
-def model(tmp_path):
-    folder = tmp_path / "model"
-    (folder / "sub").mkdir(parents=True)
-    (folder / "MLmodel").write_text("flavors:\n  other:\n    data: x\n")
-    (folder / "sub" / "data.bin").write_bytes(os.urandom(500_000))
-    return folder
-
-
-@pytest.fixture
 def offline_run(tool, server, model, tmp_path):
     name = f"offline-{os.urandom(4).hex()}"
     said = tool("run", model, name, env={"MLFLOW_TRACKING_URI": server.uri, "MLFLOW_OFFLINE": "1"}).stdout.decode()
