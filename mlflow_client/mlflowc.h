@@ -94,7 +94,6 @@ int mlc_offline_client(mlf_client **out, mlc *m);
 
 int mlc_waits_here(const mlc *m, const char *run_id);   /* 1: the run's journal is on this machine, not sent yet */
 int mlc_is_away(const mlc *m);                        /* 1: offline, or no server is named */
-int mlc_may_wait(int code, const mlf_error *error);   /* 1: the server does not answer: its turn comes later */
 void mlc_say_kept(const mlf_error *why);              /* on standard error */
 
 /* The run whose journal here holds the model that is called "journal:/KEY" until it is sent: 1; 0 when there is none; or an mlf_code, in m->error. */

@@ -4,6 +4,7 @@
 #include "log.h"
 #include "mlflowc.h"
 #include "mlflowc_query.h"
+#include "registry.h"
 #include "validate.h"
 
 #include <string.h>
@@ -79,7 +80,7 @@ int mlc_experiments_create(mlc *m)
     if (code) return code;
     if (!away)
         code = mlf_experiments_create(&id, m->client, m->arguments[0], mlc_option_value(m, "artifact-location"), tags, n_tags, &sent);
-    if (away || mlc_may_wait(code, &sent))
+    if (away || mlf_is_for_later(code, &sent))
         code = leave_to_first_run(m, n_tags, &sent);
     else if (code)
         m->error = sent;

@@ -8,6 +8,7 @@
 #include "mlflowc.h"
 #include "mlflowc_query.h"
 #include "number.h"
+#include "registry.h"
 #include "run.h"
 #include "validate.h"
 
@@ -57,7 +58,7 @@ static int read_parent(mlc *m, char run_id[MLC_RUN_SIZE])
     mlc_know_run(m, run_id);
     int code = mlf_runs_get(&found, m->client, run_id, &error);
     mlf_object_free(found);
-    if (!code || mlc_may_wait(code, &error) || mlc_waits_here(m, run_id)) return MLF_OK;
+    if (!code || mlf_is_for_later(code, &error) || mlc_waits_here(m, run_id)) return MLF_OK;
     m->error = error;
     mlf_error_prefix(&m->error, "--parent: ");
     return code;

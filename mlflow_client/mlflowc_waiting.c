@@ -6,6 +6,7 @@
 #include "folder.h"
 #include "json_text.h"
 #include "log.h"
+#include "registry.h"
 #include "replay.h"
 #include "waiting.h"
 
@@ -159,11 +160,6 @@ static int keep(mlc *m, const char *run_id, const char *experiment, const mlc_de
     return code;
 }
 
-int mlc_may_wait(int code, const mlf_error *error)
-{
-    return code && (code == MLF_E_CONNECT || code == MLF_E_TIMEOUT || mlf_error_is_retriable(error));
-}
-
 void mlc_say_kept(const mlf_error *why)
 {
     sv_say("mlflowc: %s%skept in the journal for `mlflowc sync`", why->message, *why->message ? ": " : "");
@@ -181,7 +177,7 @@ int mlc_send_or_keep(mlc *m, char *run_id, const mlc_deed *deed)
     }
     if (!waits) {
         code = deed->send(m, run_id, deed->what, &sent);
-        waits = mlc_may_wait(code, &sent);
+        waits = mlf_is_for_later(code, &sent);
     }
     if (waits)
         code = keep(m, run_id, experiment, deed);
