@@ -11,11 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int sv_file_read(sv_buffer *buffer, const char *path, size_t max_bytes, sv_error *error)
+int sv_file_read_open(sv_buffer *buffer, int fd, const char *path, size_t max_bytes, sv_error *error)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return sv_error_set(error, SV_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
     struct stat about;
     int code = SV_OK;
     size_t start = buffer->size;
@@ -34,7 +31,6 @@ int sv_file_read(sv_buffer *buffer, const char *path, size_t max_bytes, sv_error
             break;
         code = max_bytes && buffer->size - start + (size_t)got > max_bytes ? SV_E_LIMIT : sv_buffer_append(buffer, chunk, (size_t)got);
     }
-    close(fd);
     if (code == SV_E_LIMIT)
         sv_error_set(error, code, "%s: larger than the limit of %zu bytes", path, max_bytes ? max_bytes : buffer->max);
     if (code == SV_E_MEMORY)
@@ -44,15 +40,25 @@ int sv_file_read(sv_buffer *buffer, const char *path, size_t max_bytes, sv_error
     return code;
 }
 
-static int write_all(int fd, const char *bytes, size_t length)
+int sv_file_read(sv_buffer *buffer, const char *path, size_t max_bytes, sv_error *error)
 {
-    while (length) {
-        ssize_t put = write(fd, bytes, length);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return sv_error_set(error, SV_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    int code = sv_file_read_open(buffer, fd, path, max_bytes, error);
+    close(fd);
+    return code;
+}
+
+int sv_write_all(int fd, const void *bytes, size_t length)
+{
+    for (const char *from = bytes; length;) {
+        ssize_t put = write(fd, from, length);
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0)
             return -1;
-        bytes += put;
+        from += put;
         length -= (size_t)put;
     }
     return 0;
@@ -73,7 +79,7 @@ int sv_file_write(const char *path, const void *bytes, size_t length, sv_error *
     }
     mode_t mask = umask(0);
     umask(mask);
-    int bad = write_all(fd, bytes, length) || fchmod(fd, 0666 & ~mask) || fsync(fd);
+    int bad = sv_write_all(fd, bytes, length) || fchmod(fd, 0666 & ~mask) || fsync(fd);
     int saved = errno;
     if (close(fd) && !bad) {
         bad = 1;

@@ -9,6 +9,10 @@
 
 /* Appends the file's bytes; SV_E_LIMIT when it holds more than max_bytes (0: the buffer's own ceiling alone). "-" is not special. */
 int sv_file_read(sv_buffer *buffer, const char *path, size_t max_bytes, sv_error *error);
+int sv_file_read_open(sv_buffer *buffer, int fd, const char *path, size_t max_bytes, sv_error *error); /* the rest of one that is open; path: for messages */
+
+/* All of it, whatever interrupts: 0, or -1 with errno. */
+int sv_write_all(int fd, const void *bytes, size_t length);
 
 /* Writes to a temporary name beside path, fsyncs, renames: readers see the old file or the new one, never a part. */
 int sv_file_write(const char *path, const void *bytes, size_t length, sv_error *error);

@@ -7,6 +7,7 @@
 #include "file.h"
 #include "folder.h"
 #include "memory_file.h"
+#include "registry.h"
 #include "run.h"
 #include "tree.h"
 #include "validate.h"
@@ -42,11 +43,13 @@ static int check_target(const char *path, mlf_error *error)
     return 0;
 }
 
-/* 1 when the journal should take over: the server may be back later. */
-static int is_for_later(int code, const mlf_error *error)
-{
-    return code && (error->retriable || code == MLF_E_CONNECT || code == MLF_E_TIMEOUT);
-}
+/* What is logged: a file or folder of this machine, or (local_path NULL) a text. */
+typedef struct artifact {
+    const char *local_path, *folder; /* folder: below the run's artifacts */
+    const char *text;
+    size_t length;
+    const char *target; /* what it is called in the run; of a folder, where its files are */
+} artifact;
 
 /* ---- later ---- */
 
@@ -63,12 +66,13 @@ static int note_copy(mlf_run *run, const char *file, const char *target, mlf_err
     return code;
 }
 
-static int keep_for_later(mlf_run *run, const char *local_path, const char *target, mlf_error *error)
+static int keep_for_later(mlf_run *run, const artifact *a, mlf_error *error)
 {
+    const char *journal = mlf_run_folder(run);
     char *file = NULL;
-    int code = mlf_waiting_copy(&file, mlf_run_folder(run), local_path, NULL, error);
+    int code = a->local_path ? mlf_waiting_copy(&file, journal, a->local_path, NULL, error) : mlf_waiting_text(&file, journal, a->text, a->length, a->target, NULL, error);
     if (!code)
-        code = note_copy(run, file, target, error);
+        code = note_copy(run, file, a->target, error);
     sv_free(file);
     return code;
 }
@@ -99,36 +103,54 @@ static int new_call(json_t **call, const char *target, mlf_error *error)
     return code;
 }
 
-static int send_path(mlf_run *run, const char *local_path, const char *folder, mlf_error *error)
+static int put_text(mlf_store *store, const artifact *a, mlf_error *error)
+{
+    int fd = -1, code = mlf_memory_file(&fd, a->text, a->length, error);
+    if (!code)
+        code = store->ops->put(store, a->target, fd, (int64_t)a->length, error);
+    if (fd >= 0)
+        close(fd);
+    return code;
+}
+
+static int send_now(mlf_run *run, const artifact *a, mlf_error *error)
 {
     mlf_store *store = NULL;
     int code = open_run(&store, run, error);
     if (!code)
-        code = mlf_tree_upload(store, local_path, folder, NULL, UPLOAD_THREADS, error);
+        code = a->local_path ? mlf_tree_upload(store, a->local_path, a->folder, NULL, UPLOAD_THREADS, error) : put_text(store, a, error);
     mlf_store_close(store);
     return code;
 }
 
-static int send_or_keep(mlf_run *run, const char *local_path, const char *folder, const char *target, mlf_error *error)
+static int send_or_keep(mlf_run *run, const artifact *a, mlf_error *error)
 {
     mlf_error sent = MLF_ERROR_INIT;
     json_t *call;
-    int code = new_call(&call, target, error);
+    int code = new_call(&call, a->target, error);
     if (!code)
-        code = mlf_cut_off_keep(call, run, "file", local_path, error);
+        code = a->local_path ? mlf_cut_off_keep(call, run, "file", a->local_path, error) : mlf_cut_off_keep_text(call, run, a->text, a->length, a->target, error);
     if (!code)
         code = mlf_cut_off_begin(run, MLF_OP_ARTIFACT, call, error);
     if (code) {
         mlf_cut_off_drop(run, call);
         return code;
     }
-    code = send_path(run, local_path, folder, &sent);
-    int later = is_for_later(code, &sent);
+    code = send_now(run, a, &sent);
+    int later = mlf_is_for_later(code, &sent);
     if (later)
-        code = keep_for_later(run, local_path, target, error);
+        code = keep_for_later(run, a, error);
     else if (code && error && !error->code)
         *error = sent;
     mlf_cut_off_end(run, call, later);
+    return code;
+}
+
+static int log_artifact(mlf_run *run, const artifact *a, mlf_error *error)
+{
+    mlf_run_hold(run);
+    int code = mlf_run_is_online(run) ? send_or_keep(run, a, error) : keep_for_later(run, a, error);
+    mlf_run_release(run);
     return code;
 }
 
@@ -141,74 +163,9 @@ int mlf_run_log_artifact(mlf_run *run, const char *local_path, const char *artif
         code = check_target(folder, error);
     if (!code)
         code = find_target(&target, local_path, folder, error);
-    if (code)
-        return code;
-    mlf_run_hold(run);
-    code = mlf_run_is_online(run) ? send_or_keep(run, local_path, folder, target, error) : keep_for_later(run, local_path, target, error);
-    mlf_run_release(run);
+    if (!code)
+        code = log_artifact(run, &(artifact){.local_path = local_path, .folder = folder, .target = target}, error);
     sv_free(target);
-    return code;
-}
-
-/* The bytes as a file of the right name in a folder of the journal's making. */
-static int keep_text(mlf_run *run, const char *text, size_t length, const char *artifact_file, mlf_error *error)
-{
-    char key[MLF_JOURNAL_KEY + 1];
-    sv_buffer file = SV_BUFFER_INIT(MLF_PATH_MAX_BYTES), folder = SV_BUFFER_INIT(MLF_PATH_MAX_BYTES);
-    const char *slash = strrchr(artifact_file, '/');
-    sv_error made = SV_ERROR_INIT;
-    char *path = NULL;
-    if (!mlf_run_folder(run))
-        return mlf_error_set(error, MLF_E_STATE, "%.300s: the server cannot be reached, and the journal has no folder where an artifact could wait", artifact_file);
-    int code = mlf_journal_key(key, error);
-    if (!code && (sv_buffer_format(&folder, "%s/files/%s", mlf_run_folder(run), key) || sv_buffer_format(&file, "files/%s/%s", key, slash ? slash + 1 : artifact_file) ||
-                  !(path = mlf_uri_join(mlf_run_folder(run), file.data))))
-        code = mlf_error_memory(error);
-    if (!code && (sv_folder_make(folder.data, &made) || sv_file_write(path, text, length, &made)))
-        code = mlf_error_from_base(error, &made);
-    if (!code)
-        code = note_copy(run, file.data, artifact_file, error);
-    sv_free(path);
-    sv_buffer_free(&file);
-    sv_buffer_free(&folder);
-    return code;
-}
-
-static int send_text(mlf_run *run, const char *text, size_t length, const char *artifact_file, mlf_error *error)
-{
-    mlf_store *store = NULL;
-    int fd = -1, code = open_run(&store, run, error);
-    if (!code)
-        code = mlf_memory_file(&fd, text, length, error);
-    if (!code)
-        code = store->ops->put(store, artifact_file, fd, (int64_t)length, error);
-    if (fd >= 0)
-        close(fd);
-    mlf_store_close(store);
-    return code;
-}
-
-static int send_or_keep_text(mlf_run *run, const char *text, size_t length, const char *artifact_file, mlf_error *error)
-{
-    const char *slash = strrchr(artifact_file, '/');
-    mlf_error sent = MLF_ERROR_INIT;
-    json_t *call;
-    int code = new_call(&call, artifact_file, error);
-    if (!code)
-        code = mlf_cut_off_keep_text(call, run, text, length, slash ? slash + 1 : artifact_file, error);
-    if (!code)
-        code = mlf_cut_off_begin(run, MLF_OP_ARTIFACT, call, error);
-    if (code) {
-        mlf_cut_off_drop(run, call);
-        return code;
-    }
-    code = send_text(run, text, length, artifact_file, &sent);
-    int later = is_for_later(code, &sent);
-    if (later)
-        code = keep_text(run, text, length, artifact_file, error);
-    else if (code && error && !error->code)
-        *error = sent;
-    mlf_cut_off_end(run, call, later);
     return code;
 }
 
@@ -217,10 +174,5 @@ int mlf_run_log_text(mlf_run *run, const char *text, size_t length, const char *
     int code = mlf_run_check(run, error);
     if (!code)
         code = *artifact_file ? check_target(artifact_file, error) : mlf_error_set(error, MLF_E_ARGUMENT, "an artifact needs a name");
-    if (code)
-        return code;
-    mlf_run_hold(run);
-    code = mlf_run_is_online(run) ? send_or_keep_text(run, text, length, artifact_file, error) : keep_text(run, text, length, artifact_file, error);
-    mlf_run_release(run);
-    return code;
+    return code ? code : log_artifact(run, &(artifact){.text = text, .length = length, .target = artifact_file}, error);
 }

@@ -10,7 +10,6 @@
 #include "waiting.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,15 +37,12 @@ static int make_seal(char seal[SEAL_SIZE], const char *path, mlf_error *error)
 {
     struct stat about;
     mlf_leaves leaves = {NULL, 0, 0};
-    mlf_store *store = NULL;
     int64_t bytes = 0, newest_ns = 0;
     int is_folder = !stat(path, &about) && S_ISDIR(about.st_mode), code = 0;
     if (is_folder)
-        code = mlf_store_open_folder(&store, path, error);
+        code = mlf_tree_walk_folder(&leaves, path, error);
     else if (!access(path, F_OK))
         code = add_to_seal(&bytes, &newest_ns, path, error);
-    if (!code && is_folder)
-        code = mlf_tree_walk(&leaves, store, "", error);
     for (size_t i = 0; !code && i < leaves.count; i++) {
         char *file = mlf_uri_join(path, leaves.items[i].path);
         code = file ? add_to_seal(&bytes, &newest_ns, file, error) : mlf_error_memory(error);
@@ -54,7 +50,6 @@ static int make_seal(char seal[SEAL_SIZE], const char *path, mlf_error *error)
     }
     snprintf(seal, SEAL_SIZE, "%lld bytes, %lld ns", (long long)bytes, (long long)newest_ns);
     mlf_leaves_free(&leaves);
-    mlf_store_close(store);
     return code;
 }
 
@@ -87,18 +82,15 @@ static int is_small_or_near(const char *local_path, const char *journal)
 {
     struct stat there, here;
     mlf_leaves leaves = {NULL, 0, 0};
-    mlf_store *store = NULL;
     int64_t bytes = 0;
     if (stat(local_path, &there) || stat(journal, &here) || there.st_dev == here.st_dev)
         return 1;
     if (!S_ISDIR(there.st_mode))
         return there.st_size <= MLF_CUT_OFF_COPIES;
-    if (!mlf_store_open_folder(&store, local_path, NULL))
-        mlf_tree_walk(&leaves, store, "", NULL);
+    mlf_tree_walk_folder(&leaves, local_path, NULL);
     for (size_t i = 0; i < leaves.count && bytes <= MLF_CUT_OFF_COPIES; i++)
         bytes += leaves.items[i].size_bytes;
     mlf_leaves_free(&leaves);
-    mlf_store_close(store);
     return bytes <= MLF_CUT_OFF_COPIES;
 }
 
@@ -118,43 +110,17 @@ int mlf_cut_off_keep(json_t *payload, mlf_run *run, const char *name, const char
     return code;
 }
 
-/* "files/KEY/NAME" of the journal. */
-static int write_text(const char *journal, const char *key, const char *file, const char *text, size_t length)
-{
-    char path[2 * MLF_PATH_MAX_BYTES];
-    snprintf(path, sizeof path, "%s/files", journal);
-    if (mkdir(path, 0777) && errno != EEXIST)
-        return MLF_E_IO;
-    snprintf(path, sizeof path, "%s/files/%s", journal, key);
-    if (mkdir(path, 0777))
-        return MLF_E_IO;
-    if (snprintf(path, sizeof path, "%s/%s", journal, file) >= (int)sizeof path)
-        return MLF_E_IO;
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666), failed = fd < 0;
-    for (size_t done = 0; !failed && done < length;) {
-        ssize_t put = write(fd, text + done, length - done);
-        failed = put < 0 && errno != EINTR;
-        done += put > 0 ? (size_t)put : 0;
-    }
-    if (fd >= 0)
-        close(fd);
-    return failed ? MLF_E_IO : MLF_OK;
-}
-
-int mlf_cut_off_keep_text(json_t *payload, mlf_run *run, const char *text, size_t length, const char *file_name, mlf_error *error)
+int mlf_cut_off_keep_text(json_t *payload, mlf_run *run, const char *text, size_t length, const char *artifact_file, mlf_error *error)
 {
     const char *journal = mlf_run_folder(run);
-    char key[MLF_JOURNAL_KEY + 1];
-    sv_buffer file = SV_BUFFER_INIT(MLF_PATH_MAX_BYTES);
+    int64_t room = MLF_CUT_OFF_COPIES;
+    char *file = NULL;
+    mlf_error passed = MLF_ERROR_INIT;
     if (!journal || !payload)
         return MLF_OK;
-    int kept = length > MLF_CUT_OFF_COPIES ? MLF_E_UNSUPPORTED : mlf_journal_key(key, NULL);
-    if (!kept)
-        kept = sv_buffer_format(&file, "files/%s/%s", key, file_name) ? MLF_E_MEMORY : MLF_OK;
-    if (!kept && (kept = write_text(journal, key, file.data, text, length)))
-        drop(journal, file.data);
-    int code = say_kept(payload, journal, "file", file.data, kept, error);
-    sv_buffer_free(&file);
+    int kept = mlf_waiting_text(&file, journal, text, length, artifact_file, &room, &passed);
+    int code = say_kept(payload, journal, "file", file, kept, error);
+    sv_free(file);
     return code;
 }
 
@@ -198,12 +164,10 @@ static int check_bytes(const char *journal, const json_t *payload, mlf_error *er
         from = json_string_value(json_object_get(payload, "path"));
     if (!file)
         return mlf_error_set(error, MLF_E_INTEGRITY, "the program ended while it sent %.600s, of which the journal had no copy: send it again", from ? from : "it");
-    if (!expected || !sv_path_is_inside(file))
+    if (!expected)
         return mlf_error_set(error, MLF_E_INTEGRITY, "calls.jrn: not what it should hold");
-    char *path = mlf_uri_join(journal, file);
-    int code = path ? 0 : mlf_error_memory(error);
-    if (!code && mlf_waiting_holds_link(journal, path))
-        code = mlf_error_set(error, MLF_E_INTEGRITY, "%.300s: is or holds a symbolic link, which no journal does", file);
+    char *path;
+    int code = mlf_waiting_path(&path, journal, file, error);
     if (!code)
         code = make_seal(seal, path, error);
     sv_free(path);

@@ -17,7 +17,7 @@ int mlf_cut_off_begin(mlf_run *run, mlf_op_kind kind, const json_t *payload, mlf
 /* Keeps the bytes of a file or folder and says so in the payload: `name` is "file" or "folder", and "seal" tells whether they are still those; what cannot be kept is only
    named. Does nothing for a run whose journal is in memory alone, and for a payload that is NULL. MLF_E_MEMORY. */
 int mlf_cut_off_keep(json_t *payload, mlf_run *run, const char *name, const char *local_path, mlf_error *error);
-int mlf_cut_off_keep_text(json_t *payload, mlf_run *run, const char *text, size_t length, const char *file_name, mlf_error *error);
+int mlf_cut_off_keep_text(json_t *payload, mlf_run *run, const char *text, size_t length, const char *artifact_file, mlf_error *error);
 
 /* The call is over; its bytes go. kept as mlf_run_call_end(). Steals payload, which may be NULL: then nothing was begun. */
 void mlf_cut_off_end(mlf_run *run, json_t *payload, int kept);

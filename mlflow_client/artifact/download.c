@@ -140,13 +140,8 @@ static int keep(void *context, const void *bytes, size_t length, mlf_error *erro
     int code = check_size(download->store, atomic_fetch_add(&download->n_bytes, (int64_t)length) + (int64_t)length, error);
     code = code ? code : check_stopped(download->store, error);
     arrival->n_bytes += (int64_t)length;
-    for (const char *from = bytes; !code && length;) {
-        ssize_t put = write(arrival->begun.fd, from, length);
-        if (put < 0 && errno != EINTR)
-            code = mlf_error_set(error, MLF_E_IO, "%.300s: cannot be written: %s", arrival->target, strerror(errno));
-        from += put > 0 ? put : 0;
-        length -= put > 0 ? (size_t)put : 0;
-    }
+    if (!code && sv_write_all(arrival->begun.fd, bytes, length))
+        code = mlf_error_set(error, MLF_E_IO, "%.300s: cannot be written: %s", arrival->target, strerror(errno));
     return code;
 }
 
@@ -368,4 +363,3 @@ int mlf_tree_download(mlf_store *store, const char *folder, unsigned threads, ml
     sv_free(name);
     return code;
 }
-

@@ -75,16 +75,7 @@ int mlf_inside_create(mlf_incoming *out, int root_fd, const char *relative, mlf_
 
 int mlf_inside_write(mlf_incoming *incoming, const void *bytes, size_t length, mlf_error *error)
 {
-    for (const char *from = bytes; length;) {
-        ssize_t put = write(incoming->fd, from, length);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return mlf_error_set(error, MLF_E_IO, "%s: cannot be written: %s", incoming->name, strerror(errno));
-        from += put;
-        length -= (size_t)put;
-    }
-    return 0;
+    return sv_write_all(incoming->fd, bytes, length) ? mlf_error_set(error, MLF_E_IO, "%s: cannot be written: %s", incoming->name, strerror(errno)) : 0;
 }
 
 int mlf_inside_commit(mlf_incoming *incoming, mlf_error *error)
@@ -120,22 +111,6 @@ int mlf_inside_link(int root_fd, const char *relative, int fd, mlf_error *error)
     return refused;
 }
 
-int mlf_inside_move(int from_fd, int to_fd, const char *relative, mlf_error *error)
-{
-    char name[256], target[256];
-    int from = -1, to = -1;
-    int code = open_parent(&from, name, from_fd, relative, error);
-    if (!code)
-        code = open_parent(&to, target, to_fd, relative, error);
-    if (!code && renameat(from, name, to, target))
-        code = mlf_error_set(error, MLF_E_IO, "%.300s: cannot be written: %s", relative, strerror(errno));
-    if (from >= 0)
-        close(from);
-    if (to >= 0)
-        close(to);
-    return code;
-}
-
 int mlf_inside_move_as(int from_fd, const char *name, int to_fd, const char *relative, mlf_error *error)
 {
     char target[256];
@@ -144,5 +119,16 @@ int mlf_inside_move_as(int from_fd, const char *name, int to_fd, const char *rel
         code = mlf_error_set(error, MLF_E_IO, "%.300s: cannot be written: %s", relative, strerror(errno));
     if (to >= 0)
         close(to);
+    return code;
+}
+
+int mlf_inside_move(int from_fd, int to_fd, const char *relative, mlf_error *error)
+{
+    char name[256];
+    int from = -1, code = open_parent(&from, name, from_fd, relative, error);
+    if (!code)
+        code = mlf_inside_move_as(from, name, to_fd, relative, error);
+    if (from >= 0)
+        close(from);
     return code;
 }

@@ -33,22 +33,6 @@ static int damaged(const char *what, mlf_error *error)
     return mlf_error_set(error, MLF_E_INTEGRITY, "the journal's record of %s is damaged", what);
 }
 
-/* The copy's whole path; NULL with *error filled when the name leaves the journal's folder. */
-static char *copy_path(const mlf_replay *replay, const char *file, mlf_error *error)
-{
-    char *path = NULL;
-    if (!file || !sv_path_is_inside(file) || !replay->folder->path)
-        damaged("an artifact", error);
-    else if (!(path = mlf_uri_join(replay->folder->path, file)))
-        mlf_error_memory(error);
-    else if (mlf_waiting_holds_link(replay->folder->path, path)) {
-        mlf_error_set(error, MLF_E_INTEGRITY, "%.600s: is or holds a symbolic link, which no journal does", path);
-        sv_free(path);
-        path = NULL;
-    }
-    return path;
-}
-
 /* ---- artifacts ---- */
 
 static int run_store(mlf_store **out, const mlf_replay *replay, mlf_error *error)
@@ -78,8 +62,8 @@ int mlf_replay_artifact(mlf_replay *replay, const json_t *payload, mlf_error *er
     char sha256[65];
     int64_t size_bytes = 0;
     mlf_store *store = NULL;
-    char *path = copy_path(replay, text_of(payload, "file"), error);
-    int fd = -1, code = path ? 0 : MLF_E_INTEGRITY;
+    char *path;
+    int fd = -1, code = mlf_waiting_path(&path, replay->folder->path, text_of(payload, "file"), error);
     if (!code && (!target || !expected))
         code = damaged("an artifact", error);
     if (!code)
@@ -155,8 +139,8 @@ int mlf_replay_model(mlf_replay *replay, const json_t *payload, mlf_error *error
     mlf_model_home home = {replay->run_id, replay->experiment_id, key, NULL, 1};
     options.name = text_of(payload, "name");
     options.model_type = text_of(payload, "model_type");
-    char *folder = copy_path(replay, text_of(payload, "folder"), error);
-    int code = folder ? 0 : MLF_E_INTEGRITY;
+    char *folder;
+    int code = mlf_waiting_path(&folder, replay->folder->path, text_of(payload, "folder"), error);
     if (!code)
         code = read_pairs(&params, &options.n_params, json_object_get(payload, "params"), error);
     if (!code)

@@ -95,6 +95,17 @@ int mlf_tree_walk(mlf_leaves *out, mlf_store *store, const char *path, mlf_error
     return code;
 }
 
+int mlf_tree_walk_folder(mlf_leaves *out, const char *folder, mlf_error *error)
+{
+    mlf_store *local = NULL;
+    *out = (mlf_leaves){NULL, 0, 0};
+    int code = mlf_store_open_folder(&local, folder, error);
+    if (!code)
+        code = mlf_tree_walk(out, local, "", error);
+    mlf_store_close(local);
+    return code;
+}
+
 /* ---- uploading ---- */
 
 struct upload {
@@ -138,23 +149,13 @@ static int check_names(const struct upload *upload, mlf_error *error)
     return code;
 }
 
-static int local_leaves(mlf_leaves *leaves, const char *local_path, mlf_error *error)
-{
-    mlf_store *local = NULL;
-    int code = mlf_store_open_folder(&local, local_path, error);
-    if (!code)
-        code = mlf_tree_walk(leaves, local, "", error);
-    mlf_store_close(local);
-    return code;
-}
-
 static int find_leaves(struct upload *upload, mlf_leaves *leaves, mlf_error *error)
 {
     struct stat about;
     if (stat(upload->local, &about))
         return mlf_error_set(error, MLF_E_IO, "%.600s: cannot be read: %s", upload->local, strerror(errno));
     if (S_ISDIR(about.st_mode))
-        return local_leaves(leaves, upload->local, error);
+        return mlf_tree_walk_folder(leaves, upload->local, error);
     if (!S_ISREG(about.st_mode)) /* its size is not known, and what stat says of it is 0 */
         return mlf_error_set(error, MLF_E_ARGUMENT, "%.600s: expected a file or a folder, got a pipe or a device: write what it gives to a file first", upload->local);
     upload->is_file = 1;

@@ -22,6 +22,7 @@ void mlf_leaves_free(mlf_leaves *leaves); /* the items, not the struct */
 
 /* Every file below path of the store. A name that would leave its folder: MLF_E_REPLY; too many or too deep: MLF_E_REPLY. */
 int mlf_tree_walk(mlf_leaves *out, mlf_store *store, const char *path, mlf_error *error);
+int mlf_tree_walk_folder(mlf_leaves *out, const char *folder, mlf_error *error); /* the same of a folder of this machine */
 
 /* Everything below the store's root (or the one file that it is) into folder, made when missing. All or nothing becomes visible. */
 int mlf_tree_download(mlf_store *store, const char *folder, unsigned threads, mlf_error *error);

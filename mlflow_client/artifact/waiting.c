@@ -6,6 +6,7 @@
 #include "file.h"
 #include "folder.h"
 #include "json_text.h"
+#include "memory_file.h"
 #include "object.h"
 #include "tree.h"
 #include "validate.h"
@@ -18,42 +19,71 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int mlf_waiting_copy(char **file, const char *journal, const char *local_path, int64_t *room, mlf_error *error)
+/* A folder of its own below the journal's files/, as a store. */
+struct place {
+    sv_buffer name; /* "files/KEY" */
+    char *path;
+    mlf_store *store;
+};
+
+static int open_place(struct place *place, const char *journal, const char *what, int64_t *room, mlf_error *error)
 {
     char key[MLF_JOURNAL_KEY + 1];
-    struct stat about;
-    mlf_store *store = NULL;
-    *file = NULL;
+    place->name = (sv_buffer)SV_BUFFER_INIT(MLF_PATH_MAX_BYTES);
+    place->path = NULL;
+    place->store = NULL;
     if (!journal)
-        return mlf_error_set(error, MLF_E_STATE, "%.300s: the server cannot be reached, and the journal has no folder where an artifact could wait", local_path);
-    if (stat(local_path, &about))
-        return mlf_error_set(error, MLF_E_IO, "%.600s: cannot be read: %s", local_path, strerror(errno));
+        return mlf_error_set(error, MLF_E_STATE, "%.300s: the server cannot be reached, and the journal has no folder where an artifact could wait", what);
     int code = mlf_journal_key(key, error);
-    sv_buffer name = SV_BUFFER_INIT(4096);
-    if (!code && sv_buffer_format(&name, "files/%s", key))
-        code = mlf_error_memory(error);
-    char *target = code ? NULL : mlf_uri_join(journal, name.data);
-    if (!code && !target)
+    if (!code && (sv_buffer_format(&place->name, "files/%s", key) || !(place->path = mlf_uri_join(journal, place->name.data))))
         code = mlf_error_memory(error);
     if (!code)
-        code = mlf_store_open_folder(&store, target, error);
+        code = mlf_store_open_folder(&place->store, place->path, error);
     if (!code)
-        store->room = room;
-    if (!code)
-        code = mlf_tree_upload(store, local_path, "", NULL, 1, error);
-    if (!code && !S_ISDIR(about.st_mode)) { /* a file keeps its name below the folder made for it */
-        const char *slash = strrchr(local_path, '/');
-        if (sv_buffer_byte(&name, '/') || sv_buffer_text(&name, slash ? slash + 1 : local_path))
-            code = mlf_error_memory(error);
-    }
-    if (!code && !(*file = sv_buffer_take(&name)))
-        code = mlf_error_memory(error);
-    mlf_store_close(store);
-    if (code && target)
-        sv_folder_remove(target, NULL);
-    sv_free(target);
-    sv_buffer_free(&name);
+        place->store->room = room;
     return code;
+}
+
+/* *file: what was put there: all of it, or the one file of that name. A place that was put to no use goes. */
+static int close_place(char **file, struct place *place, const char *name, int code, mlf_error *error)
+{
+    if (!code && ((name && (sv_buffer_byte(&place->name, '/') || sv_buffer_text(&place->name, name))) || !(*file = sv_buffer_take(&place->name))))
+        code = mlf_error_memory(error);
+    mlf_store_close(place->store);
+    if (code && place->path)
+        sv_folder_remove(place->path, NULL);
+    sv_free(place->path);
+    sv_buffer_free(&place->name);
+    return code;
+}
+
+int mlf_waiting_copy(char **file, const char *journal, const char *local_path, int64_t *room, mlf_error *error)
+{
+    struct stat about;
+    struct place place;
+    const char *slash = strrchr(local_path, '/'), *name = slash ? slash + 1 : local_path;
+    *file = NULL;
+    int code = open_place(&place, journal, local_path, room, error);
+    if (!code && stat(local_path, &about))
+        code = mlf_error_set(error, MLF_E_IO, "%.600s: cannot be read: %s", local_path, strerror(errno));
+    if (!code)
+        code = mlf_tree_upload(place.store, local_path, "", NULL, 1, error);
+    return close_place(file, &place, !code && S_ISDIR(about.st_mode) ? NULL : name, code, error);
+}
+
+int mlf_waiting_text(char **file, const char *journal, const char *text, size_t length, const char *artifact_file, int64_t *room, mlf_error *error)
+{
+    struct place place;
+    const char *slash = strrchr(artifact_file, '/'), *name = slash ? slash + 1 : artifact_file;
+    *file = NULL;
+    int fd = -1, code = open_place(&place, journal, artifact_file, room, error);
+    if (!code)
+        code = mlf_memory_file(&fd, text, length, error);
+    if (!code)
+        code = place.store->ops->put(place.store, name, fd, (int64_t)length, error);
+    if (fd >= 0)
+        close(fd);
+    return close_place(file, &place, name, code, error);
 }
 
 int mlf_waiting_digest(char sha256[65], int64_t *size_bytes, const char *path, mlf_error *error)
@@ -94,7 +124,7 @@ static int is_link(const char *path, const struct stat *about, int type, struct 
     return type == FTW_SL || type == FTW_SLN;
 }
 
-int mlf_waiting_holds_link(const char *journal, const char *path)
+static int holds_link(const char *journal, const char *path)
 {
     char prefix[4096];
     struct stat about;
@@ -104,6 +134,21 @@ int mlf_waiting_holds_link(const char *journal, const char *path)
             return 1;
     }
     return nftw(path, is_link, 16, FTW_PHYS) > 0;
+}
+
+int mlf_waiting_path(char **path, const char *journal, const char *file, mlf_error *error)
+{
+    *path = NULL;
+    if (!file || !sv_path_is_inside(file) || !journal)
+        return mlf_error_set(error, MLF_E_INTEGRITY, "the journal's record of an artifact is damaged");
+    if (!(*path = mlf_uri_join(journal, file)))
+        return mlf_error_memory(error);
+    if (!holds_link(journal, *path))
+        return MLF_OK;
+    mlf_error_set(error, MLF_E_INTEGRITY, "%.600s: is or holds a symbolic link, which no journal does", *path);
+    sv_free(*path);
+    *path = NULL;
+    return MLF_E_INTEGRITY;
 }
 
 static int add_record(json_t *records, const char *journal, const char *file, const char *target, mlf_error *error)
@@ -125,11 +170,8 @@ static int add_record(json_t *records, const char *journal, const char *file, co
 static int add_folder(json_t *records, const char *journal, const char *file, const char *target, mlf_error *error)
 {
     mlf_leaves leaves = {NULL, 0, 0};
-    mlf_store *store = NULL;
     char *path = mlf_uri_join(journal, file);
-    int code = path ? mlf_store_open_folder(&store, path, error) : mlf_error_memory(error);
-    if (!code)
-        code = mlf_tree_walk(&leaves, store, "", error);
+    int code = path ? mlf_tree_walk_folder(&leaves, path, error) : mlf_error_memory(error);
     for (size_t i = 0; !code && i < leaves.count; i++) {
         char *from = mlf_uri_join(file, leaves.items[i].path), *to = mlf_uri_join(target, leaves.items[i].path);
         code = from && to ? add_record(records, journal, from, to, error) : mlf_error_memory(error);
@@ -137,7 +179,6 @@ static int add_folder(json_t *records, const char *journal, const char *file, co
         sv_free(to);
     }
     mlf_leaves_free(&leaves);
-    mlf_store_close(store);
     sv_free(path);
     return code;
 }

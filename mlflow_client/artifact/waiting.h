@@ -16,9 +16,12 @@
    room: as mlf_store's; NULL for a copy that stays. */
 int mlf_waiting_copy(char **file, const char *journal, const char *local_path, int64_t *room, mlf_error *error);
 
-/* 1 when path or what is below it, or a folder on the way from the journal's to it, is a symbolic link. The client never puts one there; a journal that somebody else
-   left could reach a file of ours by it. */
-int mlf_waiting_holds_link(const char *journal, const char *path);
+/* The same of a text, as a file with the last name of artifact_file. */
+int mlf_waiting_text(char **file, const char *journal, const char *text, size_t length, const char *artifact_file, int64_t *room, mlf_error *error);
+
+/* The whole path of a copy (*path: sv_free). MLF_E_INTEGRITY when its name leaves the journal's folder, or it, what is below it or a folder on the way to it is a symbolic
+   link: the client never puts one there; a journal that somebody else left could reach a file of ours by it. */
+int mlf_waiting_path(char **path, const char *journal, const char *file, mlf_error *error);
 
 /* Appends to the array the records of a copied file, or of each file below a copied folder, which is to be called `target` below the run's artifacts. MLF_E_INTEGRITY: the
    copy is not there, or no file. */

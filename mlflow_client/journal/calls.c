@@ -274,23 +274,14 @@ static int take_record(json_t *by_key, const unsigned char *payload, size_t leng
 static int read_file(sv_buffer *bytes, const char *folder, mlf_error *error)
 {
     struct stat about;
+    sv_error base = SV_ERROR_INIT;
     int fd = open_file(folder, "calls.jrn", O_RDONLY), code = MLF_OK;
     if (fd < 0)
         return errno == ENOENT ? MLF_OK : mlf_error_set(error, errno == ELOOP ? MLF_E_INTEGRITY : MLF_E_IO, "%s/calls.jrn: cannot be opened: %s", folder, strerror(errno));
     if (fstat(fd, &about) || !S_ISREG(about.st_mode) || about.st_size > MOST_BYTES)
         code = mlf_error_set(error, MLF_E_INTEGRITY, "%s/calls.jrn: expected a file of at most %d MiB", folder, MOST_BYTES >> 20);
-    else if (sv_buffer_reserve(bytes, (size_t)about.st_size + 1))
-        code = mlf_error_memory(error);
-    while (!code && bytes->size < (size_t)about.st_size) {
-        ssize_t got = read(fd, bytes->data + bytes->size, (size_t)about.st_size - bytes->size);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            code = mlf_error_set(error, MLF_E_IO, "%s/calls.jrn: cannot be read: %s", folder, strerror(errno));
-        if (got <= 0)
-            break;
-        bytes->size += (size_t)got;
-    }
+    else if (sv_file_read_open(bytes, fd, folder, 0, &base))
+        code = mlf_error_from_base(error, &base);
     close(fd);
     return code;
 }

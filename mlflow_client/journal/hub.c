@@ -473,10 +473,11 @@ int mlf_hub_op(mlf_run *run, int kind, const json_t *payload, mlf_error *error)
 
 void mlf_hub_hold(mlf_run *run, int by)
 {
-    pthread_mutex_lock(&run->hub->lock);
     mlf_hub *hub = run->hub;
+    pthread_mutex_lock(&hub->lock);
     run->users += by;
-    pthread_cond_signal(&hub->wake);
+    if (run->detached)
+        pthread_cond_signal(&hub->wake);
     pthread_mutex_unlock(&hub->lock);
 }
 

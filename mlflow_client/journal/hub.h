@@ -21,7 +21,7 @@ enum {
     MLF_HUB_COMMIT_MS = 200,      /* what was logged survives a power cut after this long at most */
     MLF_HUB_LINGER_MS = 200,      /* how long a few points wait for company before they are sent */
     MLF_HUB_FULL_BYTES = 12000,   /* of a journal: about one full batch */
-    MLF_HUB_SETTLE_MS = 2000,
+    MLF_HUB_SETTLE_MS = 2000,     /* how long a call waits for the disk to have what it was kept for */
     MLF_HUB_PENDING = 8 << 20,    /* bytes a run may have in memory on the way to its journal */
     MLF_HUB_PATIENCE_MS = 20000,  /* a waiting caller gives up when the server took nothing for so long … */
     MLF_HUB_STRANGER_MS = 2000    /* … or so long, when it never knew the run */
